@@ -1,0 +1,323 @@
+#include "broker/core_internal.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void handler_fn (core_t *self, const event_t *event);
+
+static handler_fn *const handlers[MSG_COUNT] = {
+    [MSG_WORKER_REGISTER] = core_on_worker_register,
+    [MSG_WORKER_HEARTBEAT] = core_on_worker_heartbeat,
+    [MSG_WORKER_GOODBYE] = core_on_worker_goodbye,
+    [MSG_WORKER_LIST] = core_on_worker_list,
+    [MSG_JOB_CREATE] = core_on_job_create,
+    [MSG_JOB_CANCEL] = core_on_job_cancel,
+    [MSG_JOB_CHECK_CANCEL] = core_on_job_check_cancel,
+    [MSG_JOB_POLL] = core_on_job_poll,
+    [MSG_JOB_RENEW] = core_on_job_renew,
+    [MSG_JOB_RETURN] = core_on_job_return,
+    [MSG_JOB_OUTPUT] = core_on_job_output,
+    [MSG_JOB_RESULT] = core_on_job_result,
+    [MSG_JOB_FAIL] = core_on_job_fail,
+};
+
+void core_config_default (core_config_t *config)
+{
+    *config = (core_config_t){
+        .lease_ms = 60 * 1000,
+        .offline_ms = 30 * 1000,
+        .heartbeat_ms = 10 * 1000,
+        .grace_ms = 30 * 1000,
+        .jobs_max = 10 * 1000 * 1000,
+        .parked_max = 200 * 1000,
+    };
+}
+
+static slice_t job_key (const void *item)
+{
+    const job_t *job = item;
+    return slice_from (&job->seq, sizeof job->seq);
+}
+
+static slice_t worker_key (const void *item)
+{
+    return slice_of (((const worker_t *)item)->id);
+}
+
+static slice_t place_key (const void *item)
+{
+    return slice_of (((const place_t *)item)->addr);
+}
+
+core_t *core_new (const core_config_t *config)
+{
+    core_t *self = xcalloc (1, sizeof *self);
+    self->config = *config;
+    uint8_t secret[16];
+    randombytes_buf_deterministic (secret, sizeof secret, config->seed);
+    map_init (&self->jobs, job_key, secret);
+    map_init (&self->workers, worker_key, secret);
+    map_init (&self->places, place_key, secret);
+    list_init (&self->fresh);
+    list_init (&self->polls);
+    return self;
+}
+
+static void free_everything (core_t *self)
+{
+    effects_t ignored = { 0 };
+    self->out = &ignored;
+    size_t at = 0;
+    for (job_t *job = map_next (&self->jobs, &at); job; job = map_next (&self->jobs, &at)) {
+        if (job->lease)
+            core_lease_free (self, job, false);
+        free (job);
+    }
+    for (link_t *link = list_first (&self->polls); link; link = list_first (&self->polls))
+        core_parked_free (self, LIST_ITEM (link, parked_t, poll_link));
+    at = 0;
+    for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
+        core_worker_free (self, worker);
+    effects_fini (&ignored);
+}
+
+void core_destroy (core_t **self_p)
+{
+    core_t *self = *self_p;
+    if (!self)
+        return;
+    free_everything (self);
+    map_fini (&self->jobs);
+    map_fini (&self->workers);
+    map_fini (&self->places);
+    heap_fini (&self->again);
+    heap_fini (&self->timers);
+    buf_fini (&self->list);
+    free (self);
+    *self_p = NULL;
+}
+
+void effects_fini (effects_t *self)
+{
+    free (self->items);
+    arena_fini (&self->arena);
+    *self = (effects_t){ 0 };
+}
+
+effect_t *core_effect (core_t *self, effect_kind_t kind)
+{
+    effects_t *out = self->out;
+    if (out->count == out->cap) {
+        out->cap = out->cap ? 2 * out->cap : 8;
+        out->items = xrealloc (out->items, out->cap * sizeof *out->items);
+    }
+    effect_t *effect = &out->items[out->count++];
+    memset (effect, 0, sizeof *effect);
+    effect->kind = kind;
+    return effect;
+}
+
+message_t *core_reply (core_t *self, uint64_t request, msg_type_t type)
+{
+    effect_t *effect = core_effect (self, EFFECT_REPLY);
+    effect->request = request;
+    message_init (&effect->message, type);
+    return &effect->message;
+}
+
+void core_refuse (core_t *self, uint64_t request, err_t err, const char *text)
+{
+    message_error (core_reply (self, request, MSG_ERROR), err, text);
+}
+
+uint64_t core_random (core_t *self)
+{
+    uint8_t seed[randombytes_SEEDBYTES];
+    _Static_assert(sizeof seed == sizeof self->config.seed, "the seed is libsodium's");
+    memcpy (seed, self->config.seed, sizeof seed);
+    uint64_t count = ++self->random_count;
+    for (size_t i = 0; i < sizeof count; i++)
+        seed[i] ^= (uint8_t)(count >> (8 * i));
+    uint64_t random = 0;
+    randombytes_buf_deterministic (&random, sizeof random, seed);
+    return random;
+}
+
+void core_timer_set (core_t *self, core_timer_t *timer, timer_kind_t kind, int64_t due_ms)
+{
+    timer->kind = kind;
+    timer->due_ms = due_ms;
+    if (!heap_holds (&timer->node) || due_ms < timer->node.key)
+        heap_put (&self->timers, &timer->node, due_ms);
+}
+
+void core_timer_stop (core_t *self, core_timer_t *timer)
+{
+    heap_remove (&self->timers, &timer->node);
+}
+
+int64_t core_deadline (const core_t *self)
+{
+    const heap_node_t *top = heap_top (&self->timers);
+    return top ? top->key : INT64_MAX;
+}
+
+static void lease_due (core_t *self, lease_t *lease)
+{
+    job_t *job = lease->job;
+    if (self->now_ms >= lease->hard_ms) {
+        core_lease_lost (self, job, "timeout",
+                         arena_printf (&self->out->arena, "The job ran longer than its %lld s.",
+                                       (long long)(job->timeout_ms / 1000)));
+        return;
+    }
+    const char *who = lease->worker ? lease->worker->id : "its agent";
+    core_lease_lost (self, job, "worker-lost",
+                     arena_printf (&self->out->arena, "Worker %s was not heard of for %lld s while it ran the job.",
+                                   who, (long long)(self->config.lease_ms / 1000)));
+}
+
+static void parked_due (core_t *self, parked_t *parked)
+{
+    if (!parked->lease) {
+        core_poll_answer_empty (self, parked);
+        return;
+    }
+    message_t *reply = core_reply (self, parked->request, MSG_JOB_RENEW_OK);
+    reply->job_renew_ok.cancel_requested = 0;
+    reply->job_renew_ok.lease_ms = self->config.lease_ms;
+    core_parked_free (self, parked);
+}
+
+static void timer_due (core_t *self, core_timer_t *timer)
+{
+    switch (timer->kind) {
+    case TIMER_LEASE:
+        lease_due (self, LIST_ITEM (timer, lease_t, timer));
+        break;
+    case TIMER_PARKED:
+        parked_due (self, LIST_ITEM (timer, parked_t, timer));
+        break;
+    case TIMER_WORKER:
+        core_worker_offline (self, LIST_ITEM (timer, worker_t, timer));
+        break;
+    }
+}
+
+static void on_tick (core_t *self)
+{
+    for (heap_node_t *top = heap_top (&self->timers); top && top->key <= self->now_ms; top = heap_top (&self->timers)) {
+        core_timer_t *timer = LIST_ITEM (top, core_timer_t, node);
+        if (timer->due_ms > self->now_ms) {
+            heap_put (&self->timers, top, timer->due_ms); /* was put off meanwhile */
+            continue;
+        }
+        core_timer_stop (self, timer);
+        timer_due (self, timer);
+    }
+}
+
+static void on_undelivered (core_t *self, const event_t *event)
+{
+    job_t *job = map_get (&self->jobs, slice_from (&event->seq, sizeof event->seq));
+    if (job && job->lease && job->attempt == event->attempt && slice_eq_str (event->token, job->lease->token))
+        core_lease_return (self, job);
+}
+
+void core_step (core_t *self, const event_t *event, effects_t *effects)
+{
+    effects->count = 0;
+    arena_reset (&effects->arena);
+    self->out = effects;
+    self->now_ms = event->now_ms;
+    self->wall_ms = event->wall_ms;
+    switch (event->kind) {
+    case EVENT_REQUEST:
+        assert (core_handles (event->message->type));
+        handlers[event->message->type](self, event);
+        break;
+    case EVENT_SEALED:
+        core_on_sealed (self, event);
+        break;
+    case EVENT_UNDELIVERED:
+        on_undelivered (self, event);
+        break;
+    case EVENT_TICK:
+        on_tick (self);
+        break;
+    }
+}
+
+bool core_handles (msg_type_t type)
+{
+    return type < MSG_COUNT && handlers[type];
+}
+
+slice_t core_message_job_id (const message_t *message)
+{
+#define JOB_ID_OF(ENUM, name)                                                                                          \
+    case MSG_##ENUM:                                                                                                   \
+        return message->name.job_id
+    switch ((int)message->type) {
+        JOB_ID_OF (JOB_CANCEL, job_cancel);
+        JOB_ID_OF (JOB_CHECK_CANCEL, job_check_cancel);
+        JOB_ID_OF (JOB_RENEW, job_renew);
+        JOB_ID_OF (JOB_RETURN, job_return);
+        JOB_ID_OF (JOB_OUTPUT, job_output);
+        JOB_ID_OF (JOB_RESULT, job_result);
+        JOB_ID_OF (JOB_FAIL, job_fail);
+    default:
+        return SLICE_ABSENT;
+    }
+#undef JOB_ID_OF
+}
+
+job_t *core_find_job (const core_t *self, slice_t job_id)
+{
+    job_id_t id;
+    if (!job_id_parse (job_id, &id))
+        return NULL;
+    job_t *job = map_get (&self->jobs, slice_from (&id.seq, sizeof id.seq));
+    return job && strcmp (job->salt, id.salt) == 0 ? job : NULL;
+}
+
+bool core_knows_job (const core_t *self, slice_t job_id)
+{
+    return core_find_job (self, job_id) != NULL;
+}
+
+slice_t core_job_id_text (core_t *self, const job_t *job)
+{
+    char *text = arena_alloc (&self->out->arena, JOB_ID_LEN + 1);
+    job_id_t id = { .seq = job->seq };
+    memcpy (id.salt, job->salt, sizeof id.salt);
+    job_id_format (&id, text);
+    return slice_from (text, JOB_ID_LEN);
+}
+
+job_t *core_job_new (core_t *self, const job_id_t *id)
+{
+    job_t *job = xcalloc (1, sizeof *job);
+    job->seq = id->seq;
+    memcpy (job->salt, id->salt, sizeof job->salt);
+    map_put (&self->jobs, job);
+    return job;
+}
+
+void core_job_free (core_t *self, job_t *job)
+{
+    map_remove (&self->jobs, job);
+    free (job);
+}
+
+core_counts_t core_counts (const core_t *self)
+{
+    return (core_counts_t){
+        .pending = self->pending,
+        .running = (int64_t)self->jobs.count - self->pending,
+        .parked = self->parked,
+        .workers = (int64_t)self->workers.count,
+    };
+}

@@ -1,0 +1,131 @@
+/* core.h - the broker's rules as one pure state machine.
+ *
+ * core_step takes an event and says in effects what to store, what to answer and what to do with bytes. It owns no
+ * socket, file, clock or thread: events carry the time, the seed makes all randomness (rule 1 of design: the same code
+ * runs under the simulator). The driver carries the effects of a step out in their order: store effects into the open
+ * transaction, replies kept back until that transaction is committed.
+ */
+#ifndef GLEANER_CORE_H
+#define GLEANER_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/arena.h"
+#include "broker/record.h"
+#include "proto/buf.h"
+#include "proto/message.h"
+
+typedef struct core core_t;
+
+typedef struct {
+    int64_t lease_ms;     /* a lease lives this long without renewal */
+    int64_t offline_ms;   /* a worker is offline when not heard of for this long */
+    int64_t heartbeat_ms; /* told to workers */
+    int64_t grace_ms;     /* beyond a job's timeout before the broker ends the attempt itself */
+    int64_t jobs_max;     /* pending and running jobs at once; one more is refused with BUSY */
+    int64_t parked_max;   /* parked requests at once; one more is answered at once */
+    uint8_t seed[32];
+} core_config_t;
+
+/* lease 60 s, offline 30 s, heartbeat 10 s, grace 30 s, 10,000,000 jobs, 200,000 parked; the seed stays zero. */
+void core_config_default (core_config_t *config);
+
+typedef enum {
+    EVENT_REQUEST,     /* a message from a client */
+    EVENT_SEALED,      /* the depot has carried out an EFFECT_SEAL */
+    EVENT_UNDELIVERED, /* an EFFECT_REPLY_JOB could not be sent: nobody has the lease */
+    EVENT_TICK,        /* core_deadline has passed */
+} event_kind_t;
+
+typedef struct {
+    event_kind_t kind;
+    int64_t now_ms;  /* monotonic */
+    int64_t wall_ms; /* since the epoch */
+
+    uint64_t request;           /* EVENT_REQUEST: the driver's handle for the answer */
+    const message_t *message;   /* EVENT_REQUEST: one of the types that core_handles says */
+    const job_record_t *stored; /* EVENT_REQUEST: the record of the job that the message names, when core_knows_job says
+                                 * no; NULL when there is none */
+
+    int64_t seq; /* EVENT_SEALED, EVENT_UNDELIVERED: the job */
+    int64_t attempt;
+    slice_t token;                      /* EVENT_UNDELIVERED */
+    err_t err;                          /* EVENT_SEALED: 0, OUTPUT_MISMATCH or DISK_FULL ... */
+    slice_t stdout_data, stderr_data;   /* EVENT_SEALED: content up to STORE_INLINE_MAX; absent: it stays in its file */
+    int64_t stdout_bytes, stderr_bytes; /* EVENT_SEALED: lengths on disk */
+} event_t;
+
+typedef enum {
+    EFFECT_JOB_INSERT,    /* store: `job` is new */
+    EFFECT_JOB_UPDATE,    /* store: the changing part of `job` */
+    EFFECT_WORKER_PUT,    /* store: `worker` is new or changed */
+    EFFECT_WORKER_DELETE, /* store: forget worker `worker.worker_id` */
+    EFFECT_REPLY,         /* answer `request` with `message` */
+    EFFECT_REPLY_JOB,     /* answer `request` with `message`, a job-poll-ok, after filling in the job's stored text */
+    EFFECT_APPEND,      /* depot: append `message`'s bytes (a job-output) to job `seq`, `attempt`; answer `request` with
+                         * job-output-ok or OUTPUT_GAP when done */
+    EFFECT_SEAL,        /* depot: make the streams of `seq`, `attempt` durable, then say EVENT_SEALED */
+    EFFECT_DISCARD,     /* depot: the output files of `seq`, `attempt` can go */
+    EFFECT_JOB_CHANGED, /* job `seq` is in another state: wake those who follow it */
+} effect_kind_t;
+
+typedef struct {
+    effect_kind_t kind;
+    uint64_t request;
+    int64_t seq;
+    int64_t attempt;
+    int64_t stdout_bytes, stderr_bytes; /* EFFECT_SEAL: lengths that the worker names; INT_ABSENT: whatever is there */
+    int streams;                        /* EFFECT_DISCARD: 1 stdout, 2 stderr, 3 both */
+    message_t message;
+    union {
+        job_record_t job;
+        worker_record_t worker;
+    };
+} effect_t;
+
+/* Effects of one step, in the order to carry them out. Their slices point into the core, the event and `arena`: valid
+ * until the next core_step. Zero-initialised is valid. */
+typedef struct {
+    effect_t *items;
+    size_t count;
+    size_t cap;
+    arena_t arena;
+} effects_t;
+
+void effects_fini (effects_t *self);
+
+/* The caller destroys it. The config is copied. */
+core_t *core_new (const core_config_t *config);
+void core_destroy (core_t **self_p);
+
+/* Rebuild after a restart, before the first step, workers first. A job in a final state is refused by assertion. Each
+ * running lease and each online worker gets a full new period from now_ms on. */
+void core_load_worker (core_t *self, const worker_record_t *record, int64_t now_ms);
+void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms);
+/* The highest seq ever given, so that ids go on above it. */
+void core_load_last_seq (core_t *self, int64_t seq);
+
+/* One event. `effects` is emptied first. */
+void core_step (core_t *self, const event_t *event, effects_t *effects);
+
+/* When core_step wants an EVENT_TICK, monotonic ms; INT64_MAX: never. */
+int64_t core_deadline (const core_t *self);
+
+/* True for the message types that core_step takes. */
+bool core_handles (msg_type_t type);
+/* The job id that a message names, absent when none: the driver looks its record up unless core_knows_job. */
+slice_t core_message_job_id (const message_t *message);
+/* True when the job is pending or running here. */
+bool core_knows_job (const core_t *self, slice_t job_id);
+
+/* For broker-info and tests. */
+typedef struct {
+    int64_t pending, running, parked, workers;
+} core_counts_t;
+core_counts_t core_counts (const core_t *self);
+
+/* Walks everything and asserts the core's own invariants (at most one lease a job, queue order, counts). For tests. */
+void core_check (const core_t *self);
+
+#endif

@@ -1,0 +1,181 @@
+#include "broker/core_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool core_may_park (const core_t *self, int64_t wait_ms)
+{
+    return wait_ms != INT_ABSENT && wait_ms > 0 && self->parked < self->config.parked_max;
+}
+
+parked_t *core_park (core_t *self, uint64_t request, int64_t wait_ms)
+{
+    parked_t *parked = xcalloc (1, sizeof *parked);
+    parked->request = request;
+    core_timer_set (self, &parked->timer, TIMER_PARKED, self->now_ms + wait_ms);
+    self->parked++;
+    return parked;
+}
+
+void core_parked_free (core_t *self, parked_t *parked)
+{
+    core_timer_stop (self, &parked->timer);
+    if (parked->worker) {
+        list_remove (&parked->worker->polls, &parked->worker_link);
+        list_remove (&self->polls, &parked->poll_link);
+    }
+    if (parked->lease)
+        parked->lease->renew = NULL;
+    self->parked--;
+    free (parked);
+}
+
+void core_poll_answer_empty (core_t *self, parked_t *parked)
+{
+    core_reply (self, parked->request, MSG_JOB_POLL_OK);
+    core_parked_free (self, parked);
+}
+
+void core_reply_job (core_t *self, uint64_t request, job_t *job)
+{
+    effect_t *effect = core_effect (self, EFFECT_REPLY_JOB);
+    effect->request = request;
+    effect->seq = job->seq;
+    effect->attempt = job->attempt;
+    message_init (&effect->message, MSG_JOB_POLL_OK);
+    msg_job_poll_ok_t *out = &effect->message.job_poll_ok;
+    out->job_id = core_job_id_text (self, job);
+    out->attempt = job->attempt;
+    out->token = arena_printf (&self->out->arena, "%s", job->lease->token);
+    out->lease_ms = self->config.lease_ms;
+    out->timeout_ms = job->timeout_ms;
+}
+
+/* The parked poll that a newly pending job goes to. */
+static parked_t *poll_for (const core_t *self, const job_t *job)
+{
+    link_t *link = list_first (job->pinned ? &job->pinned->polls : &self->polls);
+    if (!link)
+        return NULL;
+    return job->pinned ? LIST_ITEM (link, parked_t, worker_link) : LIST_ITEM (link, parked_t, poll_link);
+}
+
+void core_queue_put (core_t *self, job_t *job, bool fresh)
+{
+    parked_t *parked = poll_for (self, job);
+    if (parked) {
+        core_lease_begin (self, job, parked->worker, parked->slot);
+        core_reply_job (self, parked->request, job);
+        core_parked_free (self, parked);
+        return;
+    }
+    self->pending++;
+    if (job->pinned && fresh)
+        list_append (&job->pinned->pinned, &job->queue_link);
+    else if (job->pinned)
+        list_prepend (&job->pinned->pinned, &job->queue_link);
+    else if (fresh)
+        list_append (&self->fresh, &job->queue_link);
+    else
+        heap_put (&self->again, &job->again, job->seq);
+}
+
+void core_queue_remove (core_t *self, job_t *job)
+{
+    self->pending--;
+    if (list_linked (&job->queue_link))
+        list_remove (job->pinned ? &job->pinned->pinned : &self->fresh, &job->queue_link);
+    else
+        heap_remove (&self->again, &job->again);
+}
+
+job_t *core_queue_take (core_t *self, worker_t *worker)
+{
+    link_t *own = worker ? list_first (&worker->pinned) : NULL;
+    link_t *first = own ? own : list_first (&self->fresh);
+    job_t *job = first ? LIST_ITEM (first, job_t, queue_link) : NULL;
+    heap_node_t *top = own ? NULL : heap_top (&self->again);
+    if (top && (!job || top->key < job->seq))
+        job = LIST_ITEM (top, job_t, again);
+    if (job)
+        core_queue_remove (self, job);
+    return job;
+}
+
+static lease_t *lease_of_slot (const worker_t *worker, int64_t slot)
+{
+    LIST_EACH (link, &worker->leases)
+    {
+        lease_t *lease = LIST_ITEM (link, lease_t, worker_link);
+        if (lease->slot == slot)
+            return lease;
+    }
+    return NULL;
+}
+
+/* A second poll of one slot: the first one's sender has given up on it (rule 16). */
+static void drop_parked_of_slot (core_t *self, worker_t *worker, int64_t slot)
+{
+    LIST_EACH (link, &worker->polls)
+    {
+        parked_t *parked = LIST_ITEM (link, parked_t, worker_link);
+        if (parked->slot == slot)
+            core_poll_answer_empty (self, parked);
+    }
+}
+
+static void poll_park (core_t *self, const event_t *event, worker_t *worker, int64_t slot)
+{
+    int64_t wait_ms = event->message->job_poll.wait;
+    if (!core_may_park (self, wait_ms)) {
+        core_reply (self, event->request, MSG_JOB_POLL_OK);
+        return;
+    }
+    parked_t *parked = core_park (self, event->request, wait_ms);
+    parked->worker = worker;
+    parked->slot = slot;
+    list_append (&worker->polls, &parked->worker_link);
+    list_append (&self->polls, &parked->poll_link);
+}
+
+/* A poll that names its slot: redelivery when the slot holds a lease, for then the answer was lost (rule 17). */
+static bool poll_slot (core_t *self, const event_t *event, worker_t *worker, int64_t slot)
+{
+    if (slot >= (worker->slots == INT_ABSENT ? SLOTS_MAX : worker->slots)) {
+        core_refuse (self, event->request, ERR_SCHEMA, "`slot` must be below the slots that the worker declared.");
+        return true;
+    }
+    drop_parked_of_slot (self, worker, slot);
+    lease_t *lease = lease_of_slot (worker, slot);
+    if (!lease)
+        return false;
+    core_lease_renew (self, lease);
+    core_reply_job (self, event->request, lease->job);
+    return true;
+}
+
+void core_on_job_poll (core_t *self, const event_t *event)
+{
+    const msg_job_poll_t *in = &event->message->job_poll;
+    if (!in->worker_id.ptr) {
+        core_poll_anonymous (self, event);
+        return;
+    }
+    worker_t *worker = core_find_worker (self, in->worker_id);
+    if (!worker) {
+        core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
+        return;
+    }
+    core_worker_seen (self, worker);
+    int64_t slot = in->slot == INT_ABSENT ? SLOT_NONE : in->slot;
+    if (slot != SLOT_NONE && poll_slot (self, event, worker, slot))
+        return;
+    job_t *job = core_queue_take (self, worker);
+    if (!job) {
+        poll_park (self, event, worker, slot);
+        return;
+    }
+    core_lease_begin (self, job, worker, slot);
+    core_reply_job (self, event->request, job);
+}

@@ -1,0 +1,226 @@
+/* core_internal.h - what the core's own files share. Nobody else includes it.
+ *
+ *   core.c           the machine: events in, effects out, timers, rebuild
+ *   core_worker.c    the registry: register, heartbeat, goodbye, offline
+ *   core_job.c       submitting and cancelling jobs, their end
+ *   core_dispatch.c  the queue and the parked polls: who gets which job
+ *   core_lease.c     leases: begin, renewal, end, who may write under them
+ *   core_group.c     leases of old agents that do not say who they are
+ *   core_result.c    output and results
+ */
+#ifndef GLEANER_CORE_INTERNAL_H
+#define GLEANER_CORE_INTERNAL_H
+
+#include "broker/core.h"
+#include "broker/heap.h"
+#include "broker/list.h"
+#include "broker/map.h"
+
+enum { TOKEN_LEN = 32 };
+
+typedef enum { TIMER_LEASE, TIMER_PARKED, TIMER_WORKER } timer_kind_t;
+
+/* Putting a timer off is only a write to `due_ms`: the heap is brought up to date when the old time comes. So a renewal
+ * costs the same however many leases there are. */
+typedef struct {
+    heap_node_t node;
+    int64_t due_ms;
+    timer_kind_t kind;
+} core_timer_t;
+
+typedef struct job job_t;
+typedef struct lease lease_t;
+typedef struct worker worker_t;
+typedef struct place place_t;
+typedef struct parked parked_t;
+
+/* A result that waits for its output to be sealed. */
+typedef struct {
+    uint64_t request;
+    msg_type_t type; /* MSG_JOB_RESULT or MSG_JOB_FAIL */
+    int64_t exit_code;
+    int64_t signal;
+    char *reason;
+    char *error_message;
+    char *inline_data[2]; /* a stream that came with the result; NULL: sealed from what was appended */
+    size_t inline_len[2];
+    int64_t expected[2];
+} result_t;
+
+struct lease {
+    core_timer_t timer;
+    int64_t hard_ms;  /* the job's timeout and grace: no renewal goes beyond */
+    worker_t *worker; /* NULL: a group's, not yet bound */
+    link_t worker_link;
+    int64_t slot;
+    int64_t started_wall_ms;
+    char token[TOKEN_LEN + 1];
+    bool appended;         /* output files may exist */
+    parked_t *renew;       /* at most one parked job-renew */
+    result_t *result;      /* being sealed */
+    worker_t **candidates; /* of a group; owned */
+    size_t candidate_count;
+    place_t *place; /* of a group */
+    link_t place_link;
+    job_t *job;
+};
+
+struct job {
+    int64_t seq;
+    char salt[JOB_SALT_LEN + 1];
+    int32_t attempt;
+    int32_t max_attempts;
+    int64_t timeout_ms;
+    worker_t *pinned;
+    link_t queue_link; /* fresh queue, or its pinned worker's */
+    heap_node_t again; /* requeued ones, by seq */
+    lease_t *lease;    /* NULL while pending */
+};
+
+struct worker {
+    char *id;
+    char *hostname;
+    char *os;
+    char *version;
+    char *machine;
+    int64_t cpu_count;
+    int64_t slots; /* INT_ABSENT: an old agent */
+    int64_t registered_wall_ms;
+    int64_t seen_wall_ms;
+    bool online;
+    core_timer_t timer;
+    list_head_t leases;
+    list_head_t polls;  /* parked */
+    list_head_t pinned; /* pending jobs that only it may run */
+    place_t *place;     /* where it was last heard of; stays while it is a candidate somewhere */
+    link_t place_link;
+    size_t group_count; /* groups that it is a candidate of */
+};
+
+/* Workers whose last register or heartbeat came from one address. */
+struct place {
+    char *addr;
+    list_head_t workers;
+    list_head_t groups; /* unbound leases */
+};
+
+/* A request that waits: a job-poll (worker, slot) or a job-renew (lease). */
+struct parked {
+    core_timer_t timer;
+    uint64_t request;
+    worker_t *worker;
+    int64_t slot;
+    link_t worker_link;
+    link_t poll_link;
+    lease_t *lease; /* a renew's */
+};
+
+struct core {
+    core_config_t config;
+    int64_t now_ms;
+    int64_t wall_ms;
+    effects_t *out;
+    int64_t last_seq;
+    map_t jobs;        /* by seq */
+    map_t workers;     /* by id */
+    map_t places;      /* by address */
+    list_head_t fresh; /* pending jobs never started, oldest first */
+    heap_t again;      /* pending jobs to start once more, by seq */
+    list_head_t polls; /* parked polls, longest waiting first */
+    heap_t timers;
+    int64_t pending;
+    int64_t parked;
+    buf_t list; /* items of a list answer */
+    uint64_t random_count;
+};
+
+/* core.c */
+effect_t *core_effect (core_t *self, effect_kind_t kind);
+/* An EFFECT_REPLY with a message of `type`, to be filled in. */
+message_t *core_reply (core_t *self, uint64_t request, msg_type_t type);
+void core_refuse (core_t *self, uint64_t request, err_t err, const char *text);
+uint64_t core_random (core_t *self);
+void core_timer_set (core_t *self, core_timer_t *timer, timer_kind_t kind, int64_t due_ms);
+void core_timer_stop (core_t *self, core_timer_t *timer);
+job_t *core_find_job (const core_t *self, slice_t job_id);
+slice_t core_job_id_text (core_t *self, const job_t *job);
+job_t *core_job_new (core_t *self, const job_id_t *id);
+void core_job_free (core_t *self, job_t *job);
+
+/* core_worker.c */
+void core_on_worker_register (core_t *self, const event_t *event);
+void core_on_worker_heartbeat (core_t *self, const event_t *event);
+void core_on_worker_goodbye (core_t *self, const event_t *event);
+void core_on_worker_list (core_t *self, const event_t *event);
+worker_t *core_find_worker (const core_t *self, slice_t worker_id);
+/* Heard of: online from now on for offline_ms. */
+void core_worker_seen (core_t *self, worker_t *worker);
+void core_worker_offline (core_t *self, worker_t *worker);
+void core_worker_free (core_t *self, worker_t *worker);
+void core_place_drop_if_empty (core_t *self, place_t *place);
+worker_t *core_worker_load (core_t *self, const worker_record_t *record);
+
+/* core_job.c */
+void core_on_job_create (core_t *self, const event_t *event);
+void core_on_job_cancel (core_t *self, const event_t *event);
+void core_on_job_check_cancel (core_t *self, const event_t *event);
+/* The one final transition: records it, wakes followers, frees the job. `how` has state, reason and what else is known;
+ * its id, attempt and worker are filled in here. `keep_token`: the record stands for an accepted result. */
+void core_job_finish (core_t *self, job_t *job, job_record_t *how, bool keep_token);
+/* Fails it with a reason and a sentence. */
+void core_job_fail (core_t *self, job_t *job, const char *reason, slice_t text);
+/* Fills the changing part of a record from the job as it stands. */
+void core_job_record (core_t *self, const job_t *job, job_record_t *record);
+/* True when the record says that it was cancelled. */
+bool core_stored_cancelled (const job_record_t *stored);
+
+/* core_dispatch.c */
+void core_on_job_poll (core_t *self, const event_t *event);
+/* Queues a pending job at the place that its seq gives it, or hands it to a parked poll. */
+void core_queue_put (core_t *self, job_t *job, bool fresh);
+void core_queue_remove (core_t *self, job_t *job);
+void core_poll_answer_empty (core_t *self, parked_t *parked);
+void core_parked_free (core_t *self, parked_t *parked);
+parked_t *core_park (core_t *self, uint64_t request, int64_t wait_ms);
+bool core_may_park (const core_t *self, int64_t wait_ms);
+/* The next job for a worker (its pinned ones first), taken out of the queue; NULL when there is none. */
+job_t *core_queue_take (core_t *self, worker_t *worker);
+/* Answers a poll with the lease's job. */
+void core_reply_job (core_t *self, uint64_t request, job_t *job);
+
+/* core_lease.c */
+/* A new attempt: the job is running. With worker NULL it is a group's. */
+lease_t *core_lease_begin (core_t *self, job_t *job, worker_t *worker, int64_t slot);
+void core_lease_bind (core_t *self, lease_t *lease, worker_t *worker);
+/* A lease without effects: for begin and for the rebuild. */
+lease_t *core_lease_new (core_t *self, job_t *job, worker_t *worker, int64_t slot);
+void core_lease_renew (core_t *self, lease_t *lease);
+/* Detaches and frees it; what is parked on it is answered. */
+void core_lease_free (core_t *self, job_t *job, bool cancelled);
+/* The attempt is over without a result: again, or failed for good. */
+void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text);
+/* Given back before anything was started: the attempt does not count. */
+void core_lease_return (core_t *self, job_t *job);
+/* May this message write under the job's lease (rules 20 to 23)? Binds a group. Returns 0 or the refusal's code. */
+err_t core_lease_claim (core_t *self, job_t *job, slice_t worker_id, int64_t attempt, slice_t token);
+void core_on_job_renew (core_t *self, const event_t *event);
+void core_on_job_return (core_t *self, const event_t *event);
+
+/* core_group.c */
+void core_poll_anonymous (core_t *self, const event_t *event);
+bool core_group_has (const lease_t *lease, const worker_t *worker);
+/* It restarted, or holds another job: it cannot hold this one. */
+void core_group_drop (core_t *self, worker_t *worker, const lease_t *but, bool restarted);
+void core_group_offline (core_t *self, worker_t *worker);
+void core_group_leave (core_t *self, lease_t *lease);
+void core_group_join (core_t *self, lease_t *lease, place_t *place, worker_t **candidates, size_t count);
+slice_t core_group_text (core_t *self, const lease_t *lease);
+
+/* core_result.c */
+void core_on_job_output (core_t *self, const event_t *event);
+void core_on_job_result (core_t *self, const event_t *event);
+void core_on_job_fail (core_t *self, const event_t *event);
+void core_on_sealed (core_t *self, const event_t *event);
+void core_result_free (result_t **self_p);
+
+#endif

@@ -1,0 +1,322 @@
+#include "broker/core_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+worker_t *core_find_worker (const core_t *self, slice_t worker_id)
+{
+    return worker_id.ptr ? map_get (&self->workers, worker_id) : NULL;
+}
+
+static void place_leave (core_t *self, worker_t *worker)
+{
+    place_t *place = worker->place;
+    if (!place)
+        return;
+    list_remove (&place->workers, &worker->place_link);
+    worker->place = NULL;
+    core_place_drop_if_empty (self, place);
+}
+
+void core_place_drop_if_empty (core_t *self, place_t *place)
+{
+    if (place->workers.count || place->groups.count)
+        return;
+    map_remove (&self->places, place);
+    free (place->addr);
+    free (place);
+}
+
+/* The worker was heard of from this address; absent: no gateway saw it. */
+static void place_enter (core_t *self, worker_t *worker, slice_t addr)
+{
+    if (worker->group_count || (worker->place && slice_eq_str (addr, worker->place->addr)))
+        return;
+    place_leave (self, worker);
+    if (!addr.ptr)
+        return;
+    place_t *place = map_get (&self->places, addr);
+    if (!place) {
+        place = xcalloc (1, sizeof *place);
+        place->addr = slice_dup (addr);
+        list_init (&place->workers);
+        list_init (&place->groups);
+        map_put (&self->places, place);
+    }
+    worker->place = place;
+    list_append (&place->workers, &worker->place_link);
+}
+
+void core_worker_free (core_t *self, worker_t *worker)
+{
+    core_timer_stop (self, &worker->timer);
+    place_leave (self, worker);
+    free (worker->id);
+    free (worker->hostname);
+    free (worker->os);
+    free (worker->version);
+    free (worker->machine);
+    free (worker);
+}
+
+static worker_t *worker_new (core_t *self, slice_t worker_id)
+{
+    worker_t *worker = xcalloc (1, sizeof *worker);
+    worker->id = slice_dup (worker_id);
+    list_init (&worker->leases);
+    list_init (&worker->polls);
+    list_init (&worker->pinned);
+    map_put (&self->workers, worker);
+    return worker;
+}
+
+static void worker_store (core_t *self, const worker_t *worker)
+{
+    worker_record_t *record = &core_effect (self, EFFECT_WORKER_PUT)->worker;
+    *record = (worker_record_t){
+        .worker_id = slice_of (worker->id),
+        .hostname = slice_of (worker->hostname),
+        .os = slice_of (worker->os),
+        .version = slice_of (worker->version),
+        .machine = slice_of (worker->machine),
+        .remote_addr = slice_of (worker->place ? worker->place->addr : NULL),
+        .cpu_count = worker->cpu_count,
+        .slots = worker->slots,
+        .registered_ms = worker->registered_wall_ms,
+        .last_seen_ms = worker->seen_wall_ms,
+        .online = worker->online,
+    };
+}
+
+static void replace_text (char **text, slice_t with)
+{
+    free (*text);
+    *text = slice_dup (with);
+}
+
+worker_t *core_worker_load (core_t *self, const worker_record_t *record)
+{
+    worker_t *worker = worker_new (self, record->worker_id);
+    replace_text (&worker->hostname, record->hostname);
+    replace_text (&worker->os, record->os);
+    replace_text (&worker->version, record->version);
+    replace_text (&worker->machine, record->machine);
+    worker->cpu_count = record->cpu_count;
+    worker->slots = record->slots;
+    worker->registered_wall_ms = record->registered_ms;
+    worker->seen_wall_ms = record->last_seen_ms;
+    worker->online = record->online;
+    place_enter (self, worker, record->remote_addr);
+    return worker;
+}
+
+void core_worker_seen (core_t *self, worker_t *worker)
+{
+    worker->seen_wall_ms = self->wall_ms;
+    core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + self->config.offline_ms);
+    if (worker->online)
+        return;
+    worker->online = true;
+    worker_store (self, worker);
+}
+
+/* Jobs that only this worker may run cannot run now: direct mode answers at once or not at all. */
+static void fail_pinned (core_t *self, worker_t *worker)
+{
+    for (link_t *link = list_first (&worker->pinned); link; link = list_first (&worker->pinned)) {
+        job_t *job = LIST_ITEM (link, job_t, queue_link);
+        slice_t text =
+            arena_printf (&self->out->arena, "Worker %s, which alone may run the job, is offline.", worker->id);
+        core_job_fail (self, job, "worker-lost", text);
+    }
+}
+
+static void answer_parked_polls (core_t *self, worker_t *worker)
+{
+    for (link_t *link = list_first (&worker->polls); link; link = list_first (&worker->polls))
+        core_poll_answer_empty (self, LIST_ITEM (link, parked_t, worker_link));
+}
+
+void core_worker_offline (core_t *self, worker_t *worker)
+{
+    core_timer_stop (self, &worker->timer);
+    worker->online = false;
+    answer_parked_polls (self, worker);
+    core_group_offline (self, worker);
+    fail_pinned (self, worker);
+    worker_store (self, worker);
+}
+
+static bool keeps (const lease_t *lease, const list_t *keep)
+{
+    for (uint32_t i = 0; i < keep->count; i++) {
+        message_t item;
+        fault_t fault;
+        if (message_list_item (keep, MSG_HELD_LEASE, i, &item, &fault))
+            continue;
+        job_id_t id;
+        if (job_id_parse (item.held_lease.job_id, &id) && id.seq == lease->job->seq &&
+            item.held_lease.attempt == lease->job->attempt && slice_eq_str (item.held_lease.token, lease->token))
+            return true;
+    }
+    return false;
+}
+
+/* The worker runs nothing any more; leases whose results it still has to send are kept and renewed. */
+static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep, const char *why)
+{
+    LIST_EACH (link, &worker->leases)
+    {
+        lease_t *lease = LIST_ITEM (link, lease_t, worker_link);
+        if (keeps (lease, keep))
+            core_lease_renew (self, lease);
+        else
+            core_lease_lost (self, lease->job, "worker-lost",
+                             arena_printf (&self->out->arena, "Worker %s %s while it ran the job.", worker->id, why));
+    }
+}
+
+static void worker_forget (core_t *self, worker_t *worker)
+{
+    core_effect (self, EFFECT_WORKER_DELETE)->worker.worker_id = arena_printf (&self->out->arena, "%s", worker->id);
+    map_remove (&self->workers, worker);
+    core_worker_free (self, worker);
+}
+
+/* Room for one more in a full registry: the one that has been offline longest goes, if it holds nothing. */
+static bool make_room (core_t *self)
+{
+    if (self->workers.count < WORKERS_MAX)
+        return true;
+    worker_t *oldest = NULL;
+    size_t at = 0;
+    for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
+        if (!worker->online && !worker->leases.count && !worker->pinned.count && !worker->group_count &&
+            (!oldest || worker->seen_wall_ms < oldest->seen_wall_ms))
+            oldest = worker;
+    if (!oldest)
+        return false;
+    worker_forget (self, oldest);
+    return true;
+}
+
+void core_on_worker_register (core_t *self, const event_t *event)
+{
+    const msg_worker_register_t *in = &event->message->worker_register;
+    if (!worker_id_safe (in->worker_id)) {
+        core_refuse (self, event->request, ERR_SCHEMA, "`workerId` must be printable text without control characters.");
+        return;
+    }
+    worker_t *worker = core_find_worker (self, in->worker_id);
+    if (!worker && !make_room (self)) {
+        core_refuse (self, event->request, ERR_TOO_MANY,
+                     "The registry of workers is full, and all of them are online.");
+        return;
+    }
+    if (!worker)
+        worker = worker_new (self, in->worker_id);
+    answer_parked_polls (self, worker);
+    core_group_drop (self, worker, NULL, true);
+    replace_text (&worker->hostname, in->hostname);
+    replace_text (&worker->os, in->os);
+    replace_text (&worker->version, in->version);
+    replace_text (&worker->machine, in->machine);
+    worker->cpu_count = in->cpu_count;
+    worker->slots = in->slots;
+    worker->registered_wall_ms = worker->seen_wall_ms = self->wall_ms;
+    worker->online = true;
+    place_enter (self, worker, in->remote_addr);
+    core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + self->config.offline_ms);
+    worker_store (self, worker);
+    msg_worker_register_ok_t *out = &core_reply (self, event->request, MSG_WORKER_REGISTER_OK)->worker_register_ok;
+    out->worker_id = slice_of (worker->id);
+    out->lease_ms = self->config.lease_ms;
+    out->heartbeat_ms = self->config.heartbeat_ms;
+    give_back_leases (self, worker, &in->keep, "was restarted");
+}
+
+void core_on_worker_heartbeat (core_t *self, const event_t *event)
+{
+    const msg_worker_heartbeat_t *in = &event->message->worker_heartbeat;
+    worker_t *worker = core_find_worker (self, in->worker_id);
+    if (!worker) {
+        core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
+        return;
+    }
+    place_enter (self, worker, in->remote_addr);
+    core_worker_seen (self, worker);
+    /* An old agent names no job in its heartbeat: it renews all that it holds (http-api.md). */
+    LIST_EACH (link, &worker->leases)
+    {
+        lease_t *lease = LIST_ITEM (link, lease_t, worker_link);
+        if (lease->slot == SLOT_NONE)
+            core_lease_renew (self, lease);
+    }
+    msg_worker_heartbeat_ok_t *out = &core_reply (self, event->request, MSG_WORKER_HEARTBEAT_OK)->worker_heartbeat_ok;
+    out->worker_id = slice_of (worker->id);
+    out->timestamp = self->wall_ms;
+}
+
+void core_on_worker_goodbye (core_t *self, const event_t *event)
+{
+    const msg_worker_goodbye_t *in = &event->message->worker_goodbye;
+    worker_t *worker = core_find_worker (self, in->worker_id);
+    if (!worker) {
+        core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
+        return;
+    }
+    worker->seen_wall_ms = self->wall_ms;
+    core_group_drop (self, worker, NULL, true);
+    core_worker_offline (self, worker);
+    core_reply (self, event->request, MSG_WORKER_GOODBYE_OK)->worker_goodbye_ok.worker_id = slice_of (worker->id);
+    give_back_leases (self, worker, &in->keep, "said goodbye");
+}
+
+static void fill_entry (core_t *self, const worker_t *worker, msg_worker_entry_t *entry)
+{
+    entry->worker_id = slice_of (worker->id);
+    entry->hostname = slice_of (worker->hostname);
+    entry->os = slice_of (worker->os);
+    entry->cpu_count = worker->cpu_count;
+    entry->version = slice_of (worker->version);
+    entry->slots = worker->slots;
+    const char *status = !worker->online ? "offline" : worker->leases.count ? "busy" : "idle";
+    entry->status = slice_of (status);
+    link_t *first = list_first (&worker->leases);
+    if (first)
+        entry->current_job_id = core_job_id_text (self, LIST_ITEM (first, lease_t, worker_link)->job);
+    entry->running_jobs = (int64_t)worker->leases.count;
+    entry->last_heartbeat = worker->seen_wall_ms;
+    entry->registered_at = worker->registered_wall_ms;
+}
+
+static int by_id (const void *a, const void *b)
+{
+    const worker_t *const *left = a;
+    const worker_t *const *right = b;
+    return strcmp ((*left)->id, (*right)->id);
+}
+
+void core_on_worker_list (core_t *self, const event_t *event)
+{
+    size_t count = self->workers.count;
+    worker_t **sorted = xcalloc (count, sizeof (worker_t *));
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = map_next (&self->workers, &at);
+    qsort (sorted, count, sizeof (worker_t *), by_id);
+    msg_worker_list_ok_t *out = &core_reply (self, event->request, MSG_WORKER_LIST_OK)->worker_list_ok;
+    out->count = out->total_workers = (int64_t)count;
+    out->idle_workers = out->busy_workers = 0;
+    out->workers = (list_t){ .raw = SLICE ("") };
+    buf_clear (&self->list);
+    for (size_t i = 0; i < count; i++) {
+        message_t item;
+        message_init (&item, MSG_WORKER_ENTRY);
+        fill_entry (self, sorted[i], &item.worker_entry);
+        out->idle_workers += sorted[i]->online && !sorted[i]->leases.count;
+        out->busy_workers += sorted[i]->online && sorted[i]->leases.count;
+        list_writer_add (&out->workers, &self->list, &item);
+    }
+    free (sorted);
+}

@@ -1,0 +1,12 @@
+/* clock.h - the only place that reads clocks. */
+#ifndef GLEANER_CLOCK_H
+#define GLEANER_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds of CLOCK_BOOTTIME: for durations; goes on while the machine sleeps. */
+int64_t clock_mono_ms (void);
+/* Milliseconds since the epoch: for records that people read. */
+int64_t clock_wall_ms (void);
+
+#endif

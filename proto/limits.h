@@ -1,0 +1,48 @@
+/* limits.h - the bounds that every Gleaner program agrees on.
+ *
+ * A value beyond its bound is refused with SCHEMA and the field's name (rule 12 of README.md), never cut.
+ */
+#ifndef GLEANER_LIMITS_H
+#define GLEANER_LIMITS_H
+
+enum {
+    PROTOCOL_VERSION = 1,
+
+    ID_MAX = 128,             /* job, worker and upload ids, request ids */
+    TOKEN_MAX = 64,           /* a lease's fencing token */
+    NAME_MAX_BYTES = 255,     /* host names, versions, codes, addresses */
+    FILENAME_MAX_BYTES = 255, /* one path component */
+    URL_MAX = 2048,
+    COMMAND_MAX = 64 * 1024,
+    ERROR_TEXT_MAX = 4096,
+    SHA256_HEX = 64,
+
+    FRAME_MAX = 1024 * 1024,         /* a request's body frame; the broker closes on a peer that sends more */
+    REPLY_MAX = 4 * 1024 * 1024,     /* a reply's body frame */
+    CHUNK_MAX = 256 * 1024,          /* bytes of a blob or an output in one message */
+    INLINE_MAX = 256 * 1024,         /* bytes of a stream inside a result; more is appended with job-output first */
+    STORE_INLINE_MAX = 16 * 1024,    /* a finished stream up to this size lives in the store, a longer one in a file */
+    FOLLOW_MAX = 128 * 1024,         /* bytes of each stream in one job-follow-ok */
+    STATUS_OUTPUT_MAX = 1024 * 1024, /* bytes of a stream shown by job-status */
+    LIST_OUTPUT_MAX = 4 * 1024,      /* bytes of a stream shown by job-list */
+    DEPTH_MAX = 8,                   /* nesting of a message */
+
+    ATTEMPT_MAX = 1000,
+    SLOTS_MAX = 1024,
+    CPU_MAX = 65536,
+    EXIT_MAX = 0x7fffffff,
+    SIGNAL_MAX = 128,
+    LIST_MAX = 500, /* jobs in one job-list-ok */
+    LIST_DEFAULT = 50,
+    WORKERS_MAX = 10000,      /* workers in the registry; one more is refused */
+    WAIT_MAX = 5 * 60 * 1000, /* patience of a parked request, ms */
+    TIMEOUT_DEFAULT_MS = 60 * 60 * 1000,
+    ATTEMPTS_DEFAULT = 3,
+};
+
+#define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000) /* ms an attempt may run */
+#define TIME_MAX    253402300799999LL            /* ms since the epoch, end of year 9999 */
+#define OFFSET_MAX  (1LL << 53)                  /* bytes; exact as a JSON number */
+#define COUNT_MAX   (1LL << 53)
+
+#endif

@@ -1,0 +1,58 @@
+/* options.h - options declared once: a row gives the command line, environment and config-file form, default, range and
+ * help.
+ *
+ * Precedence: command line, then environment (GLEANER_<PROGRAM>_<NAME>, and the row's own alias), then config file
+ * (--config FILE, lines `name = value`, `#` comments), then the default. Every program also has --help, --version and
+ * --config. What cannot be used is one sentence that names where it stood (flag, variable, or file:line) and the
+ * nearest known name, and exit status 2.
+ */
+#ifndef GLEANER_OPTIONS_H
+#define GLEANER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef enum {
+    OPT_TEXT,     /* const char * */
+    OPT_INT,      /* int64_t */
+    OPT_BYTES,    /* int64_t; "64K", "10M", "1G" (powers of 1024) */
+    OPT_DURATION, /* int64_t in ms; "500ms", "30s", "5m", "2h"; a bare number is seconds */
+    OPT_FLAG,     /* bool; on the command line without a value, elsewhere true/false/1/0/yes/no */
+    OPT_CHOICE,   /* const char *; one of `choices`, separated by '|' */
+} option_type_t;
+
+typedef struct {
+    const char *name; /* "work-dir": --work-dir, GLEANER_WORKER_WORK_DIR, work-dir = */
+    option_type_t type;
+    size_t at;            /* offsetof in the program's options struct */
+    const char *fallback; /* default, in the form a user would type; NULL: unset (NULL, 0 or false) */
+    int64_t min, max;     /* of numbers, in the type's base unit; both 0: unbounded */
+    const char *alias;    /* another environment variable that is honoured, or NULL */
+    const char *choices;  /* OPT_CHOICE */
+    const char *value;    /* word for the value in --help: "DIR", "ADDR"; NULL for flags */
+    const char *help;     /* one line */
+} option_t;
+
+typedef struct {
+    const char *program; /* "gleaner-broker"; the environment prefix is made of what follows "gleaner-" */
+    const char *summary; /* one line for --help */
+    const option_t *rows;
+    size_t count;
+} option_table_t;
+
+enum { OPTIONS_RUN = -1 }; /* go on and run */
+
+/* Fills `options` (the caller's struct, zeroed) from argv, environment, config file and defaults. Returns OPTIONS_RUN,
+ * or the status to exit with: 0 after --help or --version (printed to stdout), 2 after one sentence on stderr. Text
+ * values live until options_fini. */
+int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
+/* Frees what the text values of `options` own. */
+void options_fini (const option_table_t *table, void *options);
+/* Prints the table as --help does. */
+void options_help (const option_table_t *table, FILE *out);
+
+#define GLEANER_VERSION "0.2.0"
+
+#endif
