@@ -11,7 +11,6 @@
 #include "message.h"
 
 enum {
-    JSON_STRICT = 0,
     JSON_REPAIR_TEXT = 1, /* old agents: lone surrogates and invalid bytes become U+FFFD, \u0000 is allowed in BYTES */
 };
 

@@ -59,6 +59,7 @@ typedef struct {
 
 typedef struct {
     const char *name; /* on the wire and in JSON */
+    size_t name_len;
     field_type_t type;
     int need; /* REQUIRED or OPTIONAL */
     int64_t limit;
@@ -69,6 +70,7 @@ typedef struct {
 
 typedef struct {
     const char *wire; /* "job-create" */
+    size_t wire_len;
     const char *doc;
     const field_spec_t *fields;
     size_t field_count;

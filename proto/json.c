@@ -1,0 +1,310 @@
+#include "json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JSON_DEPTH_MAX = 32 };
+
+/* ---- before the parser ---- */
+
+/* Nesting, so that the parser's recursion is bounded by us. Quotes are skipped; broken JSON is the parser's to refuse.
+ */
+static bool too_deep (slice_t body)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < body.len; i++) {
+        char c = body.ptr[i];
+        if (quoted) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                quoted = false;
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_DEPTH_MAX)
+                return true;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+/* The value of a \uXXXX escape at `at`; -1 when there is none. */
+static int escape_at (const char *at, const char *end)
+{
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+        return -1;
+    int value = 0;
+    for (int i = 2; i < 6; i++) {
+        char c = at[i];
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+/* Old agents send output that is no text: bytes that are not UTF-8 and halves of surrogate pairs become U+FFFD. */
+static void repair_body (slice_t body, buf_t *out)
+{
+    buf_t valid = { 0 };
+    utf8_repair (body, &valid);
+    const char *at = valid.ptr ? valid.ptr : "";
+    const char *end = at + valid.len;
+    buf_reserve (out, valid.len);
+    while (at < end) {
+        const char *next = memchr (at, '\\', (size_t)(end - at));
+        buf_append (out, at, (size_t)((next ? next : end) - at));
+        if (!next)
+            break;
+        int value = escape_at (next, end);
+        int low = value >= 0xd800 && value <= 0xdbff ? escape_at (next + 6, end) : -1;
+        size_t used = value >= 0 ? 6 : end - next >= 2 ? 2 : 1;
+        if (low >= 0xdc00 && low <= 0xdfff)
+            used = 12;
+        if (used != 12 && value >= 0xd800 && value <= 0xdfff)
+            buf_append (out, "\\ufffd", 6);
+        else
+            buf_append (out, next, used);
+        at = next + used;
+    }
+    buf_fini (&valid);
+}
+
+static err_t parse_fault (const json_error_t *error, fault_t *fault)
+{
+    if (json_error_code (error) == json_error_duplicate_key)
+        return fault_set (fault, ERR_DUPLICATE_KEY, NULL, "A field stands twice in the JSON body.");
+    char text[80];
+    size_t len = 0;
+    for (const char *at = error->text; *at && len + 1 < sizeof text; at++)
+        text[len++] = *at < ' ' || *at > '~' ? '?' : *at;
+    text[len] = '\0';
+    return fault_set (fault, ERR_BAD_JSON, NULL, "The body is not valid JSON: line %d, column %d: %s.", error->line,
+                      error->column, text);
+}
+
+err_t json_parse (slice_t body, int flags, json_t **object_p, fault_t *fault)
+{
+    *object_p = NULL;
+    if (!body.len)
+        return fault_set (fault, ERR_BAD_JSON, NULL, "The body is empty: a JSON object is needed.");
+    if (too_deep (body))
+        return fault_set (fault, ERR_TOO_DEEP, NULL, "The JSON body is nested more than %d deep.", JSON_DEPTH_MAX);
+    bool repair = flags & JSON_REPAIR_TEXT;
+    buf_t repaired = { 0 };
+    if (repair) {
+        repair_body (body, &repaired);
+        body = buf_slice (&repaired);
+    }
+    json_error_t error;
+    json_t *json = json_loadb (body.ptr, body.len, JSON_REJECT_DUPLICATES | (repair ? JSON_ALLOW_NUL : 0), &error);
+    buf_fini (&repaired);
+    if (!json)
+        return parse_fault (&error, fault);
+    if (!json_is_object (json)) {
+        json_decref (json);
+        return fault_set (fault, ERR_BAD_JSON, NULL, "The body must be a JSON object.");
+    }
+    *object_p = json;
+    return ERR_NONE;
+}
+
+/* ---- JSON to message ---- */
+
+static void *member_at (message_t *self, const field_spec_t *field)
+{
+    return (char *)message_body (self) + field->at;
+}
+
+static err_t wrong_type (const field_spec_t *field, const char *want, fault_t *fault)
+{
+    return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be %s.", field->name, want);
+}
+
+static err_t set_number (const json_t *value, int64_t *out, const field_spec_t *field, fault_t *fault)
+{
+    if (json_is_integer (value)) {
+        *out = json_integer_value (value);
+    } else if (json_is_real (value)) { /* some languages write 0 as 0.0 */
+        double real = json_real_value (value);
+        if (floor (real) != real || fabs (real) > 9007199254740992.0)
+            return wrong_type (field, "a whole number", fault);
+        *out = (int64_t)real;
+    } else {
+        return wrong_type (field, "a whole number", fault);
+    }
+    return *out == INT_ABSENT ? wrong_type (field, "a whole number", fault) : ERR_NONE;
+}
+
+static err_t set_list (const json_t *value, const field_spec_t *field, list_t *out, buf_t *raw, fault_t *fault)
+{
+    if (!json_is_array (value) || !raw)
+        return wrong_type (field, "a list", fault);
+    if ((int64_t)json_array_size (value) > field->limit)
+        return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must have %lld items at most.", field->name,
+                          (long long)field->limit);
+    *out = (list_t){ .raw = SLICE ("") };
+    for (size_t i = 0; i < json_array_size (value); i++) {
+        const json_t *object = json_array_get (value, i);
+        message_t item;
+        if (!json_is_object (object))
+            return wrong_type (field, "a list of objects", fault);
+        err_t err = json_to_message (object, field->item, &item, NULL, fault);
+        if (!err)
+            err = message_check (&item, fault);
+        if (err)
+            return err;
+        list_writer_add (out, raw, &item);
+    }
+    return ERR_NONE;
+}
+
+static err_t set_json (message_t *self, const field_spec_t *field, const json_t *value, buf_t *raw, fault_t *fault)
+{
+    void *at = member_at (self, field);
+    switch (field->type) {
+    case FIELD_STR:
+    case FIELD_BYTES:
+        if (!json_is_string (value))
+            return wrong_type (field, "text", fault);
+        *(slice_t *)at = slice_from (json_string_value (value), json_string_length (value));
+        return ERR_NONE;
+    case FIELD_INT:
+    case FIELD_UINT:
+        return set_number (value, at, field, fault);
+    case FIELD_BOOL:
+        if (!json_is_boolean (value))
+            return wrong_type (field, "true or false", fault);
+        *(int *)at = json_is_true (value);
+        return ERR_NONE;
+    case FIELD_LIST:
+        return set_list (value, field, at, raw, fault);
+    }
+    return ERR_NONE;
+}
+
+err_t json_to_message (const json_t *object, msg_type_t type, message_t *out, buf_t *raw, fault_t *fault)
+{
+    message_init (out, type);
+    const message_spec_t *spec = message_spec (type);
+    err_t err = ERR_NONE;
+    for (size_t i = 0; i < spec->field_count && !err; i++) {
+        const json_t *value = json_object_get (object, spec->fields[i].name);
+        if (value && !json_is_null (value))
+            err = set_json (out, &spec->fields[i], value, raw, fault);
+    }
+    return err;
+}
+
+/* A decimal number of at most 18 digits. */
+static bool read_decimal (slice_t text, int64_t *out)
+{
+    size_t at = text.len && text.ptr[0] == '-';
+    if (text.len == at || text.len - at > 18)
+        return false;
+    int64_t number = 0;
+    for (size_t i = at; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        number = number * 10 + (text.ptr[i] - '0');
+    }
+    *out = at ? -number : number;
+    return true;
+}
+
+static err_t set_text (message_t *self, const field_spec_t *field, slice_t text, fault_t *fault)
+{
+    void *at = member_at (self, field);
+    switch (field->type) {
+    case FIELD_STR:
+    case FIELD_BYTES:
+        *(slice_t *)at = text;
+        return ERR_NONE;
+    case FIELD_INT:
+    case FIELD_UINT:
+        return read_decimal (text, at) ? ERR_NONE : wrong_type (field, "a whole number", fault);
+    case FIELD_BOOL:
+        *(int *)at = slice_eq_str (text, "true") || slice_eq_str (text, "1");
+        if (*(int *)at || slice_eq_str (text, "false") || slice_eq_str (text, "0"))
+            return ERR_NONE;
+        return wrong_type (field, "true or false", fault);
+    case FIELD_LIST:
+        break;
+    }
+    return wrong_type (field, "a list", fault);
+}
+
+err_t message_set_text (message_t *self, slice_t name, slice_t text, fault_t *fault)
+{
+    const message_spec_t *spec = message_spec (self->type);
+    for (size_t i = 0; i < spec->field_count; i++)
+        if (slice_eq_str (name, spec->fields[i].name))
+            return set_text (self, &spec->fields[i], text, fault);
+    return ERR_NONE;
+}
+
+/* ---- message to JSON ---- */
+
+static json_t *text_to_json (slice_t text)
+{
+    if (!text.ptr)
+        return json_null ();
+    if (utf8_valid (text))
+        return json_stringn_nocheck (text.ptr, text.len);
+    buf_t repaired = { 0 };
+    utf8_repair (text, &repaired);
+    json_t *json = json_stringn_nocheck (repaired.ptr ? repaired.ptr : "", repaired.len);
+    buf_fini (&repaired);
+    return json;
+}
+
+static json_t *list_to_json (const list_t *list, msg_type_t item_type)
+{
+    json_t *array = json_array ();
+    for (uint32_t i = 0; list->objects && i < list->count; i++) {
+        message_t item;
+        fault_t fault;
+        if (!message_list_item (list, item_type, i, &item, &fault))
+            json_array_append_new (array, message_to_json (&item));
+    }
+    return array;
+}
+
+static json_t *field_to_json (const void *at, const field_spec_t *field)
+{
+    switch (field->type) {
+    case FIELD_STR:
+    case FIELD_BYTES:
+        return text_to_json (*(const slice_t *)at);
+    case FIELD_INT:
+    case FIELD_UINT:
+        return *(const int64_t *)at == INT_ABSENT ? json_null () : json_integer (*(const int64_t *)at);
+    case FIELD_BOOL:
+        return *(const int *)at == BOOL_ABSENT ? json_null () : json_boolean (*(const int *)at);
+    case FIELD_LIST:
+        return list_to_json (at, field->item);
+    }
+    return json_null ();
+}
+
+json_t *message_to_json (const message_t *self)
+{
+    const message_spec_t *spec = message_spec (self->type);
+    json_t *object = json_object ();
+    for (size_t i = 0; i < spec->field_count; i++) {
+        const field_spec_t *field = &spec->fields[i];
+        const char *at = (const char *)message_body_const (self) + field->at;
+        json_object_set_new_nocheck (object, field->name, field_to_json (at, field));
+    }
+    return object;
+}

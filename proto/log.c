@@ -1,0 +1,62 @@
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 4096 }; /* a longer line is cut */
+
+static const char *program_name = "gleaner";
+static log_level_t lowest_level = LOG_INFO;
+
+void log_init (const char *program, log_level_t lowest)
+{
+    program_name = program;
+    lowest_level = lowest;
+}
+
+static const char *level_name (log_level_t level)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+    return names[level];
+}
+
+/* Appends `text` with control bytes escaped, so that nobody can forge a line. Returns the new length. */
+static size_t append_escaped (char *line, size_t len, const char *text)
+{
+    for (; *text && len + 6 < LINE_MAX_BYTES; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < ' ' || c == 0x7f)
+            len += (size_t)snprintf (line + len, LINE_MAX_BYTES - len, "\\x%02x", c);
+        else
+            line[len++] = (char)c;
+    }
+    return len;
+}
+
+void log_event (log_level_t level, const char *event, const char *format, ...)
+{
+    if (level < lowest_level)
+        return;
+    struct timeval now;
+    gettimeofday (&now, NULL);
+    struct tm utc;
+    gmtime_r (&now.tv_sec, &utc);
+    char line[LINE_MAX_BYTES];
+    size_t len = strftime (line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
+    len += (size_t)snprintf (line + len, sizeof line - len, ".%03dZ %s %s %s ", (int)(now.tv_usec / 1000),
+                             level_name (level), program_name, event);
+    char text[LINE_MAX_BYTES];
+    va_list args;
+    va_start (args, format);
+    vsnprintf (text, sizeof text, format, args);
+    va_end (args);
+    len = append_escaped (line, len, text);
+    line[len++] = '\n';
+    /* One write a line: lines of several processes do not mix. A log that cannot be written has nobody to tell. */
+    ssize_t written = write (STDERR_FILENO, line, len);
+    (void)written;
+}

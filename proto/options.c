@@ -1,0 +1,435 @@
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+
+enum {
+    CONFIG_BYTES_MAX = 1024 * 1024, /* a config file; a longer one is refused */
+    ENV_NAME_MAX = 128,
+    EXIT_USAGE = 2,
+};
+
+/* Where a value stood, for the sentence that refuses it. */
+typedef struct {
+    const option_table_t *table;
+    char *options;
+    char where[512];
+} parse_t;
+
+static bool refuse (const parse_t *parse, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+
+static bool refuse (const parse_t *parse, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start (args, format);
+    vsnprintf (text, sizeof text, format, args);
+    va_end (args);
+    fprintf (stderr, "%s: %s%s%s\n", parse->table->program, parse->where, parse->where[0] ? ": " : "", text);
+    return false;
+}
+
+/* ---- values ---- */
+
+static const char *type_words (option_type_t type)
+{
+    switch (type) {
+    case OPT_INT:
+        return "a whole number";
+    case OPT_BYTES:
+        return "a size such as 64K, 10M or 1G";
+    case OPT_DURATION:
+        return "a time such as 500ms, 30s, 5m or 2h";
+    case OPT_FLAG:
+        return "true or false";
+    case OPT_TEXT:
+    case OPT_CHOICE:
+        break;
+    }
+    return "text";
+}
+
+typedef struct {
+    const char *suffix;
+    int64_t factor;
+} unit_t;
+
+static const unit_t byte_units[] = { { "", 1 },          { "K", 1LL << 10 }, { "M", 1LL << 20 },
+                                     { "G", 1LL << 30 }, { "T", 1LL << 40 }, { NULL, 0 } };
+static const unit_t time_units[] = { { "ms", 1 },      { "s", 1000 },     { "", 1000 }, { "m", 60000 },
+                                     { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
+static const unit_t plain_units[] = { { "", 1 }, { NULL, 0 } };
+
+static bool read_number (const char *text, const unit_t *units, int64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll (text, &end, 10);
+    if (end == text || errno || isspace ((unsigned char)text[0]))
+        return false;
+    for (; units->suffix; units++)
+        if (strcmp (end, units->suffix) == 0)
+            return !__builtin_mul_overflow ((int64_t)number, units->factor, out);
+    return false;
+}
+
+/* A number in the form that a user would type. */
+static void format_number (const option_t *row, int64_t number, char *out, size_t size)
+{
+    const unit_t *units = row->type == OPT_BYTES ? byte_units : row->type == OPT_DURATION ? time_units : plain_units;
+    const unit_t *best = NULL;
+    for (; units->suffix; units++)
+        if ((units->suffix[0] || row->type != OPT_DURATION) && (!best || units->factor > best->factor) &&
+            number % units->factor == 0 && number >= units->factor)
+            best = units;
+    if (best)
+        snprintf (out, size, "%lld%s", (long long)(number / best->factor), best->suffix);
+    else
+        snprintf (out, size, "%lld%s", (long long)number, row->type == OPT_DURATION ? "ms" : "");
+}
+
+static bool set_number (const parse_t *parse, const option_t *row, const char *text)
+{
+    const unit_t *units = row->type == OPT_BYTES ? byte_units : row->type == OPT_DURATION ? time_units : plain_units;
+    int64_t number = 0;
+    if (!read_number (text, units, &number))
+        return refuse (parse, "'%.100s' is not %s.", text, type_words (row->type));
+    if ((row->min || row->max) && (number < row->min || number > row->max)) {
+        char low[32];
+        char high[32];
+        format_number (row, row->min, low, sizeof low);
+        format_number (row, row->max, high, sizeof high);
+        return refuse (parse, "'%.100s' is out of range: %s to %s.", text, low, high);
+    }
+    memcpy (parse->options + row->at, &number, sizeof number);
+    return true;
+}
+
+static bool set_flag (const parse_t *parse, const option_t *row, const char *text)
+{
+    static const char *const yes[] = { "true", "1", "yes", "on" };
+    static const char *const no[] = { "false", "0", "no", "off" };
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+        bool is_yes = strcmp (text, yes[i]) == 0;
+        if (!is_yes && strcmp (text, no[i]) != 0)
+            continue;
+        memcpy (parse->options + row->at, &is_yes, sizeof is_yes);
+        return true;
+    }
+    return refuse (parse, "'%.100s' is not true or false.", text);
+}
+
+static bool choice_known (const char *choices, const char *text)
+{
+    size_t len = strlen (text);
+    for (const char *at = choices; at && *at;) {
+        const char *end = strchrnul (at, '|');
+        if ((size_t)(end - at) == len && memcmp (at, text, len) == 0)
+            return true;
+        at = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+static void set_text (const parse_t *parse, const option_t *row, const char *text)
+{
+    char *old = NULL;
+    memcpy (&old, parse->options + row->at, sizeof old);
+    free (old);
+    char *copy = text ? xstrdup (text) : NULL;
+    memcpy (parse->options + row->at, &copy, sizeof copy);
+}
+
+static bool set_value (const parse_t *parse, const option_t *row, const char *text)
+{
+    switch (row->type) {
+    case OPT_INT:
+    case OPT_BYTES:
+    case OPT_DURATION:
+        return set_number (parse, row, text);
+    case OPT_FLAG:
+        return set_flag (parse, row, text);
+    case OPT_CHOICE:
+        if (!choice_known (row->choices, text))
+            return refuse (parse, "'%.100s' is not one of %s.", text, row->choices);
+        break;
+    case OPT_TEXT:
+        break;
+    }
+    set_text (parse, row, text);
+    return true;
+}
+
+/* ---- names ---- */
+
+static const option_t *find_row (const option_table_t *table, const char *name, size_t len)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (strlen (table->rows[i].name) == len && memcmp (table->rows[i].name, name, len) == 0)
+            return &table->rows[i];
+    return NULL;
+}
+
+enum { NAME_COMPARED_MAX = 40 };
+
+/* Levenshtein distance of the first NAME_COMPARED_MAX characters. */
+static size_t distance (const char *a, size_t a_len, const char *b)
+{
+    size_t b_len = strnlen (b, NAME_COMPARED_MAX);
+    size_t row[NAME_COMPARED_MAX + 1];
+    a_len = a_len > NAME_COMPARED_MAX ? NAME_COMPARED_MAX : a_len;
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < other ? change : other;
+        }
+    }
+    return row[b_len];
+}
+
+static bool refuse_name (const parse_t *parse, const char *prefix, const char *name, size_t len)
+{
+    const char *nearest = NULL;
+    size_t best = 4; /* farther than that is no help */
+    for (size_t i = 0; i < parse->table->count; i++) {
+        size_t far = distance (name, len, parse->table->rows[i].name);
+        if (far < best) {
+            best = far;
+            nearest = parse->table->rows[i].name;
+        }
+    }
+    int shown = len > 60 ? 60 : (int)len;
+    if (nearest)
+        return refuse (parse, "unknown option '%s%.*s'; did you mean '%s%s'?", prefix, shown, name, prefix, nearest);
+    return refuse (parse, "unknown option '%s%.*s'; see --help.", prefix, shown, name);
+}
+
+static void env_name (const option_table_t *table, const char *option, char out[ENV_NAME_MAX])
+{
+    const char *program = strncmp (table->program, "gleaner-", 8) == 0 ? table->program + 8 : table->program;
+    snprintf (out, ENV_NAME_MAX, "GLEANER_%s_%s", program, option);
+    for (char *at = out; *at; at++)
+        *at = *at == '-' ? '_' : (char)toupper ((unsigned char)*at);
+}
+
+static const char *env_get (char **environ_p, const char *name)
+{
+    size_t len = strlen (name);
+    for (; environ_p && *environ_p; environ_p++)
+        if (strncmp (*environ_p, name, len) == 0 && (*environ_p)[len] == '=')
+            return *environ_p + len + 1;
+    return NULL;
+}
+
+/* ---- the four sources, the weakest first ---- */
+
+static bool apply_defaults (parse_t *parse)
+{
+    snprintf (parse->where, sizeof parse->where, "default");
+    for (size_t i = 0; i < parse->table->count; i++)
+        if (parse->table->rows[i].fallback &&
+            !set_value (parse, &parse->table->rows[i], parse->table->rows[i].fallback))
+            return false;
+    return true;
+}
+
+static char *trim (char *text)
+{
+    while (isspace ((unsigned char)*text))
+        text++;
+    for (char *end = text + strlen (text); end > text && isspace ((unsigned char)end[-1]);)
+        *--end = '\0';
+    return text;
+}
+
+static bool apply_config_line (const parse_t *parse, char *line)
+{
+    line = trim (line);
+    if (!*line || *line == '#')
+        return true;
+    char *equals = strchr (line, '=');
+    if (!equals)
+        return refuse (parse, "a line is `name = value`.");
+    *equals = '\0';
+    const char *name = trim (line);
+    const option_t *row = find_row (parse->table, name, strlen (name));
+    return row ? set_value (parse, row, trim (equals + 1)) : refuse_name (parse, "", name, strlen (name));
+}
+
+static bool read_config (const parse_t *parse, const char *path, buf_t *out)
+{
+    FILE *file = fopen (path, "re");
+    if (!file)
+        return refuse (parse, "cannot read config file '%.300s': %s.", path, strerror (errno));
+    buf_reserve (out, CONFIG_BYTES_MAX + 1);
+    out->len = fread (out->ptr, 1, CONFIG_BYTES_MAX + 1, file);
+    out->ptr[out->len] = '\0';
+    bool failed = ferror (file);
+    fclose (file);
+    if (failed)
+        return refuse (parse, "cannot read config file '%.300s'.", path);
+    if (out->len > CONFIG_BYTES_MAX || memchr (out->ptr, '\0', out->len))
+        return refuse (parse, "'%.300s' is no config file: text of 1 MiB at most.", path);
+    return true;
+}
+
+static bool apply_config (parse_t *parse, const char *path)
+{
+    buf_t text = { 0 };
+    parse->where[0] = '\0';
+    bool good = read_config (parse, path, &text);
+    int number = 0;
+    char *rest = text.ptr;
+    for (char *line = good ? strsep (&rest, "\n") : NULL; line && good; line = strsep (&rest, "\n")) {
+        snprintf (parse->where, sizeof parse->where, "%.400s:%d", path, ++number);
+        good = apply_config_line (parse, line);
+    }
+    buf_fini (&text);
+    return good;
+}
+
+static bool apply_environment (parse_t *parse, char **environ_p)
+{
+    for (size_t i = 0; i < parse->table->count; i++) {
+        const option_t *row = &parse->table->rows[i];
+        char name[ENV_NAME_MAX];
+        env_name (parse->table, row->name, name);
+        const char *used = name;
+        const char *value = env_get (environ_p, name);
+        if (!value && row->alias) {
+            used = row->alias;
+            value = env_get (environ_p, used);
+        }
+        if (!value || !*value)
+            continue;
+        snprintf (parse->where, sizeof parse->where, "environment variable %s", used);
+        if (!set_value (parse, row, value))
+            return false;
+    }
+    return true;
+}
+
+/* One argument, and its value when that stands in the next one. Returns how many arguments it took, 0 when refused. */
+static int apply_argument (parse_t *parse, const char *arg, const char *next)
+{
+    parse->where[0] = '\0';
+    if (strncmp (arg, "--", 2) != 0 || !arg[2]) {
+        refuse (parse, "unexpected argument '%.100s'; see --help.", arg);
+        return 0;
+    }
+    const char *name = arg + 2;
+    size_t len = strcspn (name, "=");
+    const char *value = name[len] ? name + len + 1 : NULL;
+    if (len == 6 && memcmp (name, "config", 6) == 0) /* read before, as the weaker source */
+        return value ? 1 : 2;
+    const option_t *row = find_row (parse->table, name, len);
+    if (!row) {
+        refuse_name (parse, "--", name, len);
+        return 0;
+    }
+    snprintf (parse->where, sizeof parse->where, "--%s", row->name);
+    if (row->type == OPT_FLAG && !value)
+        return set_value (parse, row, "true") ? 1 : 0;
+    if (!value && !next) {
+        refuse (parse, "a value is missing.");
+        return 0;
+    }
+    if (!set_value (parse, row, value ? value : next))
+        return 0;
+    return value ? 1 : 2;
+}
+
+/* The --config argument, or the environment's; NULL when there is none. False when its value is missing. */
+static bool find_config (parse_t *parse, int argc, char **argv, char **environ_p, const char **path)
+{
+    char name[ENV_NAME_MAX];
+    env_name (parse->table, "config", name);
+    *path = env_get (environ_p, name);
+    for (int i = 1; i < argc; i++) {
+        if (strncmp (argv[i], "--config=", 9) == 0)
+            *path = argv[i] + 9;
+        else if (strcmp (argv[i], "--config") == 0 && i + 1 < argc)
+            *path = argv[++i];
+        else if (strcmp (argv[i], "--config") == 0)
+            return refuse (parse, "--config: a value is missing.");
+    }
+    return true;
+}
+
+static bool asks_for (int argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp (argv[i], flag) == 0)
+            return true;
+    return false;
+}
+
+int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options)
+{
+    parse_t parse = { .table = table, .options = options };
+    if (asks_for (argc, argv, "--help")) {
+        options_help (table, stdout);
+        return 0;
+    }
+    if (asks_for (argc, argv, "--version")) {
+        printf ("%s %s\n", table->program, GLEANER_VERSION);
+        return 0;
+    }
+    const char *config = NULL;
+    if (!apply_defaults (&parse) || !find_config (&parse, argc, argv, environ_p, &config))
+        return EXIT_USAGE;
+    if (config && !apply_config (&parse, config))
+        return EXIT_USAGE;
+    if (!apply_environment (&parse, environ_p))
+        return EXIT_USAGE;
+    for (int i = 1; i < argc;) {
+        int used = apply_argument (&parse, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+        if (!used)
+            return EXIT_USAGE;
+        i += used;
+    }
+    return OPTIONS_RUN;
+}
+
+void options_fini (const option_table_t *table, void *options)
+{
+    parse_t parse = { .table = table, .options = options };
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].type == OPT_TEXT || table->rows[i].type == OPT_CHOICE)
+            set_text (&parse, &table->rows[i], NULL);
+}
+
+static void help_row (const option_table_t *table, const option_t *row, FILE *out)
+{
+    char env[ENV_NAME_MAX];
+    env_name (table, row->name, env);
+    char flag[80];
+    snprintf (flag, sizeof flag, "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
+    fprintf (out, "  %-24s %s\n", flag, row->help);
+    fprintf (out, "  %-24s [%s%s%s%s%s%s]\n", "", env, row->alias ? ", " : "", row->alias ? row->alias : "",
+             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", row->choices ? "; a choice" : "");
+}
+
+void options_help (const option_table_t *table, FILE *out)
+{
+    fprintf (out, "%s: %s\n\nusage: %s [OPTION ...]\n\n", table->program, table->summary, table->program);
+    for (size_t i = 0; i < table->count; i++)
+        help_row (table, &table->rows[i], out);
+    char env[ENV_NAME_MAX];
+    env_name (table, "config", env);
+    fprintf (out, "  %-24s %s\n  %-24s [%s]\n", "--config FILE", "read options from FILE, lines `name = value`", "",
+             env);
+    fprintf (out, "  %-24s %s\n  %-24s %s\n", "--help", "print this", "--version", "print the version");
+    fprintf (out, "\nThe command line overrides the environment, the environment the config file.\n");
+}
