@@ -27,7 +27,7 @@ typedef enum {
     DEPOT_APPEND,      /* seq, attempt, stream, offset (INT_ABSENT: end), replace, data -> offset */
     DEPOT_SEAL,        /* seq, attempt, expected lengths -> lengths, small contents */
     DEPOT_READ,        /* seq, attempt, offset and limit per stream -> data per stream, lengths */
-    DEPOT_DISCARD,     /* seq, attempt; no outcome */
+    DEPOT_DISCARD,     /* seq, attempt, streams: their files go */
 } depot_kind_t;
 
 typedef enum { STREAM_STDOUT, STREAM_STDERR, STREAM_COUNT } stream_t;
@@ -44,6 +44,7 @@ typedef struct depot_order {
     char sha256[65];
     bool zip;
     int64_t seq, attempt;
+    int streams; /* DISCARD: bit 1 << stream */
     stream_t stream;
     bool replace;
     int64_t offset;

@@ -1,0 +1,205 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/depot_internal.h"
+
+enum { PATH_SIZE = 80 };
+
+static const char *const suffixes[STREAM_COUNT] = { "stdout", "stderr" };
+
+static void file_path (char path[PATH_SIZE], int64_t seq, int64_t attempt, stream_t stream, bool replace)
+{
+    snprintf (path, PATH_SIZE, "%02x/%lld.%lld.%s%s", (unsigned)(seq % OUTPUT_FOLDERS), (long long)seq,
+              (long long)attempt, suffixes[stream], replace ? ".new" : "");
+}
+
+bool depot_outputs_init (depot_outputs_t *self, int data_folder)
+{
+    for (int i = 0; i < OUTPUT_FDS_MAX; i++)
+        self->files[i].fd = -1;
+    self->folder = depot_folder_open (data_folder, "output");
+    if (self->folder < 0)
+        return false;
+    for (int i = 0; i < OUTPUT_FOLDERS; i++) {
+        char name[3];
+        snprintf (name, sizeof name, "%02x", (unsigned)i);
+        if (mkdirat (self->folder, name, 0700) != 0 && errno != EEXIST)
+            return false;
+    }
+    return fsync (self->folder) == 0;
+}
+
+static void file_close (output_file_t *file)
+{
+    if (file->fd >= 0)
+        close (file->fd);
+    file->fd = -1;
+}
+
+void depot_outputs_fini (depot_outputs_t *self)
+{
+    for (int i = 0; i < OUTPUT_FDS_MAX; i++)
+        file_close (&self->files[i]);
+    close (self->folder);
+}
+
+/* The place in the table of open files where this one is, or would be. */
+static output_file_t *file_slot (depot_outputs_t *self, int64_t seq, int64_t attempt, stream_t stream, bool replace)
+{
+    uint64_t hash = ((uint64_t)seq * 1000003 + (uint64_t)attempt) * 4 + (uint64_t)stream * 2 + replace;
+    return &self->files[(hash * 0x9e3779b97f4a7c15ULL) >> 56];
+}
+
+static bool file_is (const output_file_t *file, int64_t seq, int64_t attempt, stream_t stream, bool replace)
+{
+    return file->fd >= 0 && file->seq == seq && file->attempt == attempt && file->stream == stream &&
+           file->replace == replace;
+}
+
+/* The open file; made when missing if `flags` has O_CREAT. NULL with errno ENOENT when there is none. */
+static output_file_t *file_open (depot_outputs_t *self, const depot_order_t *order, stream_t stream, bool replace,
+                                 int flags)
+{
+    _Static_assert(OUTPUT_FDS_MAX == 256, "file_slot takes 8 bits");
+    output_file_t *file = file_slot (self, order->seq, order->attempt, stream, replace);
+    if (file_is (file, order->seq, order->attempt, stream, replace))
+        return file;
+    char path[PATH_SIZE];
+    file_path (path, order->seq, order->attempt, stream, replace);
+    int fd = openat (self->folder, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    struct stat info;
+    if (fd < 0 || fstat (fd, &info) != 0) {
+        if (fd >= 0)
+            close (fd);
+        return NULL;
+    }
+    file_close (file);
+    *file = (output_file_t){ order->seq, order->attempt, stream, replace, fd, info.st_size };
+    return file;
+}
+
+static void file_forget (depot_outputs_t *self, const depot_order_t *order, stream_t stream, bool replace)
+{
+    output_file_t *file = file_slot (self, order->seq, order->attempt, stream, replace);
+    if (file_is (file, order->seq, order->attempt, stream, replace))
+        file_close (file);
+}
+
+void depot_append (depot_outputs_t *self, depot_order_t *order)
+{
+    output_file_t *file = file_open (self, order, order->stream, order->replace, O_CREAT);
+    if (!file) {
+        order->err = depot_failed ("open an output file");
+        return;
+    }
+    if (order->replace && order->offset == 0 && file->length) { /* the copy begins anew */
+        order->err = ftruncate (file->fd, 0) == 0 ? ERR_NONE : depot_failed ("truncate an output file");
+        file->length = 0;
+    }
+    int64_t offset = order->offset == INT_ABSENT ? file->length : order->offset;
+    if (!order->err && offset > file->length)
+        order->err = ERR_OUTPUT_GAP;
+    size_t had = (size_t)(file->length - offset); /* sent before: its answer was lost */
+    if (!order->err && had < order->data.len) {
+        slice_t rest = slice_from (order->data.ptr + had, order->data.len - had);
+        order->err = depot_write_at (file->fd, rest, file->length);
+        if (!order->err)
+            file->length += (int64_t)rest.len;
+        else
+            file_forget (self, order, order->stream, order->replace);
+    }
+    order->bytes = file->length;
+}
+
+static err_t sync_folder (depot_outputs_t *self, int64_t seq)
+{
+    char name[3];
+    snprintf (name, sizeof name, "%02x", (unsigned)(seq % OUTPUT_FOLDERS));
+    int folder = openat (self->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err_t err = folder >= 0 && fsync (folder) == 0 ? ERR_NONE : depot_failed ("fsync an output folder");
+    if (folder >= 0)
+        close (folder);
+    return err;
+}
+
+/* The copy takes the stream's place. */
+static err_t take_place (depot_outputs_t *self, const depot_order_t *order, stream_t stream)
+{
+    char from[PATH_SIZE];
+    char to[PATH_SIZE];
+    file_path (from, order->seq, order->attempt, stream, true);
+    file_path (to, order->seq, order->attempt, stream, false);
+    file_forget (self, order, stream, true);
+    file_forget (self, order, stream, false);
+    return renameat (self->folder, from, self->folder, to) == 0 ? ERR_NONE : depot_failed ("rename an output file");
+}
+
+/* The stream's bytes are safe afterwards: small ones in the order, for the store, others in their synced file. */
+static err_t seal_stream (depot_outputs_t *self, depot_order_t *order, stream_t stream)
+{
+    output_file_t *file = file_open (self, order, stream, true, 0);
+    bool replaced = file != NULL;
+    if (!file)
+        file = file_open (self, order, stream, false, 0);
+    if (!file && errno != ENOENT)
+        return depot_failed ("open an output file");
+    order->length[stream] = file ? file->length : 0;
+    if (order->want[stream].expected != INT_ABSENT && order->want[stream].expected != order->length[stream])
+        return ERR_OUTPUT_MISMATCH;
+    order->has[stream] = order->length[stream] <= STORE_INLINE_MAX;
+    if (!file)
+        return ERR_NONE;
+    if (order->has[stream])
+        return depot_read_at (file->fd, 0, order->length[stream], &order->got[stream]);
+    if (fdatasync (file->fd) != 0)
+        return depot_failed ("fsync an output file");
+    err_t err = replaced ? take_place (self, order, stream) : ERR_NONE;
+    return err ? err : sync_folder (self, order->seq);
+}
+
+void depot_seal (depot_outputs_t *self, depot_order_t *order)
+{
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++) {
+        err_t err = seal_stream (self, order, stream);
+        if (err && !order->err) {
+            order->err = err;
+            order->fault_stream = stream;
+            order->bytes = order->length[stream];
+        }
+    }
+}
+
+void depot_read (depot_outputs_t *self, depot_order_t *order)
+{
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT && !order->err; stream++) {
+        if (order->want[stream].limit < 0)
+            continue;
+        const output_file_t *file = file_open (self, order, stream, false, 0);
+        if (!file && errno != ENOENT)
+            order->err = depot_failed ("open an output file");
+        order->length[stream] = file ? file->length : 0;
+        int64_t there = order->length[stream] - order->want[stream].offset;
+        int64_t take = there < order->want[stream].limit ? there : order->want[stream].limit;
+        if (file && take > 0)
+            order->err = depot_read_at (file->fd, order->want[stream].offset, take, &order->got[stream]);
+    }
+}
+
+void depot_discard (depot_outputs_t *self, depot_order_t *order)
+{
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++) {
+        if (!(order->streams & 1 << stream))
+            continue;
+        for (int replace = 0; replace <= 1; replace++) {
+            char path[PATH_SIZE];
+            file_path (path, order->seq, order->attempt, stream, replace);
+            file_forget (self, order, stream, replace);
+            if (unlinkat (self->folder, path, 0) != 0 && errno != ENOENT)
+                order->err = depot_failed ("remove an output file");
+        }
+    }
+}
