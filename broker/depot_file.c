@@ -10,7 +10,7 @@
 err_t depot_failed (const char *what)
 {
     int error = errno;
-    log_event (LOG_ERROR, "depot-failed", "%s: %s", what, strerror (error));
+    log_event (LEVEL_ERROR, "depot-failed", "%s: %s", what, strerror (error));
     return error == ENOSPC || error == EDQUOT ? ERR_DISK_FULL : ERR_INTERNAL;
 }
 

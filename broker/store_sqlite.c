@@ -91,7 +91,7 @@ static store_sqlite_t *sqlite_of (store_t *store)
 static err_t failed (store_sqlite_t *self, const char *what)
 {
     int code = sqlite3_extended_errcode (self->db);
-    log_event (LOG_ERROR, "store-failed", "%s: %s (sqlite %d)", what, sqlite3_errmsg (self->db), code);
+    log_event (LEVEL_ERROR, "store-failed", "%s: %s (sqlite %d)", what, sqlite3_errmsg (self->db), code);
     return (code & 0xff) == SQLITE_FULL ? ERR_DISK_FULL : ERR_INTERNAL;
 }
 

@@ -10,7 +10,7 @@
 enum { LINE_MAX_BYTES = 4096 }; /* a longer line is cut */
 
 static const char *program_name = "gleaner";
-static log_level_t lowest_level = LOG_INFO;
+static log_level_t lowest_level = LEVEL_INFO;
 
 void log_init (const char *program, log_level_t lowest)
 {

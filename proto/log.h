@@ -7,7 +7,7 @@
 #ifndef GLEANER_LOG_H
 #define GLEANER_LOG_H
 
-typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level_t;
+typedef enum { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR } log_level_t;
 
 /* Names the program ("broker") and sets the lowest level that is written. `program` is borrowed for good. */
 void log_init (const char *program, log_level_t lowest);

@@ -445,9 +445,10 @@ static err_t check_envelope (const envelope_t *envelope, msg_type_t *type, fault
     slice_t name;
     if (!envelope->type || !object_text (envelope->type, &name))
         return fault_set (fault, ERR_UNSUPPORTED, "type", "`type`, the message's type, is missing.");
-    *type = message_find (name);
-    if (*type == MSG_COUNT)
+    msg_type_t found = message_find (name);
+    if (found == MSG_COUNT)
         return fault_set (fault, ERR_UNSUPPORTED, "type", "This message type is not known here.");
+    *type = found;
     return ERR_NONE;
 }
 

@@ -1,0 +1,123 @@
+/* broker.h - what the files of the running broker share: the loop's state and the ways to answer.
+ *
+ *   main.c      options, start and stop
+ *   loop.c      one turn: take what is ready, step the core, commit once, send
+ *   socket.c    frames in and out
+ *   requests.c  who asked what, until it is answered
+ *   carry.c     effects of the core and outcomes of the depot
+ *   query.c     job-status, job-list, broker-info: reads of the record
+ *   follow.c    job-follow: output as it grows
+ *   bytes.c     blobs
+ */
+#ifndef GLEANER_BROKER_H
+#define GLEANER_BROKER_H
+
+#include <zmq.h>
+
+#include "broker/core.h"
+#include "broker/depot.h"
+#include "broker/requests.h"
+#include "broker/store.h"
+
+enum {
+    TURN_MAX = 1024,                  /* messages, and depot outcomes, taken in one turn */
+    FRAMES_MAX = 5,                   /* a message with more is dropped without an answer */
+    PAGE_BYTES_MAX = 2 * 1024 * 1024, /* a job-list answer is cut into pages at about this size */
+};
+
+typedef struct {
+    const char *listen;
+    const char *data;
+    int64_t lease_ms;
+    int64_t offline_ms;
+    int64_t heartbeat_ms;
+    int64_t grace_ms;
+    const char *log_level;
+} broker_options_t;
+
+/* An answer that waits for the turn's commit. */
+typedef struct {
+    zmq_msg_t routing;
+    zmq_msg_t body;
+    int64_t seq; /* of a job-poll answer that carries a job; 0: none */
+    int64_t attempt;
+    char token[TOKEN_MAX + 1];
+} reply_t;
+
+typedef struct followers followers_t;
+
+typedef struct {
+    const broker_options_t *options;
+    void *router; /* the ZeroMQ socket */
+    int signals;  /* signalfd */
+    bool stopping;
+    bool again; /* the turn left something to commit: the next one must not wait */
+    decoder_t *decoder;
+    core_t *core;
+    store_t *store;
+    depot_t *depot;
+    requests_t *requests;
+    followers_t *followers;
+    effects_t effects;
+    buf_t encoded;
+    buf_t list;
+    reply_t *outbox;
+    size_t outbox_count, outbox_cap;
+    depot_order_t *returned; /* orders that the depot had no room for, to be taken as failed */
+    depot_order_t *discards; /* to be submitted after the commit */
+    int64_t started_ms;
+    int64_t now_ms;  /* the turn's time, monotonic */
+    int64_t wall_ms; /* and since the epoch */
+    int64_t refused_frames;
+} broker_t;
+
+/* options.c: as options_parse and options_fini. */
+int broker_options_parse (int argc, char **argv, broker_options_t *options);
+void broker_options_fini (broker_options_t *options);
+
+/* loop.c: returns when the broker has been told to stop. */
+void broker_run (broker_t *self);
+/* Ends the program at once without another answer: what the open transaction holds is unknown (store.h). */
+void broker_die (err_t err) __attribute__ ((noreturn));
+
+/* socket.c */
+/* Takes up to TURN_MAX messages and handles each. */
+void socket_take (broker_t *self);
+/* Puts an answer into the outbox and forgets the request. A message with job text is a job-poll-ok. */
+void broker_reply (broker_t *self, uint64_t request, message_t *message, int64_t job_seq);
+void broker_reply_error (broker_t *self, uint64_t request, err_t err);
+/* Sends the outbox. After the commit only. */
+void socket_send (broker_t *self);
+
+/* carry.c */
+/* Steps the core and carries the effects out. `frame`: the message that the event came in, may be taken over. */
+void broker_step (broker_t *self, const event_t *event, zmq_msg_t *frame);
+void broker_take_outcomes (broker_t *self);
+/* Submits the order; when the depot has no room it comes back as an outcome with BUSY. */
+void broker_order (broker_t *self, depot_order_t *order);
+void broker_submit_discards (broker_t *self);
+/* Moves the frame into the order, and `data` with it. */
+void order_take_frame (depot_order_t *order, zmq_msg_t *frame, slice_t data);
+
+/* query.c */
+void query_status (broker_t *self, uint64_t request, slice_t job_id);
+void query_status_read (broker_t *self, depot_order_t *order);
+void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in);
+void query_info (broker_t *self, uint64_t request);
+
+/* follow.c */
+followers_t *followers_new (void);
+void followers_destroy (followers_t **self_p);
+void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in);
+/* The depot has read for a follower. */
+void follow_read (broker_t *self, depot_order_t *order);
+/* Job `seq` has more output or another state. */
+void follow_wake (broker_t *self, int64_t seq);
+void follow_tick (broker_t *self);
+int64_t follow_deadline (const broker_t *self);
+
+/* bytes.c */
+void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame);
+void bytes_outcome (broker_t *self, depot_order_t *order);
+
+#endif

@@ -1,0 +1,76 @@
+#include <string.h>
+
+#include "broker/broker.h"
+
+static depot_order_t *upload_order (depot_kind_t kind, uint64_t request, slice_t upload)
+{
+    depot_order_t *order = depot_order_new (kind, request);
+    slice_copy (upload, order->upload, sizeof order->upload);
+    return order;
+}
+
+static depot_order_t *put_order (uint64_t request, const msg_blob_put_t *in, zmq_msg_t *frame)
+{
+    depot_order_t *order = upload_order (DEPOT_BLOB_PUT, request, in->upload);
+    order->offset = in->offset;
+    order_take_frame (order, frame, in->data);
+    return order;
+}
+
+static depot_order_t *commit_order (uint64_t request, const msg_blob_commit_t *in)
+{
+    depot_order_t *order = upload_order (DEPOT_BLOB_COMMIT, request, in->upload);
+    order->bytes = in->bytes;
+    order->zip = in->zip == 1;
+    return order;
+}
+
+static depot_order_t *get_order (uint64_t request, const msg_blob_get_t *in)
+{
+    depot_order_t *order = depot_order_new (DEPOT_BLOB_GET, request);
+    slice_copy (in->sha256, order->sha256, sizeof order->sha256);
+    order->offset = in->offset;
+    return order;
+}
+
+void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
+{
+    if (message->type == MSG_BLOB_GET && !hex_valid (message->blob_get.sha256, SHA256_HEX))
+        broker_reply_error (self, request, ERR_NO_SUCH_BLOB);
+    else if (message->type == MSG_BLOB_GET)
+        broker_order (self, get_order (request, &message->blob_get));
+    else if (message->type == MSG_BLOB_PUT)
+        broker_order (self, put_order (request, &message->blob_put, frame));
+    else if (message->type == MSG_BLOB_COMMIT)
+        broker_order (self, commit_order (request, &message->blob_commit));
+    else
+        broker_order (self, upload_order (DEPOT_BLOB_ABORT, request, message->blob_abort.upload));
+}
+
+void bytes_outcome (broker_t *self, depot_order_t *order)
+{
+    char url[BLOB_URL_LEN + 1];
+    message_t answer;
+    if (order->err) {
+        broker_reply_error (self, order->request, order->err);
+        return;
+    }
+    if (order->kind == DEPOT_BLOB_PUT) {
+        message_init (&answer, MSG_BLOB_PUT_OK);
+        answer.blob_put_ok.offset = order->bytes;
+    } else if (order->kind == DEPOT_BLOB_COMMIT) {
+        message_init (&answer, MSG_BLOB_COMMIT_OK);
+        blob_url_format (slice_of (order->sha256), url);
+        answer.blob_commit_ok.sha256 = slice_of (order->sha256);
+        answer.blob_commit_ok.bytes = order->bytes;
+        answer.blob_commit_ok.file_url = slice_of (url);
+    } else if (order->kind == DEPOT_BLOB_GET) {
+        message_init (&answer, MSG_BLOB_GET_OK);
+        answer.blob_get_ok.offset = order->offset;
+        answer.blob_get_ok.bytes = order->bytes;
+        answer.blob_get_ok.data = slice_from (order->got[0].ptr, order->got[0].len);
+    } else {
+        message_init (&answer, MSG_BLOB_ABORT_OK);
+    }
+    broker_reply (self, order->request, &answer, 0);
+}

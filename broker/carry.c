@@ -1,0 +1,208 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/apply.h"
+#include "broker/broker.h"
+#include "proto/log.h"
+
+void order_take_frame (depot_order_t *order, zmq_msg_t *frame, slice_t data)
+{
+    size_t at = (size_t)(data.ptr - (const char *)zmq_msg_data (frame));
+    zmq_msg_t *taken = xcalloc (1, sizeof *taken);
+    zmq_msg_init (taken);
+    zmq_msg_move (taken, frame);
+    order->frame = taken;
+    order->data = slice_from ((const char *)zmq_msg_data (taken) + at, data.len);
+}
+
+void broker_order (broker_t *self, depot_order_t *order)
+{
+    if (!depot_submit (self->depot, &order))
+        return;
+    order->err = ERR_BUSY;
+    order->next = self->returned;
+    self->returned = order;
+}
+
+static void carry_append (broker_t *self, const effect_t *effect, zmq_msg_t *frame)
+{
+    const msg_job_output_t *in = &effect->message.job_output;
+    depot_order_t *order = depot_order_new (DEPOT_APPEND, effect->request);
+    order->seq = effect->seq;
+    order->attempt = effect->attempt;
+    order->stream = slice_eq_str (in->stream, "stderr") ? STREAM_STDERR : STREAM_STDOUT;
+    order->offset = in->offset;
+    order->replace = in->replace == 1;
+    order_take_frame (order, frame, in->data);
+    broker_order (self, order);
+}
+
+static void carry_seal (broker_t *self, const effect_t *effect)
+{
+    depot_order_t *order = depot_order_new (DEPOT_SEAL, 0);
+    order->seq = effect->seq;
+    order->attempt = effect->attempt;
+    order->want[STREAM_STDOUT].expected = effect->stdout_bytes;
+    order->want[STREAM_STDERR].expected = effect->stderr_bytes;
+    broker_order (self, order);
+}
+
+static void carry_discard (broker_t *self, const effect_t *effect)
+{
+    depot_order_t *order = depot_order_new (DEPOT_DISCARD, 0);
+    order->seq = effect->seq;
+    order->attempt = effect->attempt;
+    order->streams = effect->streams;
+    order->next = self->discards;
+    self->discards = order;
+}
+
+/* The core knows leases, not texts: those come from the store. */
+static void carry_reply_job (broker_t *self, effect_t *effect)
+{
+    msg_job_poll_ok_t *out = &effect->message.job_poll_ok;
+    job_id_t id;
+    job_record_t job;
+    err_t err = job_id_parse (out->job_id, &id) ? self->store->ops->job_get (self->store, &id, &job) : ERR_INTERNAL;
+    if (err)
+        broker_die (err);
+    out->command = job.command;
+    out->file_url = job.file_url;
+    out->filename = job.filename;
+    broker_reply (self, effect->request, &effect->message, effect->seq);
+}
+
+static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)
+{
+    switch (effect->kind) {
+    case EFFECT_JOB_INSERT:
+    case EFFECT_JOB_UPDATE:
+    case EFFECT_WORKER_PUT:
+    case EFFECT_WORKER_DELETE:
+        break; /* effects_persist has done it */
+    case EFFECT_REPLY:
+        broker_reply (self, effect->request, &effect->message, 0);
+        break;
+    case EFFECT_REPLY_JOB:
+        carry_reply_job (self, effect);
+        break;
+    case EFFECT_APPEND:
+        carry_append (self, effect, frame);
+        break;
+    case EFFECT_SEAL:
+        carry_seal (self, effect);
+        break;
+    case EFFECT_DISCARD:
+        carry_discard (self, effect);
+        break;
+    case EFFECT_JOB_CHANGED:
+        follow_wake (self, effect->seq);
+        break;
+    }
+}
+
+void broker_step (broker_t *self, const event_t *event, zmq_msg_t *frame)
+{
+    core_step (self->core, event, &self->effects);
+    err_t err = effects_persist (&self->effects, self->store);
+    if (err)
+        broker_die (err);
+    for (size_t i = 0; i < self->effects.count; i++)
+        carry (self, &self->effects.items[i], frame);
+}
+
+static void appended (broker_t *self, const depot_order_t *order)
+{
+    message_t answer;
+    if (order->err) {
+        message_error (&answer, order->err, NULL);
+        if (order->err == ERR_OUTPUT_GAP) {
+            answer.error.offset = order->bytes;
+            answer.error.stream = slice_of (order->stream == STREAM_STDERR ? "stderr" : "stdout");
+        }
+    } else {
+        message_init (&answer, MSG_JOB_OUTPUT_OK);
+        answer.job_output_ok.offset = order->bytes;
+        answer.job_output_ok.cancel_requested = 0;
+        follow_wake (self, order->seq);
+    }
+    broker_reply (self, order->request, &answer, 0);
+}
+
+static slice_t sealed_data (const depot_order_t *order, stream_t stream)
+{
+    return order->has[stream] ? slice_from (order->got[stream].ptr, order->got[stream].len) : SLICE_ABSENT;
+}
+
+static void sealed (broker_t *self, const depot_order_t *order)
+{
+    event_t event = {
+        .kind = EVENT_SEALED,
+        .now_ms = self->now_ms,
+        .wall_ms = self->wall_ms,
+        .seq = order->seq,
+        .attempt = order->attempt,
+        .err = order->err,
+        .stdout_data = sealed_data (order, STREAM_STDOUT),
+        .stderr_data = sealed_data (order, STREAM_STDERR),
+        .stdout_bytes = order->length[STREAM_STDOUT],
+        .stderr_bytes = order->length[STREAM_STDERR],
+    };
+    broker_step (self, &event, NULL);
+}
+
+static void read_done (broker_t *self, depot_order_t *order)
+{
+    const request_t *request = request_find (self->requests, order->request);
+    if (request && request->type == MSG_JOB_FOLLOW)
+        follow_read (self, order);
+    else if (request)
+        query_status_read (self, order);
+}
+
+static void take_outcome (broker_t *self, depot_order_t *order)
+{
+    switch (order->kind) {
+    case DEPOT_BLOB_PUT:
+    case DEPOT_BLOB_COMMIT:
+    case DEPOT_BLOB_ABORT:
+    case DEPOT_BLOB_GET:
+        bytes_outcome (self, order);
+        break;
+    case DEPOT_APPEND:
+        appended (self, order);
+        break;
+    case DEPOT_SEAL:
+        sealed (self, order);
+        break;
+    case DEPOT_READ:
+        read_done (self, order);
+        break;
+    case DEPOT_DISCARD:
+        break;
+    }
+    depot_order_destroy (&order);
+}
+
+void broker_take_outcomes (broker_t *self)
+{
+    depot_order_t *returned = self->returned;
+    self->returned = NULL;
+    while (returned) {
+        depot_order_t *next = returned->next;
+        take_outcome (self, returned);
+        returned = next;
+    }
+    depot_order_t *order = NULL;
+    for (int taken = 0; taken < TURN_MAX && (order = depot_take (self->depot)); taken++)
+        take_outcome (self, order);
+}
+
+void broker_submit_discards (broker_t *self)
+{
+    while (self->discards) {
+        depot_order_t *order = self->discards;
+        self->discards = order->next;
+        broker_order (self, order);
+    }
+}

@@ -1,0 +1,246 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/heap.h"
+#include "broker/list.h"
+
+enum { BUCKETS = 4096 };
+
+/* One job-follow that is not yet answered. */
+typedef struct {
+    heap_node_t timer; /* by its deadline */
+    link_t link;       /* in the bucket of its job */
+    uint64_t request;
+    job_id_t id;
+    int64_t attempt;
+    int64_t offset[STREAM_COUNT];
+    int64_t deadline_ms;
+    bool reading; /* the depot reads for it */
+    bool woken;   /* something came while it did */
+} follower_t;
+
+struct followers {
+    heap_t timers;
+    list_head_t buckets[BUCKETS];
+};
+
+followers_t *followers_new (void)
+{
+    followers_t *self = xcalloc (1, sizeof *self);
+    for (int i = 0; i < BUCKETS; i++)
+        list_init (&self->buckets[i]);
+    return self;
+}
+
+static list_head_t *bucket_of (followers_t *self, int64_t seq)
+{
+    return &self->buckets[(uint64_t)seq % BUCKETS];
+}
+
+static void follower_free (followers_t *self, follower_t *follower)
+{
+    heap_remove (&self->timers, &follower->timer);
+    list_remove (bucket_of (self, follower->id.seq), &follower->link);
+    free (follower);
+}
+
+void followers_destroy (followers_t **self_p)
+{
+    followers_t *self = *self_p;
+    if (!self)
+        return;
+    for (heap_node_t *top = heap_top (&self->timers); top; top = heap_top (&self->timers))
+        follower_free (self, LIST_ITEM (top, follower_t, timer));
+    heap_fini (&self->timers);
+    free (self);
+    *self_p = NULL;
+}
+
+static void refuse (broker_t *self, follower_t *follower, err_t err)
+{
+    broker_reply_error (self, follower->request, err);
+    follower_free (self->followers, follower);
+}
+
+static bool is_final (const job_record_t *job)
+{
+    return job->state == JOB_COMPLETED || job->state == JOB_FAILED;
+}
+
+/* Answers when there is something to say; otherwise the follower stays, to be woken. */
+static void answer_or_wait (broker_t *self, follower_t *follower, const job_record_t *job,
+                            const slice_t data[STREAM_COUNT], const int64_t length[STREAM_COUNT])
+{
+    bool all = true;
+    bool some = false;
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        all = all && follower->offset[i] + (int64_t)data[i].len >= length[i];
+        some = some || data[i].len;
+    }
+    bool end = is_final (job) && all;
+    if (!some && !end && self->now_ms < follower->deadline_ms)
+        return;
+    char job_id[JOB_ID_LEN + 1];
+    job_id_format (&follower->id, job_id);
+    message_t answer;
+    message_init (&answer, MSG_JOB_FOLLOW_OK);
+    msg_job_follow_ok_t *out = &answer.job_follow_ok;
+    out->job_id = slice_of (job_id);
+    out->status = slice_of (job_state_name (job->state));
+    out->attempt = follower->attempt;
+    out->stdout_offset = follower->offset[STREAM_STDOUT];
+    out->stderr_offset = follower->offset[STREAM_STDERR];
+    out->stdout_data = data[STREAM_STDOUT];
+    out->stderr_data = data[STREAM_STDERR];
+    out->end = end;
+    if (end) {
+        out->exit_code = job->exit_code;
+        out->error_message = job->error_message;
+        out->reason = job->reason;
+    }
+    broker_reply (self, follower->request, &answer, 0);
+    follower_free (self->followers, follower);
+}
+
+static slice_t piece (slice_t data, int64_t offset)
+{
+    if (!data.ptr || offset >= (int64_t)data.len)
+        return SLICE ("");
+    size_t left = data.len - (size_t)offset;
+    return slice_from (data.ptr + offset, left < FOLLOW_MAX ? left : FOLLOW_MAX);
+}
+
+static void order_read (broker_t *self, follower_t *follower, const job_record_t *job)
+{
+    const slice_t data[STREAM_COUNT] = { job->stdout_data, job->stderr_data };
+    depot_order_t *order = depot_order_new (DEPOT_READ, follower->request);
+    order->seq = follower->id.seq;
+    order->attempt = follower->attempt;
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        order->want[i].offset = follower->offset[i];
+        order->want[i].limit = data[i].ptr ? -1 : FOLLOW_MAX;
+    }
+    follower->reading = true;
+    follower->woken = false;
+    broker_order (self, order);
+}
+
+static void follow_try (broker_t *self, follower_t *follower)
+{
+    job_record_t job;
+    err_t err = self->store->ops->job_get (self->store, &follower->id, &job);
+    if (err) {
+        refuse (self, follower, err);
+        return;
+    }
+    if (job.attempt != follower->attempt) { /* another attempt: its output begins anew */
+        follower->attempt = job.attempt;
+        follower->offset[STREAM_STDOUT] = follower->offset[STREAM_STDERR] = 0;
+    }
+    if (job.state != JOB_PENDING && job.attempt > 0 && !(job.stdout_data.ptr && job.stderr_data.ptr)) {
+        order_read (self, follower, &job);
+        return;
+    }
+    slice_t data[STREAM_COUNT] = { piece (job.stdout_data, follower->offset[STREAM_STDOUT]),
+                                   piece (job.stderr_data, follower->offset[STREAM_STDERR]) };
+    int64_t length[STREAM_COUNT] = { (int64_t)job.stdout_data.len, (int64_t)job.stderr_data.len };
+    answer_or_wait (self, follower, &job, data, length);
+}
+
+static follower_t *follower_of (broker_t *self, int64_t seq, uint64_t request)
+{
+    LIST_EACH (link, bucket_of (self->followers, seq))
+    {
+        follower_t *follower = LIST_ITEM (link, follower_t, link);
+        if (follower->request == request)
+            return follower;
+    }
+    return NULL;
+}
+
+void follow_read (broker_t *self, depot_order_t *order)
+{
+    follower_t *follower = follower_of (self, order->seq, order->request);
+    if (!follower)
+        return;
+    follower->reading = false;
+    job_record_t job;
+    err_t err = order->err ? order->err : self->store->ops->job_get (self->store, &follower->id, &job);
+    if (err) {
+        refuse (self, follower, err);
+        return;
+    }
+    if (job.attempt != order->attempt || follower->woken) { /* went on meanwhile: look again */
+        follow_try (self, follower);
+        return;
+    }
+    slice_t inlined[STREAM_COUNT] = { job.stdout_data, job.stderr_data };
+    slice_t data[STREAM_COUNT];
+    int64_t length[STREAM_COUNT];
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        bool read = order->want[i].limit >= 0;
+        data[i] = read ? slice_from (order->got[i].ptr, order->got[i].len) : piece (inlined[i], follower->offset[i]);
+        length[i] = read ? order->length[i] : (int64_t)inlined[i].len;
+    }
+    answer_or_wait (self, follower, &job, data, length);
+}
+
+void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in)
+{
+    job_id_t id;
+    if (!job_id_parse (in->job_id, &id)) {
+        broker_reply_error (self, request, ERR_NO_SUCH_JOB);
+        return;
+    }
+    job_record_t job;
+    err_t err = self->store->ops->job_get (self->store, &id, &job);
+    if (err) {
+        broker_reply_error (self, request, err);
+        return;
+    }
+    follower_t *follower = xcalloc (1, sizeof *follower);
+    follower->request = request;
+    follower->id = id;
+    follower->attempt = in->attempt == INT_ABSENT ? job.attempt : in->attempt;
+    follower->offset[STREAM_STDOUT] = in->stdout_offset == INT_ABSENT ? 0 : in->stdout_offset;
+    follower->offset[STREAM_STDERR] = in->stderr_offset == INT_ABSENT ? 0 : in->stderr_offset;
+    follower->deadline_ms = self->now_ms + (in->wait == INT_ABSENT ? 0 : in->wait);
+    list_append (bucket_of (self->followers, id.seq), &follower->link);
+    heap_put (&self->followers->timers, &follower->timer, follower->deadline_ms);
+    follow_try (self, follower);
+}
+
+void follow_wake (broker_t *self, int64_t seq)
+{
+    LIST_EACH (link, bucket_of (self->followers, seq))
+    {
+        follower_t *follower = LIST_ITEM (link, follower_t, link);
+        if (follower->id.seq != seq)
+            continue;
+        if (follower->reading)
+            follower->woken = true;
+        else
+            follow_try (self, follower);
+    }
+}
+
+void follow_tick (broker_t *self)
+{
+    for (heap_node_t *top = heap_top (&self->followers->timers); top && top->key <= self->now_ms;
+         top = heap_top (&self->followers->timers)) {
+        follower_t *follower = LIST_ITEM (top, follower_t, timer);
+        if (follower->reading) /* its read will find the deadline past */
+            heap_put (&self->followers->timers, top, INT64_MAX);
+        else
+            follow_try (self, follower);
+        if (heap_top (&self->followers->timers) == top)
+            heap_put (&self->followers->timers, top, INT64_MAX);
+    }
+}
+
+int64_t follow_deadline (const broker_t *self)
+{
+    const heap_node_t *top = heap_top (&self->followers->timers);
+    return top ? top->key : INT64_MAX;
+}

@@ -1,0 +1,87 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "proto/clock.h"
+#include "proto/log.h"
+
+void broker_die (err_t err)
+{
+    log_event (LEVEL_ERROR, "store-lost", "%s: stopping without another answer; start again once the disk is well",
+               error_row (err)->code);
+    _exit (EX_TEMPFAIL);
+}
+
+static void read_clocks (broker_t *self)
+{
+    self->now_ms = clock_mono_ms ();
+    self->wall_ms = clock_wall_ms ();
+}
+
+/* Milliseconds until something is due, for zmq_poll. */
+static long patience (const broker_t *self)
+{
+    enum { POLL_MAX_MS = 60 * 1000 };
+    int64_t due = core_deadline (self->core);
+    int64_t follow = follow_deadline (self);
+    due = follow < due ? follow : due;
+    int64_t wait = self->again || self->returned ? 0 : due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
+    return (long)(wait < 0 ? 0 : wait > POLL_MAX_MS ? POLL_MAX_MS : wait);
+}
+
+static void take_signal (broker_t *self)
+{
+    struct signalfd_siginfo info;
+    if (read (self->signals, &info, sizeof info) == sizeof info)
+        self->stopping = true;
+}
+
+static void wait_for_work (broker_t *self)
+{
+    zmq_pollitem_t items[] = {
+        { .socket = self->router, .events = ZMQ_POLLIN },
+        { .fd = depot_fd (self->depot), .events = ZMQ_POLLIN },
+        { .fd = self->signals, .events = ZMQ_POLLIN },
+    };
+    zmq_poll (items, 3, patience (self));
+    self->again = false;
+    if (items[2].revents)
+        take_signal (self);
+}
+
+static void tick (broker_t *self)
+{
+    if (core_deadline (self->core) <= self->now_ms) {
+        event_t event = { .kind = EVENT_TICK, .now_ms = self->now_ms, .wall_ms = self->wall_ms };
+        broker_step (self, &event, NULL);
+    }
+    follow_tick (self);
+}
+
+static void turn (broker_t *self)
+{
+    wait_for_work (self);
+    read_clocks (self);
+    socket_take (self);
+    broker_take_outcomes (self);
+    tick (self);
+
+    /* The one place where it is decided that nothing acknowledged is ever lost: all that this turn changed is on disk,
+     * by one commit for the whole batch, before any of its answers leaves. Output files that the record has made
+     * superfluous go last. */
+    err_t err = self->store->ops->commit (self->store);
+    if (err)
+        broker_die (err);
+    socket_send (self);
+    broker_submit_discards (self);
+}
+
+void broker_run (broker_t *self)
+{
+    while (!self->stopping)
+        turn (self);
+    turn (self); /* what undelivered leases have changed */
+}

@@ -1,0 +1,208 @@
+#include <czmq.h>
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/apply.h"
+#include "broker/broker.h"
+#include "proto/clock.h"
+#include "proto/log.h"
+#include "proto/options.h"
+
+enum { EXIT_USAGE = 2, PATH_SIZE = 4096, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000 };
+
+static int refuse (const char *problem)
+{
+    fprintf (stderr, "gleaner-broker: %s\n", problem);
+    return EXIT_USAGE;
+}
+
+/* The data folder, made when missing. False with one sentence in `problem`. */
+static bool data_folder (const broker_options_t *options, char path[PATH_SIZE], char *problem)
+{
+    const char *state = getenv ("XDG_STATE_HOME");
+    const char *home = getenv ("HOME");
+    if (options->data)
+        snprintf (path, PATH_SIZE, "%s", options->data);
+    else if (state && *state)
+        snprintf (path, PATH_SIZE, "%s/gleaner-broker", state);
+    else
+        snprintf (path, PATH_SIZE, "%s/.local/state/gleaner-broker", home ? home : "");
+    for (char *slash = strchr (path + 1, '/'); slash; slash = strchr (slash + 1, '/')) {
+        *slash = '\0';
+        mkdir (path, 0700);
+        *slash = '/';
+    }
+    if ((mkdir (path, 0700) != 0 && errno != EEXIST) || access (path, R_OK | W_OK | X_OK) != 0) {
+        snprintf (problem, PROBLEM_SIZE, "cannot use data directory '%.900s': %s.", path, strerror (errno));
+        return false;
+    }
+    return true;
+}
+
+/* Held until the process ends; the descriptor is given up to it. */
+static bool lock_folder (const char *folder, char *problem)
+{
+    char path[PATH_SIZE + 8];
+    snprintf (path, sizeof path, "%s/lock", folder);
+    int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (fd >= 0 && errno == EWOULDBLOCK)
+        snprintf (problem, PROBLEM_SIZE, "another broker uses '%.900s': stop it, or give this one another --data.",
+                  folder);
+    else
+        snprintf (problem, PROBLEM_SIZE, "cannot lock data directory '%.900s': %s.", folder, strerror (errno));
+    return false;
+}
+
+static bool open_storage (broker_t *self, const char *folder, char *problem)
+{
+    char path[PATH_SIZE + 16];
+    snprintf (path, sizeof path, "%s/gleaner.db", folder);
+    if (!lock_folder (folder, problem))
+        return false;
+    self->store = store_sqlite_open (path, problem, PROBLEM_SIZE);
+    self->depot = self->store ? depot_new (folder, problem, PROBLEM_SIZE) : NULL;
+    return self->depot != NULL;
+}
+
+static bool start_core (broker_t *self, char *problem)
+{
+    core_config_t config;
+    core_config_default (&config);
+    config.lease_ms = self->options->lease_ms;
+    config.offline_ms = self->options->offline_ms;
+    config.heartbeat_ms = self->options->heartbeat_ms;
+    config.grace_ms = self->options->grace_ms;
+    randombytes_buf (config.seed, sizeof config.seed);
+    self->core = core_new (&config);
+    self->started_ms = clock_mono_ms ();
+    if (!core_rebuild (self->core, self->store, self->started_ms))
+        return true;
+    snprintf (problem, PROBLEM_SIZE, "the record cannot be read: see the log line above.");
+    return false;
+}
+
+static void limit_socket (zsock_t *socket)
+{
+    zsock_set_router_mandatory (socket, 1);
+    zsock_set_maxmsgsize (socket, FRAME_MAX);
+    zsock_set_sndhwm (socket, PEER_QUEUE_MAX);
+    zsock_set_rcvhwm (socket, PEER_QUEUE_MAX);
+    zsock_set_handshake_ivl (socket, 5000);
+    zsock_set_heartbeat_ivl (socket, 5000);
+    zsock_set_heartbeat_timeout (socket, 15000);
+    zsock_set_heartbeat_ttl (socket, 15000);
+    zsock_set_linger (socket, 200);
+}
+
+static bool is_loopback (const char *endpoint)
+{
+    return strncmp (endpoint, "tcp://127.", 10) == 0 || strncmp (endpoint, "tcp://localhost:", 16) == 0 ||
+           strncmp (endpoint, "tcp://[::1]:", 12) == 0 || strncmp (endpoint, "ipc://", 6) == 0;
+}
+
+static zsock_t *open_socket (const broker_options_t *options, char *problem)
+{
+    zsock_t *socket = zsock_new (ZMQ_ROUTER);
+    if (!socket) {
+        snprintf (problem, PROBLEM_SIZE, "cannot make a ZeroMQ socket.");
+        return NULL;
+    }
+    limit_socket (socket);
+    /* zsock_bind knows no port 0; libzmq's own call does. */
+    if (zmq_bind (zsock_resolve (socket), options->listen) != 0) {
+        snprintf (problem, PROBLEM_SIZE, "cannot listen on '%.200s': %s.", options->listen, zmq_strerror (errno));
+        zsock_destroy (&socket);
+        return NULL;
+    }
+    if (!is_loopback (options->listen))
+        log_event (LEVEL_WARN, "listening-openly", "%s: whoever reaches this port can submit jobs and be given them",
+                   options->listen);
+    return socket;
+}
+
+static int block_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGTERM);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    signal (SIGPIPE, SIG_IGN);
+    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static log_level_t level_of (const char *name)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+    int level = 0;
+    while (strcmp (name, names[level]) != 0)
+        level++;
+    return (log_level_t)level;
+}
+
+static void broker_fini (broker_t *self)
+{
+    depot_destroy (&self->depot);
+    if (self->store)
+        self->store->ops->close (&self->store);
+    core_destroy (&self->core);
+    effects_fini (&self->effects);
+    requests_destroy (&self->requests);
+    followers_destroy (&self->followers);
+    decoder_destroy (&self->decoder);
+    buf_fini (&self->encoded);
+    buf_fini (&self->list);
+    free (self->outbox);
+    for (depot_order_t *order = self->returned; order;) {
+        depot_order_t *next = order->next;
+        depot_order_destroy (&order);
+        order = next;
+    }
+}
+
+static void run (broker_t *self, zsock_t *socket, const char *folder)
+{
+    char *endpoint = zsock_last_endpoint (socket);
+    log_event (LEVEL_INFO, "broker-ready", "listening on %s, data in %s", endpoint, folder);
+    zstr_free (&endpoint);
+    self->router = zsock_resolve (socket);
+    self->requests = requests_new ();
+    self->followers = followers_new ();
+    self->decoder = decoder_new ();
+    broker_run (self);
+    log_event (LEVEL_INFO, "broker-stopped", "everything is on disk");
+}
+
+int main (int argc, char **argv)
+{
+    broker_options_t options = { 0 };
+    int status = broker_options_parse (argc, argv, &options);
+    if (status != OPTIONS_RUN)
+        return status;
+    log_init ("broker", level_of (options.log_level));
+    if (sodium_init () < 0)
+        return refuse ("libsodium cannot start.");
+    char problem[PROBLEM_SIZE];
+    char folder[PATH_SIZE];
+    broker_t self = { .options = &options, .signals = block_signals () };
+    zsys_handler_set (NULL); /* signals are ours */
+    zsock_t *socket = NULL;
+    bool good = data_folder (&options, folder, problem) && open_storage (&self, folder, problem) &&
+                start_core (&self, problem) && (socket = open_socket (&options, problem));
+    if (good)
+        run (&self, socket, folder);
+    broker_fini (&self);
+    zsock_destroy (&socket);
+    broker_options_fini (&options);
+    return good ? 0 : refuse (problem);
+}

@@ -1,0 +1,97 @@
+#include "broker/requests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    uint32_t generation; /* of the handle that is, or was, here; never 0 */
+    uint32_t next_free;
+    request_t *request; /* NULL: free */
+} place_t;
+
+struct requests {
+    place_t *places;
+    uint32_t count, cap;
+    uint32_t free_at; /* 1 + index of the first free place; 0: none */
+};
+
+requests_t *requests_new (void)
+{
+    return xcalloc (1, sizeof (requests_t));
+}
+
+void requests_destroy (requests_t **self_p)
+{
+    requests_t *self = *self_p;
+    if (!self)
+        return;
+    for (uint32_t i = 0; i < self->count; i++)
+        free (self->places[i].request);
+    free (self->places);
+    free (self);
+    *self_p = NULL;
+}
+
+static place_t *free_place (requests_t *self, uint32_t *index)
+{
+    if (self->free_at) {
+        *index = self->free_at - 1;
+        self->free_at = self->places[*index].next_free;
+        return &self->places[*index];
+    }
+    if (self->count == REQUESTS_MAX)
+        return NULL;
+    if (self->count == self->cap) {
+        self->cap = self->cap ? 2 * self->cap : 256;
+        self->places = xrealloc (self->places, self->cap * sizeof *self->places);
+    }
+    *index = self->count++;
+    self->places[*index] = (place_t){ .generation = 1 };
+    return &self->places[*index];
+}
+
+uint64_t request_open (requests_t *self, msg_type_t type, slice_t routing, slice_t id)
+{
+    uint32_t index = 0;
+    place_t *place = free_place (self, &index);
+    if (!place)
+        return 0;
+    request_t *request = xcalloc (1, sizeof *request + routing.len + id.len);
+    char *text = (char *)(request + 1);
+    memcpy (text, routing.ptr, routing.len);
+    request->type = type;
+    request->routing = slice_from (text, routing.len);
+    if (id.ptr) {
+        memcpy (text + routing.len, id.ptr, id.len);
+        request->id = slice_from (text + routing.len, id.len);
+    }
+    place->request = request;
+    return (uint64_t)index << 32 | place->generation;
+}
+
+static place_t *place_of (const requests_t *self, uint64_t handle)
+{
+    uint32_t index = (uint32_t)(handle >> 32);
+    if (index >= self->count || self->places[index].generation != (uint32_t)handle || !self->places[index].request)
+        return NULL;
+    return &self->places[index];
+}
+
+request_t *request_find (const requests_t *self, uint64_t handle)
+{
+    place_t *place = place_of (self, handle);
+    return place ? place->request : NULL;
+}
+
+void request_close (requests_t *self, uint64_t handle)
+{
+    place_t *place = place_of (self, handle);
+    if (!place)
+        return;
+    free (place->request);
+    place->request = NULL;
+    if (++place->generation == 0)
+        place->generation = 1;
+    place->next_free = self->free_at;
+    self->free_at = (uint32_t)(handle >> 32) + 1;
+}

@@ -1,0 +1,26 @@
+/* requests.h - who asked what, until it is answered. A handle names a request; a used-up handle names none. */
+#ifndef GLEANER_REQUESTS_H
+#define GLEANER_REQUESTS_H
+
+#include "proto/message.h"
+
+enum { REQUESTS_MAX = 1000 * 1000 }; /* unanswered requests at once; one more is dropped */
+
+typedef struct {
+    msg_type_t type;
+    slice_t routing;         /* the peer's ZeroMQ routing id */
+    slice_t id;              /* the sender's id, raw msgpack; absent when it gave none */
+    char job_id[ID_MAX + 1]; /* of a job-status */
+} request_t;
+
+typedef struct requests requests_t;
+
+requests_t *requests_new (void);
+void requests_destroy (requests_t **self_p);
+/* Copies routing and id. Returns the handle; 0 when REQUESTS_MAX are open. */
+uint64_t request_open (requests_t *self, msg_type_t type, slice_t routing, slice_t id);
+/* NULL when the handle's request has been answered. */
+request_t *request_find (const requests_t *self, uint64_t handle);
+void request_close (requests_t *self, uint64_t handle);
+
+#endif

@@ -1,0 +1,230 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "proto/log.h"
+
+/* ---- out ---- */
+
+static reply_t *outbox_add (broker_t *self, slice_t routing, const buf_t *body)
+{
+    if (self->outbox_count == self->outbox_cap) {
+        self->outbox_cap = self->outbox_cap ? 2 * self->outbox_cap : 256;
+        self->outbox = xrealloc (self->outbox, self->outbox_cap * sizeof *self->outbox);
+    }
+    reply_t *reply = &self->outbox[self->outbox_count++];
+    reply->seq = 0;
+    zmq_msg_init_size (&reply->routing, routing.len);
+    memcpy (zmq_msg_data (&reply->routing), routing.ptr, routing.len);
+    zmq_msg_init_size (&reply->body, body->len);
+    memcpy (zmq_msg_data (&reply->body), body->ptr, body->len);
+    return reply;
+}
+
+void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t job_seq)
+{
+    const request_t *request = request_find (self->requests, handle);
+    if (!request)
+        return;
+    message->id = request->id;
+    buf_clear (&self->encoded);
+    message_encode (message, &self->encoded);
+    reply_t *reply = outbox_add (self, request->routing, &self->encoded);
+    if (job_seq) {
+        reply->seq = job_seq;
+        reply->attempt = message->job_poll_ok.attempt;
+        slice_copy (message->job_poll_ok.token, reply->token, sizeof reply->token);
+    }
+    request_close (self->requests, handle);
+}
+
+void broker_reply_error (broker_t *self, uint64_t handle, err_t err)
+{
+    message_t message;
+    message_error (&message, err, NULL);
+    broker_reply (self, handle, &message, 0);
+}
+
+static void undelivered (broker_t *self, const reply_t *reply)
+{
+    event_t event = {
+        .kind = EVENT_UNDELIVERED,
+        .now_ms = self->now_ms,
+        .wall_ms = self->wall_ms,
+        .seq = reply->seq,
+        .attempt = reply->attempt,
+        .token = slice_of (reply->token),
+    };
+    log_event (LEVEL_DEBUG, "job-undelivered", "the worker that asked is gone; attempt %lld is taken back",
+               (long long)reply->attempt);
+    broker_step (self, &event, NULL);
+    self->again = true;
+}
+
+/* 0, or the errno of a peer that is gone (EHOSTUNREACH) or does not read (EAGAIN). */
+static int send_reply (broker_t *self, reply_t *reply)
+{
+    if (zmq_msg_send (&reply->routing, self->router, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return errno;
+    if (zmq_send (self->router, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_msg_send (&reply->body, self->router, ZMQ_DONTWAIT) < 0)
+        return errno;
+    return 0;
+}
+
+void socket_send (broker_t *self)
+{
+    /* A lease taken back is stored by the next turn's commit; answers that it makes wait for that. */
+    size_t count = self->outbox_count;
+    reply_t *sending = self->outbox;
+    self->outbox = NULL;
+    self->outbox_count = self->outbox_cap = 0;
+    for (size_t i = 0; i < count; i++) {
+        reply_t *reply = &sending[i];
+        int error = send_reply (self, reply);
+        if (error && reply->seq)
+            undelivered (self, reply);
+        else if (error)
+            log_event (LEVEL_DEBUG, "reply-dropped", "%s", zmq_strerror (error));
+        zmq_msg_close (&reply->routing);
+        zmq_msg_close (&reply->body);
+    }
+    if (self->outbox_count) {
+        free (sending);
+        return;
+    }
+    self->outbox = sending;
+    self->outbox_cap = count;
+}
+
+/* ---- in ---- */
+
+typedef void simple_fn (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame);
+
+static void to_core (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
+{
+    job_record_t stored;
+    event_t event = {
+        .kind = EVENT_REQUEST,
+        .now_ms = self->now_ms,
+        .wall_ms = self->wall_ms,
+        .request = request,
+        .message = message,
+    };
+    slice_t job_id = core_message_job_id (message);
+    job_id_t id;
+    if (job_id.ptr && !core_knows_job (self->core, job_id) && job_id_parse (job_id, &id)) {
+        err_t err = self->store->ops->job_get (self->store, &id, &stored);
+        if (err && err != ERR_NO_SUCH_JOB)
+            broker_die (err);
+        event.stored = err ? NULL : &stored;
+    }
+    broker_step (self, &event, frame);
+}
+
+static void dispatch (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
+{
+    switch ((int)message->type) {
+    case MSG_JOB_STATUS:
+        query_status (self, request, message->job_status.job_id);
+        break;
+    case MSG_JOB_LIST:
+        query_list (self, request, &message->job_list);
+        break;
+    case MSG_BROKER_INFO:
+        query_info (self, request);
+        break;
+    case MSG_JOB_FOLLOW:
+        follow_begin (self, request, &message->job_follow);
+        break;
+    case MSG_BLOB_PUT:
+    case MSG_BLOB_COMMIT:
+    case MSG_BLOB_ABORT:
+    case MSG_BLOB_GET:
+        bytes_request (self, request, message, frame);
+        break;
+    default:
+        if (core_handles (message->type))
+            to_core (self, request, message, frame);
+        else /* an answer's type, or an item's */
+            broker_reply_error (self, request, ERR_UNSUPPORTED);
+    }
+}
+
+static void refuse (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)
+{
+    self->refused_frames++;
+    log_event (LEVEL_DEBUG, "frame-refused", "%s: %s", error_row (fault->err)->code, fault->text);
+    uint64_t request = request_open (self->requests, MSG_ERROR, routing, message ? message->id : SLICE_ABSENT);
+    message_t answer;
+    message_fault (&answer, fault);
+    broker_reply (self, request, &answer, 0);
+}
+
+static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
+{
+    message_t message;
+    fault_t fault;
+    slice_t frame = slice_from (zmq_msg_data (body), zmq_msg_size (body));
+    if (message_decode (self->decoder, frame, FRAME_MAX, &message, &fault)) {
+        refuse (self, routing, &message, &fault);
+        return;
+    }
+    uint64_t request = request_open (self->requests, message.type, routing, message.id);
+    if (request)
+        dispatch (self, request, &message, body);
+    else
+        log_event (LEVEL_WARN, "requests-full", "%d requests wait for an answer; one more was dropped", REQUESTS_MAX);
+}
+
+/* Frames of one message after the routing id. Kept are the first two; the rest is read away. */
+static int receive_frames (broker_t *self, zmq_msg_t frames[2])
+{
+    int count = 0;
+    bool more = true;
+    for (; more; count++) {
+        zmq_msg_t extra;
+        zmq_msg_t *into = count < 2 ? &frames[count] : &extra;
+        if (into == &extra)
+            zmq_msg_init (&extra);
+        if (zmq_msg_recv (into, self->router, ZMQ_DONTWAIT) < 0)
+            return count;
+        more = zmq_msg_more (into);
+        if (into == &extra)
+            zmq_msg_close (&extra);
+    }
+    return count;
+}
+
+static bool take_one (broker_t *self)
+{
+    zmq_msg_t routing;
+    zmq_msg_init (&routing);
+    if (zmq_msg_recv (&routing, self->router, ZMQ_DONTWAIT) < 0)
+        return false;
+    zmq_msg_t frames[2];
+    zmq_msg_init (&frames[0]);
+    zmq_msg_init (&frames[1]);
+    int count = zmq_msg_more (&routing) ? receive_frames (self, frames) : 0;
+    slice_t peer = slice_from (zmq_msg_data (&routing), zmq_msg_size (&routing));
+    if (count == 2 && zmq_msg_size (&frames[0]) == 0) {
+        handle_body (self, peer, &frames[1]);
+    } else if (count <= FRAMES_MAX) {
+        fault_t fault;
+        fault_set (&fault, ERR_BAD_FRAMES, NULL, NULL);
+        refuse (self, peer, NULL, &fault);
+    } else {
+        self->refused_frames++;
+    }
+    zmq_msg_close (&frames[0]);
+    zmq_msg_close (&frames[1]);
+    zmq_msg_close (&routing);
+    return true;
+}
+
+void socket_take (broker_t *self)
+{
+    for (int taken = 0; taken < TURN_MAX && take_one (self); taken++)
+        ;
+}
