@@ -83,5 +83,6 @@ void broker_run (broker_t *self)
 {
     while (!self->stopping)
         turn (self);
-    turn (self); /* what undelivered leases have changed */
+    self->again = true; /* one more, without waiting */
+    turn (self);        /* what undelivered leases have changed */
 }

@@ -1,0 +1,162 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+#include "gateway/jsonout.h"
+#include "gateway/routes.h"
+
+void request_answer (request_t *self, unsigned status, struct MHD_Response *response)
+{
+    if (self->response) {
+        MHD_destroy_response (response);
+        return;
+    }
+    self->response = response;
+    self->status = status;
+    request_resume (self);
+}
+
+static struct MHD_Response *json_response (buf_t *json)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer (json->len, json->ptr, MHD_RESPMEM_MUST_FREE);
+    *json = (buf_t){ 0 };
+    MHD_add_response_header (response, "Content-Type", "application/json");
+    MHD_add_response_header (response, "Cache-Control", "no-store");
+    return response;
+}
+
+void request_answer_json (request_t *self, unsigned status, buf_t *json)
+{
+    request_answer (self, status, json_response (json));
+}
+
+void request_answer_message (request_t *self, bool success, const char *text, const message_t *reply)
+{
+    buf_t json = { 0 };
+    buf_append_str (&json, success ? "{\"success\":true," : "{");
+    if (success && text)
+        buf_printf (&json, "\"message\":\"%s\",", text);
+    jsonout_fields (&json, reply);
+    if (json.ptr[json.len - 1] == ',')
+        json.len--;
+    buf_append (&json, "}", 1);
+    request_answer_json (self, MHD_HTTP_OK, &json);
+}
+
+static void add_error (buf_t *out, slice_t text, slice_t code)
+{
+    buf_append_str (out, "{\"error\":");
+    jsonout_bytes (out, text);
+    buf_append_str (out, ",\"code\":");
+    jsonout_bytes (out, code);
+}
+
+void fault_json (const fault_t *fault, buf_t *out)
+{
+    add_error (out, slice_of (fault->text), slice_of (error_row (fault->err)->code));
+    if (fault->field && fault->field[0]) {
+        buf_append_str (out, ",\"field\":");
+        jsonout_text (out, slice_of (fault->field));
+    }
+    buf_append (out, "}", 1);
+}
+
+static void answer_error (request_t *self, err_t err, buf_t *json)
+{
+    struct MHD_Response *response = json_response (json);
+    if (error_row (err)->retryable && err != ERR_INTERNAL)
+        MHD_add_response_header (response, "Retry-After", "1");
+    if (err == ERR_METHOD_NOT_ALLOWED) {
+        char allow[64];
+        methods_format (self->allowed, allow, sizeof allow);
+        MHD_add_response_header (response, "Allow", allow);
+    }
+    request_answer (self, (unsigned)error_row (err)->http_status, response);
+}
+
+void request_fail_fault (request_t *self, const fault_t *fault)
+{
+    buf_t json = { 0 };
+    fault_json (fault, &json);
+    answer_error (self, fault->err, &json);
+}
+
+void request_fail (request_t *self, err_t err, const char *field, const char *text)
+{
+    fault_t fault;
+    fault_set (&fault, err, field ? field : "", text ? "%s" : NULL, text);
+    request_fail_fault (self, &fault);
+}
+
+void request_fail_message (request_t *self, const message_t *error)
+{
+    if (error->type != MSG_ERROR) {
+        request_fail (self, ERR_INTERNAL, NULL, NULL);
+        return;
+    }
+    const msg_error_t *body = &error->error;
+    buf_t json = { 0 };
+    add_error (&json, body->text, body->code);
+    if (body->field.ptr && body->field.len) {
+        buf_append_str (&json, ",\"field\":");
+        jsonout_text (&json, body->field);
+    }
+    if (body->offset != INT_ABSENT)
+        buf_printf (&json, ",\"offset\":%lld", (long long)body->offset);
+    if (body->stream.ptr) {
+        buf_append_str (&json, ",\"stream\":");
+        jsonout_text (&json, body->stream);
+    }
+    buf_append (&json, "}", 1);
+    answer_error (self, error_find (body->code), &json);
+}
+
+/* ---- what the request says ---- */
+
+static slice_t lookup (request_t *self, enum MHD_ValueKind kind, const char *name)
+{
+    const char *value = NULL;
+    size_t len = 0;
+    if (MHD_lookup_connection_value_n (self->connection, kind, name, strlen (name), &value, &len) != MHD_YES || !value)
+        return SLICE_ABSENT;
+    return slice_from (value, len);
+}
+
+slice_t request_query (request_t *self, const char *name)
+{
+    return lookup (self, MHD_GET_ARGUMENT_KIND, name);
+}
+
+slice_t request_header (request_t *self, const char *name)
+{
+    return lookup (self, MHD_HEADER_KIND, name);
+}
+
+void request_peer (request_t *self, char out[PEER_MAX])
+{
+    out[0] = '\0';
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info (self->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!info || !info->client_addr)
+        return;
+    if (info->client_addr->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy (&v4, info->client_addr, sizeof v4);
+        inet_ntop (AF_INET, &v4.sin_addr, out, PEER_MAX);
+    } else if (info->client_addr->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy (&v6, info->client_addr, sizeof v6);
+        /* An IPv4 client on a dual-stack socket is the same machine as on an IPv4 one. */
+        if (IN6_IS_ADDR_V4MAPPED (&v6.sin6_addr))
+            inet_ntop (AF_INET, &v6.sin6_addr.s6_addr[12], out, PEER_MAX);
+        else
+            inet_ntop (AF_INET6, &v6.sin6_addr, out, PEER_MAX);
+    }
+}
+
+bool peer_is_loopback (const char *peer)
+{
+    return strncmp (peer, "127.", 4) == 0 || strcmp (peer, "::1") == 0;
+}

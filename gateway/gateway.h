@@ -1,0 +1,25 @@
+/* gateway.h - what the parts of one gateway share. */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include "gateway/cache.h"
+#include "gateway/http.h"
+#include "gateway/link.h"
+#include "gateway/options.h"
+
+typedef struct gateway {
+    const gateway_options_t *options;
+    link_t *link;
+    cache_t *cache;
+    struct MHD_Daemon *daemon;
+    int epoll_fd;
+    char machine[64];           /* the running kernel's boot id */
+    bool resumed;               /* a connection was resumed: libmicrohttpd has to run again */
+    bool stopping;              /* no new request is begun */
+    size_t buffered;            /* bytes of bodies in memory */
+    size_t uploads;             /* in progress */
+    request_t *requests;        /* all that are in progress */
+    struct download *downloads; /* blobs on their way from the broker */
+} gateway_t;
+
+#endif

@@ -1,0 +1,34 @@
+/* handlers.h - the calls that are more than one message to the broker and back. Each is a route_handler_fn. */
+#ifndef GATEWAY_HANDLERS_H
+#define GATEWAY_HANDLERS_H
+
+#include "gateway/http.h"
+
+/* poll.c: GET /api/jobs/get-job. A job that nobody is there to take goes back to the queue. */
+void poll_handle (request_t *request);
+/* poll.c: POST /api/jobs/renew, which waits for word to stop. */
+void renew_handle (request_t *request);
+
+/* result.c: POST /api/jobs/submit-result. Output too long for one message goes ahead in pieces. */
+void result_handle (request_t *request);
+
+/* output.c: POST /api/jobs/stream-output, JSON. */
+void output_stream_handle (request_t *request);
+/* output.c: POST /api/jobs/output, raw bytes. */
+void output_append_handle (request_t *request);
+
+/* follow.c: GET /api/jobs/output, raw bytes. */
+void output_read_handle (request_t *request);
+
+/* upload.c: POST /api/execute. */
+void execute_handle (request_t *request);
+/* direct.c: DELETE /api/execute. */
+void execute_stop_handle (request_t *request);
+
+/* download.c: GET /uploads/NAME. */
+void download_handle (request_t *request);
+
+/* page.c: GET of the web page's files. */
+void page_handle (request_t *request);
+
+#endif

@@ -1,0 +1,110 @@
+/* http.h - a request from its first line to its answer, on top of libmicrohttpd.
+ *
+ * A handler runs once the whole body is there (an upload's sees it pass by). It either answers, or parks the request
+ * and answers later from the loop: parking suspends the connection, answering resumes it.
+ */
+#ifndef GATEWAY_HTTP_H
+#define GATEWAY_HTTP_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+struct gateway;
+struct route;
+struct upload;
+
+enum {
+    BUFFERED_MAX = 256 * 1024 * 1024, /* bytes of all bodies in memory at once; more is BUSY */
+    DISCARD_QUIET = 256 * 1024,       /* of a refused body: read to its end, and the connection lives on */
+};
+
+typedef struct request {
+    struct gateway *gateway;
+    struct MHD_Connection *connection;
+    const struct route *route; /* NULL: none fits */
+    bool head;                 /* HEAD: answered as GET */
+    const char *path;          /* decoded; lives as long as the request */
+    unsigned allowed;          /* methods that the path takes, when this one is not among them */
+
+    /* what came */
+    buf_t body;
+    int64_t body_max;
+    size_t counted; /* of the gateway's buffered bytes */
+    struct upload *upload;
+
+    /* how it is refused */
+    fault_t *refusal; /* NULL: it is not */
+    bool close;       /* its framing cannot be trusted: end the connection */
+    bool told;        /* the answer was written before the body's end */
+    int64_t discarded;
+
+    /* how it is answered */
+    bool begun, handled, bad_path;
+    struct MHD_Response *response;
+    unsigned status;
+
+    /* while it waits */
+    bool parked;
+    bool gone;                          /* its client went away */
+    bool watched;                       /* its socket stands in the loop's set */
+    void (*on_gone) (struct request *); /* the client went away while parked */
+    void (*on_end) (struct request *);  /* the request is over and about to be freed */
+    void *work;                         /* the handler's own */
+    struct request *prev, *next;        /* all requests of the gateway */
+} request_t;
+
+/* ---- libmicrohttpd's callbacks ---- */
+
+void *request_log_uri (void *gateway, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result request_access (void *gateway, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *data, size_t *data_size, void **request_p);
+void request_completed (void *gateway, struct MHD_Connection *connection, void **request_p,
+                        enum MHD_RequestTerminationCode how);
+
+/* The client of a watched request is gone. */
+void request_hung_up (request_t *self);
+
+/* ---- waiting ---- */
+
+/* Suspends the connection until the request is answered or resumed. */
+void request_park (request_t *self);
+/* Likewise, and watches the socket: `on_gone` is called when the client goes away. */
+void request_park_watched (request_t *self, void (*on_gone) (request_t *));
+void request_resume (request_t *self);
+/* True when the client has closed its end. */
+bool request_client_gone (request_t *self);
+
+/* ---- answers; each resumes a parked request. The first one counts. ---- */
+
+/* Consumes `response`. */
+void request_answer (request_t *self, unsigned status, struct MHD_Response *response);
+/* Consumes the content of `json`. */
+void request_answer_json (request_t *self, unsigned status, buf_t *json);
+/* {"success":true, "message": TEXT (unless NULL), the fields of `reply`}. `success` false leaves both out. */
+void request_answer_message (request_t *self, bool success, const char *text, const message_t *reply);
+/* `text` NULL: the code's own sentence. `field` "" or NULL: none. */
+void request_fail (request_t *self, err_t err, const char *field, const char *text);
+void request_fail_fault (request_t *self, const fault_t *fault);
+/* Passes on the broker's error. */
+void request_fail_message (request_t *self, const message_t *error);
+/* {"error":...,"code":...,"field":...} of a fault. */
+void fault_json (const fault_t *fault, buf_t *out);
+
+/* Refuses a request whose body is still to come: the body is thrown away. The first refusal counts. */
+void request_refuse (request_t *self, err_t err, const char *field, const char *text);
+
+/* ---- what it says ---- */
+
+/* A query parameter; absent when it is not there. */
+slice_t request_query (request_t *self, const char *name);
+slice_t request_header (request_t *self, const char *name);
+/* The client's address as text; "" when it cannot be told. */
+enum { PEER_MAX = 64 };
+void request_peer (request_t *self, char out[PEER_MAX]);
+bool peer_is_loopback (const char *peer);
+
+#endif

@@ -1,0 +1,172 @@
+#include "gateway/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/log.h"
+
+enum {
+    EVENTS = 64,
+    ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
+    IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
+    CONNECTION_MEMORY = 32 * 1024, /* headers of a request */
+    SPARE_FILES = 256,             /* descriptors kept for everything but connections */
+    PARTING_MS = 1000,             /* for last answers to leave */
+};
+
+static void log_http (void *cls, const char *format, va_list args)
+{
+    (void)cls;
+    char text[512];
+    int len = vsnprintf (text, sizeof text, format, args);
+    while (len > 0 && len < (int)sizeof text && text[len - 1] == '\n')
+        text[--len] = '\0';
+    log_event (LEVEL_DEBUG, "http", "%s", text);
+}
+
+/* Connections that the limit of open files allows: each may hold a file of the cache beside its socket. */
+static unsigned connection_limit (const gateway_options_t *options)
+{
+    struct rlimit files;
+    int64_t limit = options->connection_limit;
+    if (getrlimit (RLIMIT_NOFILE, &files) != 0)
+        return (unsigned)limit;
+    files.rlim_cur = files.rlim_max;
+    setrlimit (RLIMIT_NOFILE, &files);
+    int64_t room = ((int64_t)files.rlim_cur - SPARE_FILES) / 2;
+    if (files.rlim_cur != RLIM_INFINITY && room < limit)
+        limit = room > 16 ? room : 16;
+    return (unsigned)limit;
+}
+
+static struct MHD_Daemon *start_http (gateway_t *gateway, int listen_fd)
+{
+    return MHD_start_daemon (MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                             request_access, gateway, MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL,
+                             MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
+                             gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
+                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000),
+                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+                             connection_limit (gateway->options), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+}
+
+static bool add_fd (const gateway_t *gateway, int fd, void *mark)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = mark };
+    return epoll_ctl (gateway->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static int http_fd (const gateway_t *gateway)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info (gateway->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    return info ? info->epoll_fd : -1;
+}
+
+/* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */
+static bool turn (gateway_t *gateway)
+{
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        gateway->resumed = false;
+        MHD_run (gateway->daemon);
+        bool more = link_turn (gateway->link);
+        if (!more && !gateway->resumed)
+            return false;
+    }
+    return true;
+}
+
+static int sleep_ms (const gateway_t *gateway)
+{
+    unsigned long long http_ms = 0;
+    int64_t wait_ms = 60 * 1000;
+    if (MHD_get_timeout (gateway->daemon, &http_ms) == MHD_YES && http_ms < (unsigned long long)wait_ms)
+        wait_ms = (int64_t)http_ms;
+    int64_t deadline_ms = link_deadline (gateway->link);
+    if (deadline_ms != INT64_MAX) {
+        int64_t left_ms = deadline_ms - clock_mono_ms ();
+        if (left_ms < wait_ms)
+            wait_ms = left_ms < 0 ? 0 : left_ms;
+    }
+    return (int)wait_ms;
+}
+
+/* Marks stand for descriptors in the set; whatever else is there is a watched request. */
+typedef struct {
+    char http, link, monitor, signals;
+} marks_t;
+
+static bool is_mark (const marks_t *marks, const void *ptr)
+{
+    return (const char *)ptr >= (const char *)marks && (const char *)ptr < (const char *)(marks + 1);
+}
+
+/* Waits and looks once. True when a signal asks to stop. */
+static bool wait_once (gateway_t *gateway, const marks_t *marks, int wait_ms)
+{
+    struct epoll_event events[EVENTS];
+    bool stop = false;
+    int count = epoll_wait (gateway->epoll_fd, events, EVENTS, wait_ms);
+    for (int at = 0; at < count; at++) {
+        if (events[at].data.ptr == &marks->signals)
+            stop = true;
+        else if (!is_mark (marks, events[at].data.ptr))
+            request_hung_up (events[at].data.ptr);
+    }
+    return stop;
+}
+
+/* Everybody who waits gets an answer, and a moment to take it. */
+static void part (gateway_t *gateway, const marks_t *marks)
+{
+    gateway->stopping = true;
+    MHD_socket listener = MHD_quiesce_daemon (gateway->daemon);
+    if (listener != MHD_INVALID_SOCKET)
+        close (listener);
+    link_close (gateway->link);
+    int64_t until_ms = clock_mono_ms () + PARTING_MS;
+    while (gateway->requests && clock_mono_ms () < until_ms) {
+        turn (gateway);
+        if (gateway->requests)
+            wait_once (gateway, marks, 20);
+    }
+    for (request_t *request = gateway->requests; request; request = request->next)
+        request_resume (request);
+}
+
+int loop_run (gateway_t *gateway, int listen_fd, const char *name)
+{
+    marks_t marks;
+    sigset_t wanted;
+    sigemptyset (&wanted);
+    sigaddset (&wanted, SIGINT);
+    sigaddset (&wanted, SIGTERM);
+    int signal_fd = signalfd (-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    gateway->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
+    gateway->daemon = start_http (gateway, listen_fd);
+    if (!gateway->daemon || gateway->epoll_fd < 0 || signal_fd < 0 || !add_fd (gateway, signal_fd, &marks.signals) ||
+        !add_fd (gateway, http_fd (gateway), &marks.http) || !add_fd (gateway, link_fd (gateway->link), &marks.link) ||
+        !add_fd (gateway, link_monitor_fd (gateway->link), &marks.monitor)) {
+        log_event (LEVEL_ERROR, "start-failed", "the HTTP server cannot be started: %s", strerror (errno));
+        return EX_OSERR;
+    }
+    log_event (LEVEL_INFO, "gateway-ready", "listening on http://%s", name);
+    for (bool busy = false, stop = false; !stop;) {
+        stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));
+        busy = turn (gateway);
+    }
+    log_event (LEVEL_INFO, "gateway-stopping", "answering what is in progress");
+    part (gateway, &marks);
+    MHD_stop_daemon (gateway->daemon);
+    close (signal_fd);
+    close (gateway->epoll_fd);
+    return 0;
+}

@@ -1,0 +1,131 @@
+#include "gateway/options.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/buf.h"
+#include "proto/limits.h"
+
+#ifndef GLEANER_WEB_DIR
+#define GLEANER_WEB_DIR "web"
+#endif
+
+#define AT(member) offsetof (gateway_options_t, member)
+#define KIB        1024LL
+#define GIB        (KIB * KIB * KIB)
+#define TIB        (KIB * GIB)
+
+static const option_t rows[] = {
+    { .name = "listen",
+      .type = OPT_TEXT,
+      .at = AT (listen),
+      .fallback = "127.0.0.1:3000",
+      .value = "ADDR",
+      .help = "address and port to serve HTTP on; [::1]:3000 for IPv6; port 0: any free one" },
+    { .name = "broker",
+      .type = OPT_TEXT,
+      .at = AT (broker),
+      .fallback = "tcp://127.0.0.1:5555",
+      .value = "ENDPOINT",
+      .help = "where the broker listens" },
+    { .name = "web",
+      .type = OPT_TEXT,
+      .at = AT (web),
+      .fallback = GLEANER_WEB_DIR,
+      .value = "DIR",
+      .help = "folder of the web page" },
+    { .name = "cache-dir",
+      .type = OPT_TEXT,
+      .at = AT (cache_dir),
+      .value = "DIR",
+      .help = "folder for copies of the broker's files; default gleaner/gateway in the user's cache folder" },
+    { .name = "cache-max",
+      .type = OPT_BYTES,
+      .at = AT (cache_max),
+      .fallback = "10G",
+      .min = 0,
+      .max = 1024 * TIB,
+      .value = "BYTES",
+      .help = "size of that cache; the least recently used files go first" },
+    { .name = "upload-max",
+      .type = OPT_BYTES,
+      .at = AT (upload_max),
+      .fallback = "4G",
+      .min = KIB,
+      .max = 1024 * TIB,
+      .value = "BYTES",
+      .help = "largest file that can be uploaded" },
+    { .name = "body-max",
+      .type = OPT_BYTES,
+      .at = AT (body_max),
+      .fallback = "1M",
+      .min = KIB,
+      .max = GIB,
+      .value = "BYTES",
+      .help = "largest JSON body, but for those that carry output" },
+    { .name = "result-max",
+      .type = OPT_BYTES,
+      .at = AT (result_max),
+      .fallback = "64M",
+      .min = KIB,
+      .max = GIB,
+      .value = "BYTES",
+      .help = "largest JSON body that carries a job's output" },
+    { .name = "connection-limit",
+      .type = OPT_INT,
+      .at = AT (connection_limit),
+      .fallback = "10000",
+      .min = 1,
+      .max = 1000000,
+      .value = "N",
+      .help = "HTTP connections at once; less when the limit of open files is lower" },
+    { .name = "broker-timeout",
+      .type = OPT_DURATION,
+      .at = AT (broker_timeout_ms),
+      .fallback = "1500ms",
+      .min = 10,
+      .max = WAIT_MAX,
+      .value = "TIME",
+      .help = "how long to wait for the broker before answering 503" },
+    { .name = "log-level",
+      .type = OPT_CHOICE,
+      .at = AT (log_level),
+      .fallback = "info",
+      .choices = "debug|info|warn|error",
+      .value = "LEVEL",
+      .help = "lowest level that is logged" },
+};
+
+const option_table_t gateway_option_table = {
+    .program = "gleaner-gateway",
+    .summary = "shows a Gleaner broker to the world as an HTTP API and a web page",
+    .rows = rows,
+    .count = sizeof rows / sizeof rows[0],
+};
+
+log_level_t gateway_log_level (const gateway_options_t *options)
+{
+    static const char *const names[] = { [LEVEL_DEBUG] = "debug", [LEVEL_INFO] = "info", [LEVEL_WARN] = "warn" };
+    for (int level = LEVEL_DEBUG; level <= LEVEL_WARN; level++)
+        if (strcmp (options->log_level, names[level]) == 0)
+            return (log_level_t)level;
+    return LEVEL_ERROR;
+}
+
+char *gateway_cache_dir (const gateway_options_t *options)
+{
+    if (options->cache_dir)
+        return xstrdup (options->cache_dir);
+    const char *xdg = getenv ("XDG_CACHE_HOME");
+    const char *home = getenv ("HOME");
+    buf_t path = { 0 };
+    if (xdg && xdg[0] == '/')
+        buf_append_str (&path, xdg);
+    else if (home && home[0] == '/')
+        buf_printf (&path, "%s/.cache", home);
+    else
+        buf_append_str (&path, "/var/cache");
+    buf_append_str (&path, "/gleaner/gateway");
+    return path.ptr;
+}

@@ -1,0 +1,30 @@
+/* options.h - what gleaner-gateway can be told: one table row an option. */
+#ifndef GATEWAY_OPTIONS_H
+#define GATEWAY_OPTIONS_H
+
+#include "proto/log.h"
+#include "proto/options.h"
+
+typedef struct {
+    const char *listen;
+    const char *broker;
+    const char *web;
+    const char *cache_dir; /* NULL: see gateway_cache_dir */
+    int64_t cache_max;
+    int64_t upload_max;
+    int64_t body_max;
+    int64_t result_max;
+    int64_t connection_limit;
+    int64_t broker_timeout_ms;
+    const char *log_level;
+} gateway_options_t;
+
+extern const option_table_t gateway_option_table;
+
+/* The level that the option `log-level` names. */
+log_level_t gateway_log_level (const gateway_options_t *options);
+/* The cache's folder: the option, else gleaner/gateway below $XDG_CACHE_HOME, $HOME/.cache or /var/cache. The caller
+ * frees it. */
+char *gateway_cache_dir (const gateway_options_t *options);
+
+#endif

@@ -1,0 +1,396 @@
+#include "gateway/upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/feed.h"
+#include "gateway/gateway.h"
+#include "gateway/handlers.h"
+#include "gateway/jsonout.h"
+#include "gateway/translate.h"
+#include "proto/id.h"
+
+enum {
+    WINDOW = 8,               /* pieces in flight */
+    PARSE_BUFFER = 32 * 1024, /* of libmicrohttpd's form parser */
+    FORM_EXTRA = 1024 * 1024, /* bytes of a form beside its file */
+};
+
+typedef enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_TIMEOUT, PART_ATTEMPTS, PART_COUNT } part_t;
+
+static const struct {
+    const char *name;
+    size_t max;
+} parts[PART_COUNT] = {
+    [PART_FILE] = { "file", 0 },          [PART_COMMANDS] = { "commands", COMMAND_MAX }, [PART_MODE] = { "mode", 32 },
+    [PART_TIMEOUT] = { "timeoutMs", 32 }, [PART_ATTEMPTS] = { "maxAttempts", 32 },
+};
+
+struct upload {
+    gateway_t *gateway;
+    request_t *request; /* NULL: over */
+    struct MHD_PostProcessor *processor;
+    char id[33];
+    buf_t chunk;
+    int64_t received; /* bytes of the file */
+    int64_t sent;
+    int64_t other; /* bytes of everything else */
+    unsigned in_flight;
+    bool ending;  /* the body is there: commit when nothing is in flight */
+    bool settled; /* committed, or forgotten */
+    bool failed;
+    unsigned seen; /* bit a part */
+    char *filename;
+    buf_t fields[PART_COUNT];
+};
+
+static void upload_destroy (upload_t **self_p)
+{
+    upload_t *self = *self_p;
+    *self_p = NULL;
+    self->gateway->uploads--;
+    for (int part = 0; part < PART_COUNT; part++)
+        buf_fini (&self->fields[part]);
+    buf_fini (&self->chunk);
+    free (self->filename);
+    free (self);
+}
+
+void upload_detach (upload_t *self)
+{
+    self->request = NULL;
+    if (self->processor)
+        MHD_destroy_post_processor (self->processor);
+    self->processor = NULL;
+    if (self->sent > 0 && !self->settled) {
+        message_t message;
+        message_init (&message, MSG_BLOB_ABORT);
+        message.blob_abort.upload = slice_of (self->id);
+        link_call (self->gateway->link, &message, &(link_order_t){ 0 });
+    }
+    self->settled = true;
+    if (self->in_flight == 0)
+        upload_destroy (&self);
+}
+
+/* Before the body's end the request is refused, after it answered. */
+static void upload_fail (upload_t *self, err_t err, const char *field, const char *text)
+{
+    if (!self->request || self->failed)
+        return;
+    self->failed = true;
+    if (self->ending) {
+        request_fail (self->request, err, field, text);
+        return;
+    }
+    request_refuse (self->request, err, field, text);
+    request_resume (self->request);
+}
+
+static void upload_fail_message (upload_t *self, const message_t *error)
+{
+    char *text = error->type == MSG_ERROR ? slice_dup (error->error.text) : NULL;
+    upload_fail (self, error->type == MSG_ERROR ? error_find (error->error.code) : ERR_INTERNAL, NULL, text);
+    free (text);
+}
+
+/* ---- the file's way to the broker ---- */
+
+/* Counts a call as ended. False when nobody waits for its outcome any more, and then `self` may be gone. */
+static bool call_ended (upload_t *self)
+{
+    self->in_flight--;
+    if (self->request)
+        return true;
+    if (self->in_flight == 0)
+        upload_destroy (&self);
+    return false;
+}
+
+static void upload_call (upload_t *self, message_t *message, link_done_fn *done)
+{
+    link_order_t order = { .done = done, .ctx = self, .patience_ms = LINK_SLOW_MS };
+    err_t err = link_call (self->gateway->link, message, &order);
+    if (err)
+        upload_fail (self, err, NULL, NULL);
+    else
+        self->in_flight++;
+}
+
+static void create_done (void *ctx, link_end_t end, const message_t *reply)
+{
+    upload_t *self = ctx;
+    if (!call_ended (self))
+        return;
+    request_t *request = self->request;
+    (void)end;
+    if (reply->type != MSG_JOB_CREATE_OK) {
+        request_fail_message (request, reply);
+        return;
+    }
+    slice_t job_id = reply->job_create_ok.job_id;
+    if (!slice_eq_str (buf_slice (&self->fields[PART_MODE]), "distributed")) {
+        direct_answer (request, job_id);
+        return;
+    }
+    char *id = slice_dup (job_id);
+    buf_t json = { 0 };
+    buf_append_str (&json, "{\"success\":true,\"jobId\":");
+    jsonout_text (&json, job_id);
+    buf_printf (&json,
+                ",\"mode\":\"distributed\",\"message\":\"Job created\","
+                "\"checkStatusUrl\":\"/api/jobs/status?jobId=%s\"}",
+                id);
+    struct MHD_Response *response = MHD_create_response_from_buffer (json.len, json.ptr, MHD_RESPMEM_MUST_FREE);
+    MHD_add_response_header (response, "Content-Type", "application/json");
+    MHD_add_response_header (response, "Cache-Control", "no-store");
+    MHD_add_response_header (response, "X-Job-Id", id);
+    request_answer (request, MHD_HTTP_OK, response);
+    free (id);
+}
+
+static slice_t field (const upload_t *self, part_t part)
+{
+    return self->seen & 1u << part ? buf_slice (&self->fields[part]) : SLICE_ABSENT;
+}
+
+/* The job that the form asks for. Returns 0 or the fault of a field. */
+static err_t make_job (const upload_t *self, slice_t file_url, message_t *out, fault_t *fault)
+{
+    message_init (out, MSG_JOB_CREATE);
+    msg_job_create_t *job = &out->job_create;
+    err_t err = 0;
+    if (field (self, PART_TIMEOUT).len)
+        err = message_set_text (out, SLICE ("timeoutMs"), field (self, PART_TIMEOUT), fault);
+    if (!err && field (self, PART_ATTEMPTS).len)
+        err = message_set_text (out, SLICE ("maxAttempts"), field (self, PART_ATTEMPTS), fault);
+    if (err)
+        return err;
+    job->command = field (self, PART_COMMANDS);
+    job->file_url = file_url;
+    job->filename = self->filename ? slice_of (self->filename) : SLICE ("project.zip");
+    if (!slice_eq_str (field (self, PART_MODE), "distributed")) {
+        /* Direct: on this machine, now or never. */
+        job->machine = slice_of (self->gateway->machine);
+        job->max_attempts = 1;
+    }
+    return message_check (out, fault);
+}
+
+static void commit_done (void *ctx, link_end_t end, const message_t *reply)
+{
+    upload_t *self = ctx;
+    (void)end;
+    self->settled = true;
+    if (!call_ended (self))
+        return;
+    if (reply->type != MSG_BLOB_COMMIT_OK) {
+        upload_fail_message (self, reply);
+        return;
+    }
+    message_t message;
+    fault_t fault;
+    if (make_job (self, reply->blob_commit_ok.file_url, &message, &fault) != 0)
+        upload_fail (self, fault.err, fault.field, fault.text);
+    else
+        upload_call (self, &message, create_done);
+}
+
+static void commit (upload_t *self)
+{
+    message_t message;
+    message_init (&message, MSG_BLOB_COMMIT);
+    message.blob_commit.upload = slice_of (self->id);
+    message.blob_commit.bytes = self->sent;
+    message.blob_commit.zip = true;
+    upload_call (self, &message, commit_done);
+}
+
+static void put_done (void *ctx, link_end_t end, const message_t *reply)
+{
+    upload_t *self = ctx;
+    (void)end;
+    if (!call_ended (self))
+        return;
+    if (reply->type != MSG_BLOB_PUT_OK)
+        upload_fail_message (self, reply);
+    else if (self->ending && self->in_flight == 0 && !self->failed)
+        commit (self);
+    else if (!self->ending && self->in_flight < WINDOW)
+        request_resume (self->request);
+}
+
+static void send_chunk (upload_t *self)
+{
+    message_t message;
+    message_init (&message, MSG_BLOB_PUT);
+    message.blob_put.upload = slice_of (self->id);
+    message.blob_put.offset = self->sent;
+    message.blob_put.data = buf_slice (&self->chunk);
+    self->sent += (int64_t)self->chunk.len;
+    upload_call (self, &message, put_done);
+    buf_clear (&self->chunk);
+}
+
+/* ---- the form ---- */
+
+static bool begins_zip (const char *bytes)
+{
+    return memcmp (bytes, "PK\3\4", 4) == 0 || memcmp (bytes, "PK\5\6", 4) == 0;
+}
+
+static void take_file (upload_t *self, const char *data, size_t size)
+{
+    buf_reserve (&self->chunk, CHUNK_MAX);
+    while (size > 0 && !self->failed) {
+        size_t room = CHUNK_MAX - self->chunk.len;
+        size_t count = size < room ? size : room;
+        buf_append (&self->chunk, data, count);
+        data += count;
+        size -= count;
+        bool begun = self->received >= 4;
+        self->received += (int64_t)count;
+        if (!begun && self->received >= 4 && !begins_zip (self->chunk.ptr))
+            upload_fail (self, ERR_NOT_ZIP, "file", NULL);
+        else if (self->received > self->gateway->options->upload_max)
+            upload_fail (self, ERR_TOO_LARGE, "file", NULL);
+        else if (self->chunk.len == CHUNK_MAX)
+            send_chunk (self);
+    }
+}
+
+static part_t part_find (const char *key)
+{
+    for (int part = 0; key && part < PART_COUNT; part++)
+        if (strcmp (key, parts[part].name) == 0)
+            return (part_t)part;
+    return PART_COUNT;
+}
+
+/* A part's first bytes, or its only ones. */
+static void begin_part (upload_t *self, part_t part, const char *filename)
+{
+    bool filled = part == PART_FILE ? self->received > 0 : self->fields[part].len > 0;
+    if (self->seen & 1u << part && filled) {
+        upload_fail (self, ERR_BAD_MULTIPART, parts[part].name, "A part of the form stands twice.");
+        return;
+    }
+    self->seen |= 1u << part;
+    if (part != PART_FILE || !filename || !filename[0])
+        return;
+    free (self->filename);
+    self->filename = xstrdup (filename);
+    if (!filename_safe (slice_of (filename)))
+        upload_fail (self, ERR_BAD_FILENAME, "file", NULL);
+}
+
+static enum MHD_Result take_part (void *cls, enum MHD_ValueKind kind, const char *key, const char *filename,
+                                  const char *type, const char *encoding, const char *data, uint64_t at, size_t size)
+{
+    (void)kind;
+    (void)type;
+    (void)encoding;
+    upload_t *self = cls;
+    part_t part = part_find (key);
+    if (part != PART_COUNT && at == 0)
+        begin_part (self, part, filename);
+    if (part == PART_FILE && !self->failed) {
+        take_file (self, data, size);
+    } else if (!self->failed) {
+        self->other += (int64_t)size;
+        if (self->other > FORM_EXTRA)
+            upload_fail (self, ERR_TOO_LARGE, NULL, NULL);
+        else if (part != PART_COUNT && self->fields[part].len + size > parts[part].max)
+            upload_fail (self, ERR_SCHEMA, parts[part].name, "A field of the form is too long.");
+        else if (part != PART_COUNT)
+            buf_append (&self->fields[part], data, size);
+    }
+    return self->failed ? MHD_NO : MHD_YES;
+}
+
+void upload_begin (request_t *request, uint64_t length)
+{
+    gateway_t *gateway = request->gateway;
+    static const char wanted[] = "multipart/form-data";
+    slice_t type = request_header (request, "Content-Type");
+    if (!type.ptr || type.len < sizeof wanted - 1 || strncasecmp (type.ptr, wanted, sizeof wanted - 1) != 0) {
+        request_refuse (request, ERR_BAD_CONTENT_TYPE, NULL, "The body must be multipart/form-data.");
+        return;
+    }
+    if (length > (uint64_t)gateway->options->upload_max + FORM_EXTRA) {
+        request_refuse (request, ERR_TOO_LARGE, NULL, NULL);
+        return;
+    }
+    if (gateway->uploads >= UPLOADS_MAX) {
+        request_refuse (request, ERR_BUSY, NULL, NULL);
+        return;
+    }
+    upload_t *self = xcalloc (1, sizeof *self);
+    self->gateway = gateway;
+    self->request = request;
+    gateway->uploads++;
+    random_id_make (self->id);
+    request->upload = self;
+    self->processor = MHD_create_post_processor (request->connection, PARSE_BUFFER, take_part, self);
+    if (!self->processor)
+        upload_fail (self, ERR_BAD_MULTIPART, NULL, NULL);
+}
+
+void upload_take (upload_t *self, const char *data, size_t size)
+{
+    if (MHD_post_process (self->processor, data, size) != MHD_YES)
+        upload_fail (self, ERR_BAD_MULTIPART, NULL, NULL);
+    else if (self->in_flight >= WINDOW)
+        request_park (self->request);
+}
+
+/* ---- the body is there ---- */
+
+/* Browsers end the lines of a text field with CRLF. */
+static void unify_lines (buf_t *text)
+{
+    size_t to = 0;
+    for (size_t at = 0; at < text->len; at++)
+        if (text->ptr[at] != '\r' || at + 1 == text->len || text->ptr[at + 1] != '\n')
+            text->ptr[to++] = text->ptr[at];
+    text->len = to;
+}
+
+static err_t check_form (upload_t *self, fault_t *fault)
+{
+    slice_t mode = field (self, PART_MODE);
+    if (self->received == 0)
+        return fault_set (fault, ERR_MISSING_FIELD, "file", "`file` is missing.");
+    if (self->received < 4)
+        return fault_set (fault, ERR_NOT_ZIP, "file", NULL);
+    if (field (self, PART_COMMANDS).len == 0)
+        return fault_set (fault, ERR_MISSING_FIELD, "commands", "`commands` is missing.");
+    if (mode.len && !slice_eq_str (mode, "distributed") && !slice_eq_str (mode, "direct"))
+        return fault_set (fault, ERR_SCHEMA, "mode", "`mode` must be 'distributed' or 'direct'.");
+    message_t job;
+    return make_job (self, SLICE ("/uploads/"), &job, fault);
+}
+
+void execute_handle (request_t *request)
+{
+    upload_t *self = request->upload;
+    self->ending = true;
+    enum MHD_Result whole = MHD_destroy_post_processor (self->processor);
+    self->processor = NULL;
+    unify_lines (&self->fields[PART_COMMANDS]);
+    fault_t fault;
+    err_t err = whole == MHD_YES ? 0 : fault_set (&fault, ERR_BAD_MULTIPART, "", NULL);
+    if (!err)
+        err = check_form (self, &fault);
+    if (err) {
+        upload_fail (self, err, fault.field, fault.text);
+        return;
+    }
+    if (self->chunk.len)
+        send_chunk (self);
+    else if (self->in_flight == 0)
+        commit (self);
+    if (!self->failed)
+        request_park (request);
+}
