@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,9 +103,10 @@ static void evict (cache_t *self)
     size_t count;
     copy_t *copies = scan (self, &count);
     self->bytes = total (copies, count);
-    if (self->bytes > self->bytes_max && count > 1)
+    bool full = self->bytes > self->bytes_max;
+    if (full)
         qsort (copies, count, sizeof *copies, by_use);
-    for (size_t at = 0; at < count && self->bytes > self->bytes_max / 10 * 9; at++) {
+    for (size_t at = 0; full && at < count && self->bytes > self->bytes_max / 10 * 9; at++) {
         buf_t path = { 0 };
         buf_printf (&path, "%s/%s", self->dir, copies[at].name);
         if (unlink (path.ptr) == 0)

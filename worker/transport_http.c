@@ -231,8 +231,9 @@ static call_id_t http_transport_call (transport_t *base, const message_t *reques
     buf_t url = { 0 };
     buf_printf (&url, "%s%s", self->server, routes[at].path);
     char *json = NULL;
-    http_request_t http_request = { .method = routes[at].method, .patience_ms = patience_ms, .done = on_answer,
-                                    .ctx = entry };
+    http_request_t http_request = {
+        .method = routes[at].method, .patience_ms = patience_ms, .done = on_answer, .ctx = entry
+    };
     switch (routes[at].encoding) {
     case IN_BODY:
         json = message_json_text (self, request);

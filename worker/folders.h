@@ -1,0 +1,37 @@
+/* folders.h - the worker's own folder and what is in it.
+ *
+ *   WORK_DIR/worker-id              the lasting id
+ *   WORK_DIR/lock                   held while a worker runs here
+ *   WORK_DIR/jobs/JOB.ATTEMPT/      the project's files; the commands run here
+ *   WORK_DIR/spool/JOB.ATTEMPT/     archive.zip, stdout, stderr, result: until the broker has the result
+ */
+#ifndef GLEANER_WORKER_FOLDERS_H
+#define GLEANER_WORKER_FOLDERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/buf.h"
+
+enum { FOLDER_PATH_MAX = 4096 };
+
+/* Makes the work folder (default when `wanted` is NULL), locks it, writes its absolute path. False and one sentence in
+ * `problem` when it cannot be used or another worker does. The lock lasts as long as the process. */
+bool folders_open (const char *wanted, char path[FOLDER_PATH_MAX], char *problem, size_t problem_size);
+/* The lasting id: `wanted` when given, else the one in the folder, made of `hostname` and random the first time. The
+ * caller frees. NULL and one sentence in `problem` on failure. */
+char *folders_worker_id (const char *path, const char *wanted, const char *hostname, char *problem,
+                         size_t problem_size);
+/* Removes all left-over job folders, and spools without a result. */
+void folders_sweep (const char *path);
+/* Removes a folder and everything in it, links not followed. */
+void folder_remove (const char *path);
+/* Calls `fn` with the path of each spool folder. */
+void folders_each_spool (const char *path, void (*fn) (void *ctx, const char *spool), void *ctx);
+
+/* Writes a whole file by way of a temporary one. Returns 0 or an errno. */
+int file_write (const char *path, slice_t content);
+/* Reads a whole file of `max` bytes at most. Returns 0 or an errno. */
+int file_read (const char *path, size_t max, buf_t *out);
+
+#endif

@@ -1,0 +1,131 @@
+#include <curl/curl.h>
+#include <czmq.h>
+#include <libgen.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "proto/log.h"
+#include "proto/options.h"
+#include "worker/folders.h"
+#include "worker/session.h"
+
+enum { EXIT_USAGE = 2, PROBLEM_SIZE = 1024 };
+
+static session_t *session; /* for the signal handler on the loop */
+
+static int refuse (const char *problem)
+{
+    fprintf (stderr, "gleaner-worker: %s\n", problem);
+    return EXIT_USAGE;
+}
+
+static void on_signal (void *ctx, uint32_t events)
+{
+    (void)events;
+    struct signalfd_siginfo info;
+    int fd = *(int *)ctx;
+    while (read (fd, &info, sizeof info) == sizeof info)
+        session_stop (session);
+}
+
+static int block_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGTERM);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    signal (SIGPIPE, SIG_IGN);
+    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static log_level_t level_of (const char *name)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+    int level = 0;
+    while (strcmp (name, names[level]) != 0)
+        level++;
+    return (log_level_t)level;
+}
+
+/* gleaner-extract stands beside this program. */
+static bool find_extractor (char path[FOLDER_PATH_MAX], char *problem)
+{
+    char self[FOLDER_PATH_MAX - 32];
+    ssize_t len = readlink ("/proc/self/exe", self, sizeof self - 1);
+    self[len > 0 ? len : 0] = '\0';
+    snprintf (path, FOLDER_PATH_MAX, "%s/gleaner-extract", dirname (self));
+    if (access (path, X_OK) == 0)
+        return true;
+    snprintf (problem, PROBLEM_SIZE, "'%.900s' is missing: install it beside gleaner-worker.", path);
+    return false;
+}
+
+static int run (session_config_t *config, int signals)
+{
+    const worker_options_t *options = config->options;
+    config->loop = loop_new ();
+    if (!config->loop)
+        return refuse ("cannot make an event loop.");
+    if (options->server)
+        config->transport = transport_http_new (config->loop, options->server);
+    else
+        config->transport = transport_zmq_new (config->loop, options->broker);
+    if (!config->transport) {
+        loop_destroy (&config->loop);
+        return refuse ("--broker is no ZeroMQ endpoint such as tcp://HOST:5555.");
+    }
+    session = session_new (config);
+    loop_watch (config->loop, signals, EPOLLIN, on_signal, &signals);
+    loop_run (config->loop);
+    int status = session_status (session);
+    session_destroy (&session);
+    config->transport->ops->destroy (&config->transport);
+    loop_destroy (&config->loop);
+    log_event (LEVEL_INFO, "worker-stopped", "goodbye");
+    return status;
+}
+
+int main (int argc, char **argv)
+{
+    worker_options_t options = { 0 };
+    int status = worker_options_parse (argc, argv, &options);
+    if (status != OPTIONS_RUN)
+        return status;
+    log_init ("worker", level_of (options.log_level));
+    int signals = block_signals ();
+    zsys_handler_set (NULL); /* signals are ours */
+    curl_global_init (CURL_GLOBAL_DEFAULT);
+    if (sodium_init () < 0)
+        return refuse ("libsodium cannot start.");
+    char problem[PROBLEM_SIZE];
+    char work_dir[FOLDER_PATH_MAX];
+    char extractor[FOLDER_PATH_MAX];
+    char hostname[256] = "unknown";
+    gethostname (hostname, sizeof hostname - 1);
+    if (!options.hostname)
+        options.hostname = xstrdup (hostname);
+    char *id = NULL;
+    if (!find_extractor (extractor, problem) || !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
+        !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
+        status = refuse (problem);
+    session_config_t config = {
+        .options = &options,
+        .worker_id = id,
+        .hostname = options.hostname,
+        .work_dir = work_dir,
+        .extractor = extractor,
+    };
+    if (id)
+        status = run (&config, signals);
+    free (id);
+    worker_options_fini (&options);
+    curl_global_cleanup ();
+    return status;
+}

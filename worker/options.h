@@ -1,0 +1,24 @@
+/* options.h - the worker's options. */
+#ifndef GLEANER_WORKER_OPTIONS_H
+#define GLEANER_WORKER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *server;
+    const char *broker;
+    const char *id;
+    const char *hostname;
+    const char *work_dir;
+    int64_t slots;
+    int64_t poll_wait_ms;
+    bool once;
+    const char *log_level;
+} worker_options_t;
+
+/* As options_parse and options_fini; also checks that just one of --server and --broker is given. */
+int worker_options_parse (int argc, char **argv, worker_options_t *options);
+void worker_options_fini (worker_options_t *options);
+
+#endif

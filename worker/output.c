@@ -1,0 +1,166 @@
+#include "worker/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/log.h"
+
+enum {
+    PIPE_BYTES = 64 * 1024,
+    PIPE_TURN_MAX = 16, /* reads of a pipe before others have their turn */
+    SOON_MS = 20,       /* lets a short job's output go with its result */
+    CALL_PATIENCE_MS = 15 * 1000,
+};
+
+void output_init (output_t *self, loop_t *loop, transport_t *transport, const lease_t *lease, const char *name,
+                  char *path, const output_events_t *events)
+{
+    *self = (output_t){
+        .loop = loop,
+        .transport = transport,
+        .lease = lease,
+        .name = name,
+        .path = path,
+        .fd = -1,
+        .events = *events,
+    };
+}
+
+void output_fini (output_t *self)
+{
+    self->transport->ops->cancel (self->transport, self->call);
+    loop_timer_stop (&self->timer);
+    if (self->fd >= 0)
+        close (self->fd);
+    free (self->path);
+    self->fd = -1;
+    self->path = NULL;
+}
+
+static int append (output_t *self, const char *bytes, size_t len)
+{
+    if (self->fd < 0)
+        self->fd = open (self->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (self->fd < 0)
+        return errno;
+    while (len) {
+        ssize_t written = pwrite (self->fd, bytes, len, self->length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return errno;
+        self->length += written;
+        bytes += written;
+        len -= (size_t)written;
+    }
+    return 0;
+}
+
+bool output_take (output_t *self, int pipe_fd, int *error)
+{
+    char bytes[PIPE_BYTES];
+    for (int turn = 0; turn < PIPE_TURN_MAX; turn++) {
+        ssize_t got = read (pipe_fd, bytes, sizeof bytes);
+        if (got == 0)
+            return false;
+        if (got < 0)
+            return errno == EAGAIN || errno == EINTR;
+        if (!*error) /* with a full disk the pipe is still read, so that the job does not hang */
+            *error = append (self, bytes, (size_t)got);
+    }
+    return true;
+}
+
+void output_reopen (output_t *self)
+{
+    self->fd = open (self->path, O_RDWR | O_CLOEXEC);
+    off_t end = self->fd >= 0 ? lseek (self->fd, 0, SEEK_END) : 0;
+    self->length = end > 0 ? end : 0;
+    self->begun = true;
+}
+
+static void on_soon (void *ctx)
+{
+    output_send (ctx);
+}
+
+void output_send_soon (output_t *self)
+{
+    if (!self->call && !self->timer.next && self->acked < self->length)
+        loop_timer_set (self->loop, &self->timer, self->begun ? 0 : SOON_MS, on_soon, self);
+}
+
+static void on_answer (void *ctx, const call_answer_t *answer)
+{
+    output_t *self = ctx;
+    self->call = 0;
+    if (answer->outcome == CALL_AWAY) {
+        loop_timer_set (self->loop, &self->timer, backoff_next_ms (&self->backoff), on_soon, self);
+        return;
+    }
+    backoff_reset (&self->backoff);
+    if (answer->outcome == CALL_REFUSED && answer->err == ERR_OUTPUT_GAP && answer->reply->error.offset != INT_ABSENT) {
+        output_rewind (self, answer->reply->error.offset);
+        output_send (self);
+        return;
+    }
+    if (answer->outcome == CALL_REFUSED) {
+        self->events.lost (self->events.ctx, answer->err);
+        return;
+    }
+    self->acked = answer->reply->job_output_ok.offset;
+    if (answer->reply->job_output_ok.cancel_requested == 1)
+        self->events.cancelled (self->events.ctx);
+    else
+        output_send (self);
+}
+
+void output_send (output_t *self)
+{
+    if (self->call)
+        return;
+    loop_timer_stop (&self->timer);
+    if (self->acked >= self->length) {
+        self->events.sent (self->events.ctx);
+        return;
+    }
+    static char piece[CHUNK_MAX]; /* one thread; the transport copies it */
+    int64_t left = self->length - self->acked;
+    ssize_t got = pread (self->fd, piece, left < CHUNK_MAX ? (size_t)left : CHUNK_MAX, self->acked);
+    if (got <= 0) {
+        log_event (LEVEL_ERROR, "spool-unreadable", "job=%s %s", self->lease->job_id, self->name);
+        self->length = self->acked;
+        self->events.sent (self->events.ctx);
+        return;
+    }
+    self->begun = true;
+    message_t message;
+    message_init (&message, MSG_JOB_OUTPUT);
+    message.job_output.job_id = slice_of (self->lease->job_id);
+    message.job_output.worker_id = slice_of (self->lease->worker_id);
+    message.job_output.attempt = self->lease->attempt;
+    message.job_output.token = slice_of (self->lease->token);
+    message.job_output.stream = slice_of (self->name);
+    message.job_output.offset = self->acked;
+    message.job_output.data = slice_from (piece, (size_t)got);
+    self->call = self->transport->ops->call (self->transport, &message, CALL_PATIENCE_MS, on_answer, self);
+}
+
+void output_rewind (output_t *self, int64_t offset)
+{
+    self->begun = true;
+    if (offset < self->length)
+        self->acked = offset;
+}
+
+int output_read_all (const output_t *self, buf_t *out)
+{
+    buf_reserve (out, (size_t)self->length);
+    ssize_t got = self->length ? pread (self->fd, out->ptr, (size_t)self->length, 0) : 0;
+    if (got != self->length)
+        return got < 0 ? errno : EIO;
+    out->len = (size_t)got;
+    return 0;
+}

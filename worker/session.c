@@ -1,0 +1,389 @@
+#include "worker/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/log.h"
+#include "proto/options.h"
+#include "worker/backoff.h"
+#include "worker/folders.h"
+#include "worker/job.h"
+
+enum {
+    PATIENCE_MS = 5 * 1000, /* for an answer that does not wait, and beyond the wait of one that does */
+    GOODBYE_MS = 2 * 1000,
+    QUICK_MS = 100,     /* an empty answer sooner than this was no wait: pause before asking again */
+    RESUMED_MAX = 1024, /* unsent results of earlier runs that are taken up; the rest when these are sent */
+};
+
+/* A slot asks for a job, or runs one. */
+typedef struct {
+    session_t *session;
+    int number;
+    call_id_t poll;
+    int64_t asked_ms;
+    loop_timer_t timer;
+    backoff_t backoff;
+    job_t *job;
+} slot_t;
+
+struct session {
+    session_config_t config;
+    job_host_t host;
+    slot_t *slots;
+    int slot_count;
+    job_t *resumed[RESUMED_MAX];
+    int resumed_count;
+    call_id_t registering;
+    call_id_t heartbeat;
+    loop_timer_t register_timer;
+    loop_timer_t heartbeat_timer;
+    backoff_t backoff;
+    int64_t heartbeat_ms;
+    bool registered;
+    bool was_ready;
+    bool stopping;
+    bool leaving; /* goodbye is on its way */
+    int status;
+    char machine[64];
+};
+
+static void register_worker (void *ctx);
+static void poll_slot (void *ctx);
+static void leave_if_done (session_t *self);
+
+/* ---- who we are ---- */
+
+/* The running kernel's boot id: equal for all programs on this machine, whatever their host name (random(4)). */
+static void read_machine (char *out, size_t size)
+{
+    buf_t text = { 0 };
+    out[0] = '\0';
+    if (!file_read ("/proc/sys/kernel/random/boot_id", size, &text)) {
+        slice_t line = buf_slice (&text);
+        while (line.len && line.ptr[line.len - 1] == '\n')
+            line.len--;
+        slice_copy (line, out, size);
+    }
+    buf_fini (&text);
+}
+
+static void keep_add (list_t *list, buf_t *raw, const job_t *job)
+{
+    const lease_t *lease = job_lease (job);
+    message_t item;
+    message_init (&item, MSG_HELD_LEASE);
+    item.held_lease.job_id = slice_of (lease->job_id);
+    item.held_lease.attempt = lease->attempt;
+    item.held_lease.token = slice_of (lease->token);
+    list_writer_add (list, raw, &item);
+}
+
+/* The leases that the broker must not give to others: what runs, and what is only to be reported. */
+static list_t keep_list (const session_t *self, buf_t *raw, bool running_too)
+{
+    list_t list = { .raw = SLICE ("") };
+    for (int i = 0; i < self->resumed_count && list.count < SLOTS_MAX; i++)
+        keep_add (&list, raw, self->resumed[i]);
+    for (int i = 0; i < self->slot_count && list.count < SLOTS_MAX; i++)
+        if (self->slots[i].job && (running_too || job_is_spooled (self->slots[i].job)))
+            keep_add (&list, raw, self->slots[i].job);
+    return list;
+}
+
+/* ---- registration ---- */
+
+static void on_heartbeat (void *ctx, const call_answer_t *answer)
+{
+    session_t *self = ctx;
+    self->heartbeat = 0;
+    if (answer->outcome == CALL_REFUSED && answer->err == ERR_NO_SUCH_WORKER)
+        register_worker (self);
+}
+
+static void send_heartbeat (void *ctx)
+{
+    session_t *self = ctx;
+    loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, send_heartbeat, self);
+    if (self->heartbeat)
+        return;
+    message_t request;
+    message_init (&request, MSG_WORKER_HEARTBEAT);
+    request.worker_heartbeat.worker_id = slice_of (self->config.worker_id);
+    transport_t *transport = self->config.transport;
+    self->heartbeat = transport->ops->call (transport, &request, PATIENCE_MS, on_heartbeat, self);
+}
+
+static void ready (session_t *self)
+{
+    const worker_options_t *options = self->config.options;
+    log_event (LEVEL_INFO, self->was_ready ? "worker-registered" : "worker-ready", "worker %s at %s, %d slot%s",
+               self->config.worker_id, options->server ? options->server : options->broker, self->slot_count,
+               self->slot_count == 1 ? "" : "s");
+    self->was_ready = true;
+    for (int i = 0; i < self->slot_count; i++)
+        poll_slot (&self->slots[i]);
+}
+
+static void on_registered (void *ctx, const call_answer_t *answer)
+{
+    session_t *self = ctx;
+    self->registering = 0;
+    if (answer->outcome == CALL_OK) {
+        backoff_reset (&self->backoff);
+        self->registered = true;
+        self->heartbeat_ms = answer->reply->worker_register_ok.heartbeat_ms;
+        loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, send_heartbeat, self);
+        ready (self);
+        return;
+    }
+    if (answer->outcome == CALL_REFUSED) {
+        log_event (LEVEL_ERROR, "worker-refused", "%s", answer->text);
+        self->status = 1;
+        loop_stop (self->config.loop);
+        return;
+    }
+    if (!self->backoff.failures)
+        log_event (LEVEL_WARN, "server-away", "%s Trying again until it is there.", answer->text);
+    loop_timer_set (self->config.loop, &self->register_timer, backoff_next_ms (&self->backoff), register_worker, self);
+}
+
+static void register_worker (void *ctx)
+{
+    session_t *self = ctx;
+    if (self->registering || self->leaving)
+        return;
+    self->registered = false;
+    struct utsname system;
+    uname (&system);
+    char os[NAME_MAX_BYTES];
+    snprintf (os, sizeof os, "%.60s %.100s %.60s", system.sysname, system.release, system.machine);
+    buf_t raw = { 0 };
+    message_t request;
+    message_init (&request, MSG_WORKER_REGISTER);
+    msg_worker_register_t *in = &request.worker_register;
+    in->worker_id = slice_of (self->config.worker_id);
+    in->hostname = slice_of (self->config.hostname);
+    in->os = slice_of (os);
+    in->cpu_count = sysconf (_SC_NPROCESSORS_ONLN);
+    in->version = SLICE (GLEANER_VERSION);
+    in->slots = self->slot_count;
+    in->machine = self->machine[0] ? slice_of (self->machine) : SLICE_ABSENT;
+    in->keep = keep_list (self, &raw, true);
+    transport_t *transport = self->config.transport;
+    self->registering = transport->ops->call (transport, &request, PATIENCE_MS, on_registered, self);
+    buf_fini (&raw);
+}
+
+/* ---- slots ---- */
+
+static void slot_again (slot_t *slot, int64_t in_ms)
+{
+    loop_timer_set (slot->session->config.loop, &slot->timer, in_ms, poll_slot, slot);
+}
+
+/* It came too late: whoever else is free shall have it. */
+static void give_back (session_t *self, const msg_job_poll_ok_t *job)
+{
+    message_t request;
+    message_init (&request, MSG_JOB_RETURN);
+    request.job_return.job_id = job->job_id;
+    request.job_return.worker_id = slice_of (self->config.worker_id);
+    request.job_return.attempt = job->attempt;
+    request.job_return.token = job->token;
+    self->heartbeat = 0;
+    transport_t *transport = self->config.transport;
+    transport->ops->call (transport, &request, PATIENCE_MS, on_heartbeat, self);
+}
+
+static void on_polled (void *ctx, const call_answer_t *answer)
+{
+    slot_t *slot = ctx;
+    session_t *self = slot->session;
+    slot->poll = 0;
+    if (answer->outcome == CALL_AWAY) {
+        slot_again (slot, backoff_next_ms (&slot->backoff));
+        return;
+    }
+    if (answer->outcome == CALL_REFUSED) {
+        log_event (LEVEL_WARN, "poll-refused", "%s", answer->text);
+        if (answer->err == ERR_NO_SUCH_WORKER)
+            register_worker (self);
+        slot_again (slot, backoff_next_ms (&slot->backoff));
+        return;
+    }
+    const msg_job_poll_ok_t *job = &answer->reply->job_poll_ok;
+    bool quick = clock_mono_ms () - slot->asked_ms < QUICK_MS;
+    if (!job->job_id.ptr) {
+        slot_again (slot, quick ? backoff_next_ms (&slot->backoff) : 0);
+        return;
+    }
+    backoff_reset (&slot->backoff);
+    if (!job->token.ptr || !job->command.ptr || !job->file_url.ptr || job->attempt == INT_ABSENT ||
+        job->lease_ms == INT_ABSENT) {
+        log_event (LEVEL_ERROR, "bad-answer", "a job without its lease: the server speaks another protocol");
+        slot_again (slot, backoff_next_ms (&slot->backoff));
+    } else if (self->stopping) {
+        give_back (self, job);
+    } else {
+        slot->job = job_start (&self->host, job, slot->number);
+    }
+}
+
+static void poll_slot (void *ctx)
+{
+    slot_t *slot = ctx;
+    session_t *self = slot->session;
+    if (slot->poll || slot->job || self->stopping || !self->registered)
+        return;
+    loop_timer_stop (&slot->timer);
+    message_t request;
+    message_init (&request, MSG_JOB_POLL);
+    request.job_poll.worker_id = slice_of (self->config.worker_id);
+    request.job_poll.slot = slot->number;
+    request.job_poll.wait = self->config.options->poll_wait_ms;
+    slot->asked_ms = clock_mono_ms ();
+    transport_t *transport = self->config.transport;
+    slot->poll = transport->ops->call (transport, &request, request.job_poll.wait + PATIENCE_MS, on_polled, slot);
+}
+
+static void on_job_done (void *ctx, job_t *job)
+{
+    session_t *self = ctx;
+    for (int i = 0; i < self->resumed_count; i++)
+        if (self->resumed[i] == job)
+            self->resumed[i] = self->resumed[--self->resumed_count];
+    int number = job_slot (job);
+    if (number >= 0)
+        self->slots[number].job = NULL;
+    job_destroy (&job);
+    if (number >= 0 && self->config.options->once)
+        session_stop (self);
+    else if (number >= 0)
+        poll_slot (&self->slots[number]);
+    leave_if_done (self);
+}
+
+/* ---- stopping ---- */
+
+static void on_goodbye (void *ctx, const call_answer_t *answer)
+{
+    session_t *self = ctx;
+    (void)answer;
+    loop_stop (self->config.loop);
+}
+
+static bool anything_runs (const session_t *self)
+{
+    for (int i = 0; i < self->slot_count; i++)
+        if (self->slots[i].job)
+            return true;
+    return false;
+}
+
+static void leave_if_done (session_t *self)
+{
+    if (!self->stopping || self->leaving || anything_runs (self))
+        return;
+    self->leaving = true;
+    if (!self->was_ready) {
+        loop_stop (self->config.loop);
+        return;
+    }
+    buf_t raw = { 0 };
+    message_t request;
+    message_init (&request, MSG_WORKER_GOODBYE);
+    request.worker_goodbye.worker_id = slice_of (self->config.worker_id);
+    request.worker_goodbye.keep = keep_list (self, &raw, false);
+    transport_t *transport = self->config.transport;
+    transport->ops->call (transport, &request, GOODBYE_MS, on_goodbye, self);
+    buf_fini (&raw);
+}
+
+static void stop_jobs (session_t *self)
+{
+    for (int i = 0; i < self->slot_count; i++)
+        if (self->slots[i].job)
+            job_stop (self->slots[i].job, STOP_WORKER);
+}
+
+void session_stop (session_t *self)
+{
+    if (self->stopping) {
+        log_event (LEVEL_INFO, "worker-stopping", "stopping what still runs");
+        stop_jobs (self);
+        leave_if_done (self);
+        return;
+    }
+    log_event (LEVEL_INFO, "worker-stopping", "no more jobs; waiting for those that run");
+    self->stopping = true;
+    for (int i = 0; i < self->slot_count; i++) {
+        loop_timer_stop (&self->slots[i].timer);
+        self->config.transport->ops->cancel (self->config.transport, self->slots[i].poll);
+        self->slots[i].poll = 0;
+    }
+    leave_if_done (self);
+}
+
+/* ---- life ---- */
+
+static void resume (void *ctx, const char *spool)
+{
+    session_t *self = ctx;
+    if (self->resumed_count == RESUMED_MAX)
+        return;
+    job_t *job = job_resume (&self->host, spool);
+    if (job)
+        self->resumed[self->resumed_count++] = job;
+    else
+        folder_remove (spool);
+}
+
+session_t *session_new (const session_config_t *config)
+{
+    session_t *self = xcalloc (1, sizeof *self);
+    self->config = *config;
+    self->host = (job_host_t){
+        .loop = config->loop,
+        .transport = config->transport,
+        .worker_id = config->worker_id,
+        .work_dir = config->work_dir,
+        .extractor = config->extractor,
+        .done = on_job_done,
+        .ctx = self,
+    };
+    self->slot_count = (int)config->options->slots;
+    self->slots = xcalloc ((size_t)self->slot_count, sizeof *self->slots);
+    for (int i = 0; i < self->slot_count; i++) {
+        self->slots[i].session = self;
+        self->slots[i].number = i;
+    }
+    read_machine (self->machine, sizeof self->machine);
+    folders_sweep (config->work_dir);
+    folders_each_spool (config->work_dir, resume, self);
+    loop_timer_set (config->loop, &self->register_timer, 0, register_worker, self);
+    return self;
+}
+
+void session_destroy (session_t **self_p)
+{
+    session_t *self = *self_p;
+    if (!self)
+        return;
+    for (int i = 0; i < self->slot_count; i++)
+        job_destroy (&self->slots[i].job);
+    for (int i = 0; i < self->resumed_count; i++)
+        job_destroy (&self->resumed[i]);
+    free (self->slots);
+    free (self);
+    *self_p = NULL;
+}
+
+int session_status (const session_t *self)
+{
+    return self->status;
+}
