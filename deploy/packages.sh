@@ -1,0 +1,35 @@
+# packages.sh - the Debian packages that Gleaner needs, once for all scripts; sourced, not run.
+
+# To build and run.
+GLEANER_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libmicrohttpd-dev libmsgpack-dev \
+libarchive-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libsodium-dev libcmocka-dev curl zip python3"
+# To test.
+GLEANER_TEST_PACKAGES="python3-pytest python3-zmq python3-msgpack clang-format clang-tidy cppcheck strace binutils"
+
+# need_packages NAME ...: installs those that are missing, as root or through sudo; says what to do otherwise.
+need_packages () {
+    local missing=""
+    local name
+    for name in "$@"; do
+        dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $name"
+    done
+    [ -n "$missing" ] || return 0
+    echo "Installing:$missing"
+    local as_root=""
+    if [ "$(id -u)" != 0 ]; then
+        if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+            as_root="sudo"
+        elif command -v sudo >/dev/null && [ -t 0 ]; then
+            as_root="sudo"
+        else
+            echo "Run this as root first: apt-get install$missing" >&2
+            return 1
+        fi
+    fi
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >/dev/null &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null || {
+        echo "The packages could not be installed:$missing" >&2
+        return 1
+    }
+}
