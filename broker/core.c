@@ -67,8 +67,7 @@ core_t *core_new (const core_config_t *config)
 
 static void free_everything (core_t *self)
 {
-    effects_t ignored = { 0 };
-    self->out = &ignored;
+    self->out = xcalloc (1, sizeof *self->out); /* nobody carries these out */
     size_t at = 0;
     for (job_t *job = map_next (&self->jobs, &at); job; job = map_next (&self->jobs, &at)) {
         if (job->lease)
@@ -80,7 +79,8 @@ static void free_everything (core_t *self)
     at = 0;
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
         core_worker_free (self, worker);
-    effects_fini (&ignored);
+    effects_fini (self->out);
+    free (self->out);
 }
 
 void core_destroy (core_t **self_p)

@@ -230,12 +230,10 @@ void follow_tick (broker_t *self)
     for (heap_node_t *top = heap_top (&self->followers->timers); top && top->key <= self->now_ms;
          top = heap_top (&self->followers->timers)) {
         follower_t *follower = LIST_ITEM (top, follower_t, timer);
-        if (follower->reading) /* its read will find the deadline past */
-            heap_put (&self->followers->timers, top, INT64_MAX);
-        else
+        /* It is answered now, or when the depot has read for it: either way its deadline has done its work. */
+        heap_put (&self->followers->timers, top, INT64_MAX);
+        if (!follower->reading)
             follow_try (self, follower);
-        if (heap_top (&self->followers->timers) == top)
-            heap_put (&self->followers->timers, top, INT64_MAX);
     }
 }
 

@@ -185,14 +185,13 @@ static int receive_frames (broker_t *self, zmq_msg_t frames[2])
     bool more = true;
     for (; more; count++) {
         zmq_msg_t extra;
+        zmq_msg_init (&extra);
         zmq_msg_t *into = count < 2 ? &frames[count] : &extra;
-        if (into == &extra)
-            zmq_msg_init (&extra);
-        if (zmq_msg_recv (into, self->router, ZMQ_DONTWAIT) < 0)
+        int received = zmq_msg_recv (into, self->router, ZMQ_DONTWAIT);
+        more = received >= 0 && zmq_msg_more (into);
+        zmq_msg_close (&extra);
+        if (received < 0)
             return count;
-        more = zmq_msg_more (into);
-        if (into == &extra)
-            zmq_msg_close (&extra);
     }
     return count;
 }

@@ -160,7 +160,7 @@ static err_t job_get (store_t *store, const job_id_t *id, job_record_t *job)
     store_ram_t *self = ram_of (store);
     size_t at = job_at (self, id->seq);
     if (at == self->job_count || job_now (self, at)->id.seq != id->seq ||
-        strcmp (job_now (self, at)->id.salt, id->salt))
+        strcmp (job_now (self, at)->id.salt, id->salt) != 0)
         return ERR_NO_SUCH_JOB;
     *job = *job_now (self, at);
     return ERR_NONE;

@@ -48,7 +48,7 @@ static int bind_socket (const struct addrinfo *info)
 
 static void describe (int fd, char *name, size_t name_size, bool *open)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { 0 };
     socklen_t len = sizeof address;
     char host[INET6_ADDRSTRLEN] = "?";
     char port[8] = "0";

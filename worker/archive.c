@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = 64 * 1024, SHOWN_MAX = 80 };
+enum { BLOCK = 64 * 1024 };
 
 typedef struct {
     struct archive *zip;
@@ -29,13 +29,7 @@ static bool refuse (extract_t *self, const char *why)
 
 static bool refuse_entry (extract_t *self, const char *path, const char *why)
 {
-    char shown[SHOWN_MAX + 1];
-    size_t len = 0;
-    for (; path[len] && len < SHOWN_MAX; len++)
-        shown[len] = path[len] < ' ' || path[len] > '~' ? '?' : path[len];
-    shown[len] = '\0';
-    snprintf (self->problem, self->size, "entry '%s' %s.", shown, why);
-    return false;
+    return archive_refuse_entry (path, why, self->problem, self->size);
 }
 
 /* Only the ZIP reader is switched on: what cannot be read cannot be attacked. */

@@ -31,5 +31,7 @@ void archive_names_fini (archive_names_t *self);
 /* Checks an entry's path: relative, without "..", backslashes, control characters; not seen before, in whatever letter
  * case; no file where a folder is, nor the reverse. False and one sentence in `problem`. */
 bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, char *problem, size_t problem_size);
+/* Writes one sentence about an entry, its name made printable. Returns false. */
+bool archive_refuse_entry (const char *path, const char *why, char *problem, size_t problem_size);
 
 #endif

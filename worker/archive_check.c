@@ -68,11 +68,11 @@ static bool enter (archive_names_t *self, const char *path, size_t len, bool is_
     return true;
 }
 
-static bool refuse (const char *path, const char *why, char *problem, size_t size)
+bool archive_refuse_entry (const char *path, const char *why, char *problem, size_t size)
 {
     char shown[SHOWN_MAX + 1];
     size_t len = 0;
-    for (; path[len] && len < SHOWN_MAX; len++)
+    for (; len < SHOWN_MAX && path[len]; len++)
         shown[len] = path[len] < ' ' || path[len] > '~' ? '?' : path[len];
     shown[len] = '\0';
     snprintf (problem, size, "entry '%s' %s.", shown, why);
@@ -91,25 +91,25 @@ bool archive_path_check (archive_names_t *self, const char *path, bool is_folder
 {
     size_t len = strlen (path);
     if (!len || len > ARCHIVE_PATH_MAX)
-        return refuse (path, "has no name, or one that is too long", problem, size);
+        return archive_refuse_entry (path, "has no name, or one that is too long", problem, size);
     if (has_control (path) || !utf8_valid (slice_from (path, len)))
-        return refuse (path, "has control characters or is not UTF-8", problem, size);
+        return archive_refuse_entry (path, "has control characters or is not UTF-8", problem, size);
     if (path[0] == '/')
-        return refuse (path, "has an absolute path", problem, size);
+        return archive_refuse_entry (path, "has an absolute path", problem, size);
     if (strchr (path, '\\'))
-        return refuse (path, "has a backslash in its path", problem, size);
+        return archive_refuse_entry (path, "has a backslash in its path", problem, size);
     int depth = 0;
     for (const char *at = path; *at;) {
         size_t part = strcspn (at, "/");
         if ((part == 1 && at[0] == '.') || (part == 2 && at[0] == '.' && at[1] == '.') || part == 0)
-            return refuse (path, "leaves its folder or has an empty path part", problem, size);
+            return archive_refuse_entry (path, "leaves its folder or has an empty path part", problem, size);
         if (++depth > ARCHIVE_DEPTH_MAX)
-            return refuse (path, "is nested too deeply", problem, size);
+            return archive_refuse_entry (path, "is nested too deeply", problem, size);
         const char *end = at + part;
         bool last = !*end || !end[1];
         bool folder = !last || is_folder;
         if (!enter (self, path, (size_t)(end - path), folder, last))
-            return refuse (path, "stands twice, or is both a file and a folder", problem, size);
+            return archive_refuse_entry (path, "stands twice, or is both a file and a folder", problem, size);
         at = *end ? end + 1 : end;
     }
     return true;

@@ -325,7 +325,8 @@ static void zmq_destroy (transport_t **base_p)
     *base_p = NULL;
     while (self->entries) {
         entry_t *entry = self->entries;
-        entry_unlink (entry);
+        self->entries = entry->next;
+        loop_timer_stop (&entry->deadline);
         free (entry);
     }
     http_destroy (&self->http);
