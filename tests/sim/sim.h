@@ -1,0 +1,162 @@
+/* sim.h - whole clusters in one process, from one seed: the broker's core on a store in memory, a network that delays,
+ * drops, repeats and reorders, clients and workers that come and go, a broker that crashes at any point of its turn.
+ *
+ *   world.c    the broker's side: turns, crashes, the clock
+ *   check.c    what must hold after each turn
+ *   net.c      packets on their way
+ *   actors.c   clients and workers
+ */
+#ifndef GLEANER_SIM_H
+#define GLEANER_SIM_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/apply.h"
+#include "broker/core.h"
+#include "broker/heap.h"
+
+enum {
+    CLIENTS = 3,
+    SLOTTED = 3,  /* workers that name slots and carry tokens */
+    NAMED = 2,    /* old agents that say who they are when they poll */
+    NAMELESS = 4, /* old agents that do not; they share two addresses */
+    WORKERS = SLOTTED + NAMED + NAMELESS,
+    ACTORS = CLIENTS + WORKERS,
+    SLOTS = 2,
+    JOBS_MAX = 64, /* a client stops submitting after these */
+    TEXT = 40,
+};
+
+/* Deliberate mistakes of the driver, to prove that the checks find them. */
+typedef enum {
+    BREAK_NOTHING,
+    BREAK_REPLY_BEFORE_COMMIT,
+    BREAK_FORGET_JOBS,  /* a restart does not rebuild the queue */
+    BREAK_FORGET_TOKEN, /* writes are taken for the current attempt's */
+    BREAK_TWO_LEASES,   /* a job goes to a bystander too */
+    BREAK_NO_EXPIRY,    /* the core is not told that time has passed */
+    BREAK_COUNT
+} break_t;
+extern const char *const break_names[BREAK_COUNT];
+
+/* A request or an answer in transit; only the fields that its type needs are used. */
+typedef struct packet {
+    heap_node_t due;
+    int actor;
+    uint64_t call; /* the actor's number for the request */
+    bool to_broker;
+    msg_type_t type;
+    err_t err;
+    char job[TEXT];
+    char token[TEXT];
+    int64_t attempt;
+    int64_t slot;
+    int64_t wait;
+    int64_t offset;
+    int64_t exit_code;
+    bool cancel;
+    bool inlined; /* a result that holds its output */
+    bool old;     /* without token */
+    int keep;     /* register: leases kept, in kept[] */
+    struct {
+        char job[TEXT], token[TEXT];
+        int64_t attempt;
+    } kept[SLOTS];
+} packet_t;
+
+typedef enum { SLOT_IDLE, SLOT_POLLING, SLOT_RUNNING, SLOT_REPORTING } slot_state_t;
+
+typedef struct {
+    slot_state_t state;
+    uint64_t call;
+    int64_t until_ms; /* gives up waiting, or ends the work */
+    char job[TEXT], token[TEXT];
+    int64_t attempt;
+    int64_t renewed_ms;
+    int64_t printed; /* bytes sent of its output */
+} slot_t;
+
+typedef struct {
+    char id[TEXT];
+    char addr[TEXT];
+    bool slotted, nameless;
+    bool registered;
+    int64_t next_ms;      /* acts again */
+    int64_t heartbeat_ms; /* next */
+    uint64_t calls;
+    slot_t slots[SLOTS];
+    int submitted; /* clients */
+} actor_t;
+
+/* What the record of a job is known to be. */
+typedef struct {
+    job_id_t id;
+    bool acknowledged;
+    job_state_t state;
+    int64_t attempt, max_attempts;
+    char token[TEXT];
+    char reason[TEXT];
+    int64_t output; /* bytes appended in this attempt: the depot's file */
+} shadow_t;
+
+typedef struct {
+    uint64_t random;
+    int64_t now_ms;
+    core_t *core;
+    store_t *store;
+    effects_t effects;
+    decoder_t *decoder;
+    heap_t packets;
+    actor_t actors[ACTORS];
+    shadow_t *jobs;
+    int job_count;
+    /* this turn's */
+    packet_t outbox[256];
+    int outbox_count;
+    struct {
+        int64_t seq, attempt, due_ms;
+        int64_t expected[2];
+    } seals[128];
+    int seal_count;
+    const packet_t *current; /* the request that is being handled */
+    bool healed;
+    break_t broken;
+    uint64_t seed;
+    int64_t steps;
+    int crashes;
+    int completed, job_total; /* at the end of the run */
+    bool verbose;
+    jmp_buf failed;
+    char why[256];
+} world_t;
+
+/* net.c */
+uint64_t sim_random (world_t *w);
+bool sim_chance (world_t *w, int per_mille);
+void net_send (world_t *w, const packet_t *packet);
+/* The next packet that is due; the caller frees. NULL: none. */
+packet_t *net_take (world_t *w);
+int64_t net_next_ms (const world_t *w);
+
+/* actors.c */
+void actors_init (world_t *w);
+void actor_act (world_t *w, int at);
+void actor_receive (world_t *w, const packet_t *packet);
+int64_t actors_next_ms (const world_t *w);
+
+/* world.c: runs one seed; false when a check failed, `why` says which. */
+bool world_run (world_t *w, uint64_t seed, int64_t steps);
+
+/* check.c: end the run with what was violated. */
+void sim_fail (world_t *w, const char *format, ...) __attribute__ ((format (printf, 2, 3), noreturn));
+shadow_t *shadow_find (world_t *w, int64_t seq);
+void check_effects (world_t *w);
+void check_acknowledged (world_t *w);
+void check_delivery (world_t *w, const packet_t *packet);
+void check_all_final (world_t *w);
+/* The shadow as the store says, after a crash has taken changes back. */
+void shadow_reload (world_t *w);
+
+#endif

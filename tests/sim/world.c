@@ -1,0 +1,436 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+enum {
+    WALL_MS = 1700000000,
+    TURN_PACKETS = 8,
+    CRASH_PER_MILLE = 4,
+    ASKED_MAX = 1 << 20,
+    HEAL_MS = 2 * 60 * 60 * 1000, /* by then everything must be final */
+    CHECK_EVERY = 16,             /* turns between walks over the whole core */
+};
+
+const char *const break_names[BREAK_COUNT] = { "nothing",      "reply-before-commit", "forget-jobs",
+                                               "forget-token", "two-leases",          "no-expiry" };
+
+/* Who asked, by the handle that the core was given. */
+typedef struct {
+    int actor;
+    uint64_t call;
+    char job[TEXT];
+} asked_t;
+
+static asked_t asked[ASKED_MAX]; /* one world at a time */
+static uint64_t asked_count;
+
+static void core_begin (world_t *w)
+{
+    core_config_t config;
+    core_config_default (&config);
+    for (size_t i = 0; i < sizeof config.seed; i++)
+        config.seed[i] = (uint8_t)sim_random (w);
+    w->core = core_new (&config);
+    if (w->broken == BREAK_FORGET_JOBS)
+        core_load_last_seq (w->core, w->store->ops->job_last_seq (w->store));
+    else
+        core_rebuild (w->core, w->store, w->now_ms);
+}
+
+/* The process is gone: what was not committed, every answer on its way, every parked request. */
+static void crash (world_t *w)
+{
+    w->crashes++;
+    store_ram_crash (w->store);
+    core_destroy (&w->core);
+    w->outbox_count = w->seal_count = 0;
+    shadow_reload (w);
+    core_begin (w);
+}
+
+/* ---- answers ---- */
+
+static packet_t *answer (world_t *w, uint64_t request)
+{
+    if (w->outbox_count == (int)(sizeof w->outbox / sizeof *w->outbox))
+        sim_fail (w, "more answers in one turn than requests");
+    const asked_t *from = &asked[request % ASKED_MAX];
+    packet_t *packet = &w->outbox[w->outbox_count++];
+    *packet = (packet_t){ .actor = from->actor, .call = from->call };
+    memcpy (packet->job, from->job, sizeof packet->job);
+    return packet;
+}
+
+static void answer_with (world_t *w, uint64_t request, const message_t *message)
+{
+    packet_t *packet = answer (w, request);
+    packet->type = message->type;
+    switch ((int)message->type) {
+    case MSG_ERROR:
+        packet->err = error_find (message->error.code);
+        packet->offset = message->error.offset;
+        break;
+    case MSG_JOB_CREATE_OK:
+        slice_copy (message->job_create_ok.job_id, packet->job, sizeof packet->job);
+        break;
+    case MSG_JOB_POLL_OK:
+        packet->job[0] = '\0';
+        slice_copy (message->job_poll_ok.job_id, packet->job, sizeof packet->job);
+        slice_copy (message->job_poll_ok.token, packet->token, sizeof packet->token);
+        packet->attempt = message->job_poll_ok.attempt;
+        break;
+    case MSG_JOB_RENEW_OK:
+        packet->cancel = message->job_renew_ok.cancel_requested == 1;
+        break;
+    case MSG_JOB_OUTPUT_OK:
+        packet->cancel = message->job_output_ok.cancel_requested == 1;
+        break;
+    default:
+        break;
+    }
+}
+
+static void append (world_t *w, const effect_t *effect)
+{
+    shadow_t *job = shadow_find (w, effect->seq);
+    const msg_job_output_t *in = &effect->message.job_output;
+    packet_t *packet = answer (w, effect->request);
+    int64_t offset = in->offset == INT_ABSENT ? job->output : in->offset;
+    packet->type = offset > job->output ? MSG_ERROR : MSG_JOB_OUTPUT_OK;
+    packet->err = offset > job->output ? ERR_OUTPUT_GAP : ERR_NONE;
+    if (offset <= job->output && offset + (int64_t)in->data.len > job->output)
+        job->output = offset + (int64_t)in->data.len;
+}
+
+static void order_seal (world_t *w, const effect_t *effect)
+{
+    const packet_t *from = w->current;
+    const shadow_t *job = shadow_find (w, effect->seq);
+    if (!from || (!from->old && (strcmp (from->token, job->token) != 0 || from->attempt != job->attempt)))
+        sim_fail (w, "a result of another lease goes to be sealed");
+    if (w->seal_count == (int)(sizeof w->seals / sizeof *w->seals))
+        sim_fail (w, "more seals than leases");
+    int at = w->seal_count++;
+    w->seals[at].seq = effect->seq;
+    w->seals[at].attempt = effect->attempt;
+    w->seals[at].expected[0] = effect->stdout_bytes;
+    w->seals[at].expected[1] = effect->stderr_bytes;
+    w->seals[at].due_ms = w->now_ms + (int64_t)(sim_random (w) % 50);
+}
+
+static void step (world_t *w, event_t *event)
+{
+    event->now_ms = w->now_ms;
+    event->wall_ms = WALL_MS * 1000LL + w->now_ms;
+    core_step (w->core, event, &w->effects);
+    w->steps++;
+    if (effects_persist (&w->effects, w->store))
+        sim_fail (w, "the store failed");
+    check_effects (w);
+    for (size_t i = 0; i < w->effects.count; i++) {
+        const effect_t *effect = &w->effects.items[i];
+        if (effect->kind == EFFECT_REPLY || effect->kind == EFFECT_REPLY_JOB)
+            answer_with (w, effect->request, &effect->message);
+        else if (effect->kind == EFFECT_APPEND)
+            append (w, effect);
+        else if (effect->kind == EFFECT_SEAL)
+            order_seal (w, effect);
+    }
+}
+
+/* ---- requests ---- */
+
+static slice_t or_absent (const char *text)
+{
+    return *text ? slice_of (text) : SLICE_ABSENT;
+}
+
+static list_t keep_list (const packet_t *packet, buf_t *raw)
+{
+    list_t list = { .raw = SLICE ("") };
+    for (int i = 0; i < packet->keep; i++) {
+        message_t item;
+        message_init (&item, MSG_HELD_LEASE);
+        item.held_lease.job_id = slice_of (packet->kept[i].job);
+        item.held_lease.token = slice_of (packet->kept[i].token);
+        item.held_lease.attempt = packet->kept[i].attempt;
+        list_writer_add (&list, raw, &item);
+    }
+    return list;
+}
+
+static void fill_create (world_t *w, msg_job_create_t *in)
+{
+    in->command = SLICE ("true");
+    in->file_url = SLICE ("/uploads/x.zip");
+    in->filename = SLICE ("x.zip");
+    in->timeout_ms = 20000 + (int64_t)(sim_random (w) % 300000);
+    in->max_attempts = 1 + (int64_t)(sim_random (w) % 4);
+}
+
+#define ABOUT(in)                                                                                                      \
+    do {                                                                                                               \
+        (in)->job_id = slice_of (packet->job);                                                                         \
+        (in)->worker_id = slice_of (a->id);                                                                            \
+        (in)->attempt = packet->attempt;                                                                               \
+        (in)->token = or_absent (packet->token);                                                                       \
+    } while (0)
+
+static void fill_result (const packet_t *packet, const actor_t *a, msg_job_result_t *in)
+{
+    ABOUT (in);
+    in->exit_code = packet->exit_code;
+    if (packet->inlined) {
+        in->stdout_data = SLICE ("whole");
+        in->stderr_data = SLICE ("");
+    } else {
+        in->stdout_bytes = packet->offset;
+        in->stderr_bytes = 0;
+    }
+}
+
+static void fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw)
+{
+    const actor_t *a = &w->actors[packet->actor];
+    message_init (message, packet->type);
+    switch ((int)packet->type) {
+    case MSG_JOB_CREATE:
+        fill_create (w, &message->job_create);
+        break;
+    case MSG_JOB_CANCEL:
+        message->job_cancel.job_id = slice_of (packet->job);
+        break;
+    case MSG_WORKER_REGISTER:
+        message->worker_register.worker_id = slice_of (a->id);
+        message->worker_register.hostname = SLICE ("host");
+        message->worker_register.slots = a->slotted ? SLOTS : INT_ABSENT;
+        message->worker_register.remote_addr = or_absent (a->addr);
+        message->worker_register.keep = keep_list (packet, raw);
+        break;
+    case MSG_WORKER_HEARTBEAT:
+        message->worker_heartbeat.worker_id = slice_of (a->id);
+        message->worker_heartbeat.remote_addr = or_absent (a->addr);
+        break;
+    case MSG_WORKER_GOODBYE:
+        message->worker_goodbye.worker_id = slice_of (a->id);
+        break;
+    case MSG_JOB_POLL:
+        message->job_poll.worker_id = a->nameless ? SLICE_ABSENT : slice_of (a->id);
+        message->job_poll.remote_addr = or_absent (a->addr);
+        message->job_poll.slot = packet->slot;
+        message->job_poll.wait = packet->wait;
+        break;
+    case MSG_JOB_RENEW:
+        ABOUT (&message->job_renew);
+        message->job_renew.wait = packet->wait;
+        break;
+    case MSG_JOB_RETURN:
+        ABOUT (&message->job_return);
+        break;
+    case MSG_JOB_OUTPUT:
+        ABOUT (&message->job_output);
+        if (packet->old)
+            message->job_output.worker_id = SLICE_ABSENT;
+        message->job_output.stream = SLICE ("stdout");
+        message->job_output.offset = packet->offset;
+        message->job_output.data = SLICE ("0123456789");
+        break;
+    case MSG_JOB_RESULT:
+        fill_result (packet, a, &message->job_result);
+        break;
+    case MSG_JOB_FAIL:
+        ABOUT (&message->job_fail);
+        break;
+    default:
+        sim_fail (w, "no such request");
+    }
+}
+
+/* BREAK_FORGET_TOKEN: whatever lease it speaks of, it is taken for the current one's. */
+static void forget_token (world_t *w, packet_t *packet)
+{
+    job_id_t id;
+    const shadow_t *job = job_id_parse (slice_of (packet->job), &id) ? shadow_find (w, id.seq) : NULL;
+    if (!job || !packet->token[0] || !job->token[0])
+        return;
+    memcpy (packet->token, job->token, sizeof packet->token);
+    packet->attempt = job->attempt;
+}
+
+static void handle (world_t *w, const packet_t *packet)
+{
+    packet_t given = *packet;
+    if (w->broken == BREAK_FORGET_TOKEN)
+        forget_token (w, &given);
+    buf_t raw = { 0 };
+    buf_t frame = { 0 };
+    message_t message;
+    message_t decoded;
+    fault_t fault;
+    fill (w, &given, &message, &raw);
+    message_encode (&message, &frame);
+    if (message_decode (w->decoder, buf_slice (&frame), FRAME_MAX, &decoded, &fault))
+        sim_fail (w, "our own request is refused: %s", fault.text);
+    uint64_t request = ++asked_count;
+    asked[request % ASKED_MAX] = (asked_t){ packet->actor, packet->call, "" };
+    memcpy (asked[request % ASKED_MAX].job, packet->job, TEXT);
+    event_t event = { .kind = EVENT_REQUEST, .request = request, .message = &decoded };
+    job_record_t stored;
+    job_id_t id;
+    slice_t job_id = core_message_job_id (&decoded);
+    if (job_id.ptr && !core_knows_job (w->core, job_id) && job_id_parse (job_id, &id) &&
+        !w->store->ops->job_get (w->store, &id, &stored))
+        event.stored = &stored;
+    w->current = packet;
+    step (w, &event);
+    w->current = NULL;
+    buf_fini (&raw);
+    buf_fini (&frame);
+}
+
+static void sealed (world_t *w, int at)
+{
+    event_t event = { .kind = EVENT_SEALED, .seq = w->seals[at].seq, .attempt = w->seals[at].attempt };
+    int64_t expected[2] = { w->seals[at].expected[0], w->seals[at].expected[1] };
+    w->seals[at] = w->seals[--w->seal_count];
+    const shadow_t *job = shadow_find (w, event.seq);
+    int64_t length = job && job->attempt == event.attempt ? job->output : 0;
+    event.stdout_data = event.stderr_data = SLICE ("");
+    event.stdout_bytes = length;
+    if ((expected[0] != INT_ABSENT && expected[0] != length) || (expected[1] != INT_ABSENT && expected[1] != 0))
+        event.err = ERR_OUTPUT_MISMATCH;
+    step (w, &event);
+}
+
+/* ---- turns, as broker/loop.c takes them ---- */
+
+static void send_outbox (world_t *w)
+{
+    for (int i = 0; i < w->outbox_count; i++) {
+        check_delivery (w, &w->outbox[i]);
+        net_send (w, &w->outbox[i]);
+        if (w->broken == BREAK_TWO_LEASES && w->outbox[i].type == MSG_JOB_POLL_OK && w->outbox[i].job[0]) {
+            w->outbox[i].actor = CLIENTS + (w->outbox[i].actor + 1) % SLOTTED;
+            check_delivery (w, &w->outbox[i]);
+        }
+    }
+    w->outbox_count = 0;
+}
+
+static bool crashes (world_t *w)
+{
+    return !w->healed && sim_chance (w, CRASH_PER_MILLE);
+}
+
+static void turn (world_t *w)
+{
+    packet_t *packet = NULL;
+    for (int taken = 0; taken < TURN_PACKETS && (packet = net_take (w)); taken++) {
+        if (packet->to_broker)
+            handle (w, packet);
+        else
+            actor_receive (w, packet);
+        free (packet);
+    }
+    for (int i = w->seal_count; i-- > 0;)
+        if (i < w->seal_count && w->seals[i].due_ms <= w->now_ms)
+            sealed (w, i);
+    if (core_deadline (w->core) <= w->now_ms && w->broken != BREAK_NO_EXPIRY) {
+        event_t event = { .kind = EVENT_TICK };
+        step (w, &event);
+    }
+    if (w->broken == BREAK_REPLY_BEFORE_COMMIT)
+        send_outbox (w);
+    if (crashes (w)) {
+        crash (w);
+        return;
+    }
+    w->store->ops->commit (w->store);
+    if (crashes (w)) {
+        crash (w);
+        return;
+    }
+    send_outbox (w);
+}
+
+static int64_t earlier (int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void advance (world_t *w)
+{
+    int64_t next = earlier (net_next_ms (w), actors_next_ms (w));
+    if (w->broken != BREAK_NO_EXPIRY)
+        next = earlier (next, core_deadline (w->core));
+    for (int i = 0; i < w->seal_count; i++)
+        next = earlier (next, w->seals[i].due_ms);
+    if (next != INT64_MAX && next > w->now_ms)
+        w->now_ms = next;
+    for (int i = 0; i < ACTORS; i++)
+        if (w->actors[i].next_ms <= w->now_ms)
+            actor_act (w, i);
+}
+
+static bool all_final (const world_t *w)
+{
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == JOB_PENDING || w->jobs[i].state == JOB_RUNNING)
+            return false;
+    return true;
+}
+
+static void run_for (world_t *w, int64_t steps, int64_t until_ms)
+{
+    for (int64_t turns = 0; w->steps < steps && w->now_ms < until_ms; turns++) {
+        advance (w);
+        turn (w);
+        if (turns % CHECK_EVERY == 0)
+            core_check (w->core);
+        if (w->healed && all_final (w))
+            return;
+    }
+}
+
+static void world_fini (world_t *w)
+{
+    for (heap_node_t *top = heap_top (&w->packets); top; top = heap_top (&w->packets)) {
+        heap_remove (&w->packets, top);
+        free ((char *)top - offsetof (packet_t, due));
+    }
+    heap_fini (&w->packets);
+    core_destroy (&w->core);
+    w->store->ops->close (&w->store);
+    effects_fini (&w->effects);
+    decoder_destroy (&w->decoder);
+    free (w->jobs);
+}
+
+bool world_run (world_t *w, uint64_t seed, int64_t steps)
+{
+    break_t broken = w->broken;
+    memset (w, 0, sizeof *w);
+    w->broken = broken;
+    w->seed = w->random = seed;
+    w->now_ms = 1000;
+    w->store = store_ram_new ();
+    w->decoder = decoder_new ();
+    core_begin (w);
+    actors_init (w);
+    bool good = setjmp (w->failed) == 0;
+    if (good) {
+        run_for (w, steps, INT64_MAX);
+        check_acknowledged (w);
+        w->healed = true;
+        run_for (w, INT64_MAX, w->now_ms + HEAL_MS);
+        check_all_final (w);
+        check_acknowledged (w);
+    }
+    for (int i = 0; i < w->job_count; i++)
+        w->completed += w->jobs[i].state == JOB_COMPLETED;
+    w->job_total = w->job_count;
+    world_fini (w);
+    return good;
+}
