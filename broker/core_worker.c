@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LIST_BYTES_MAX = 3 * 1024 * 1024 }; /* of a list of workers: it must fit into REPLY_MAX */
+
 worker_t *core_find_worker (const core_t *self, slice_t worker_id)
 {
     return worker_id.ptr ? map_get (&self->workers, worker_id) : NULL;
@@ -311,11 +313,15 @@ void core_on_worker_list (core_t *self, const event_t *event)
     out->workers = (list_t){ .raw = SLICE ("") };
     buf_clear (&self->list);
     for (size_t i = 0; i < count; i++) {
-        message_t item;
-        message_init (&item, MSG_WORKER_ENTRY);
-        fill_entry (self, sorted[i], &item.worker_entry);
         out->idle_workers += sorted[i]->online && !sorted[i]->leases.count;
         out->busy_workers += sorted[i]->online && sorted[i]->leases.count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        message_t item;
+        if (self->list.len > LIST_BYTES_MAX)
+            break; /* the counts tell that there are more */
+        message_init (&item, MSG_WORKER_ENTRY);
+        fill_entry (self, sorted[i], &item.worker_entry);
         list_writer_add (&out->workers, &self->list, &item);
     }
     free (sorted);

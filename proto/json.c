@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_DEPTH_MAX = 32 };
+enum { JSON_DEPTH_MAX = 32 }; /* unknown fields may nest; jansson alone goes to 2048 */
 
 /* ---- before the parser ---- */
 
@@ -84,13 +84,9 @@ static err_t parse_fault (const json_error_t *error, fault_t *fault)
 {
     if (json_error_code (error) == json_error_duplicate_key)
         return fault_set (fault, ERR_DUPLICATE_KEY, NULL, "A field stands twice in the JSON body.");
-    char text[80];
-    size_t len = 0;
-    for (const char *at = error->text; *at && len + 1 < sizeof text; at++)
-        text[len++] = *at < ' ' || *at > '~' ? '?' : *at;
-    text[len] = '\0';
+    char text[100];
     return fault_set (fault, ERR_BAD_JSON, NULL, "The body is not valid JSON: line %d, column %d: %s.", error->line,
-                      error->column, text);
+                      error->column, text_escape (slice_of (error->text), text, sizeof text));
 }
 
 err_t json_parse (slice_t body, int flags, json_t **object_p, fault_t *fault)

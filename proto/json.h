@@ -14,7 +14,7 @@ enum {
     JSON_REPAIR_TEXT = 1, /* old agents: lone surrogates and invalid bytes become U+FFFD, \u0000 is allowed in BYTES */
 };
 
-/* Parses a body: an object, no duplicate keys, at most DEPTH_MAX levels checked before parsing. The caller owns
+/* Parses a body: an object, no duplicate keys, 32 levels at most, checked before parsing. The caller owns
  * `*object_p` (json_decref) on 0. Returns BAD_JSON, TOO_DEEP or DUPLICATE_KEY with `fault` filled. */
 err_t json_parse (slice_t body, int flags, json_t **object_p, fault_t *fault);
 

@@ -1,11 +1,13 @@
 #include "log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 enum { LINE_MAX_BYTES = 4096 }; /* a longer line is cut */
 
@@ -41,13 +43,14 @@ void log_event (log_level_t level, const char *event, const char *format, ...)
 {
     if (level < lowest_level)
         return;
-    struct timeval now;
-    gettimeofday (&now, NULL);
+    int saved_errno = errno; /* callers go on to look at theirs */
+    int64_t now_ms = clock_wall_ms ();
+    time_t now_s = (time_t)(now_ms / 1000);
     struct tm utc;
-    gmtime_r (&now.tv_sec, &utc);
+    gmtime_r (&now_s, &utc);
     char line[LINE_MAX_BYTES];
     size_t len = strftime (line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    len += (size_t)snprintf (line + len, sizeof line - len, ".%03dZ %s %s %s ", (int)(now.tv_usec / 1000),
+    len += (size_t)snprintf (line + len, sizeof line - len, ".%03dZ %s %s %s ", (int)(now_ms % 1000),
                              level_name (level), program_name, event);
     char text[LINE_MAX_BYTES];
     va_list args;
@@ -59,4 +62,5 @@ void log_event (log_level_t level, const char *event, const char *format, ...)
     /* One write a line: lines of several processes do not mix. A log that cannot be written has nobody to tell. */
     ssize_t written = write (STDERR_FILENO, line, len);
     (void)written;
+    errno = saved_errno;
 }

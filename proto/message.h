@@ -113,8 +113,8 @@ err_t message_decode (decoder_t *self, slice_t frame, size_t frame_max, message_
  * message that we send is ours to get right. */
 void message_encode (const message_t *self, buf_t *out);
 
-/* Item `at` (< count) of a decoded list into `out` (its type is the list's item type). Returns 0 or the item's fault.
- */
+/* Item `at` (< count) of a decoded list into `out` (its type is the list's item type). Returns 0: a message with a
+ * faulty item was refused by message_decode. */
 err_t message_list_item (const list_t *list, msg_type_t item, uint32_t at, message_t *out, fault_t *fault);
 
 /* Appends the fields of `item` as one list element to `raw` and counts it: `list->raw` is `raw`'s content afterwards.
@@ -131,6 +131,9 @@ err_t fault_set (fault_t *fault, err_t err, const char *field, const char *forma
 
 /* True when `s` is valid UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL. */
 bool utf8_valid (slice_t s);
+/* Writes `s` for a sentence: bytes that are no printable ASCII as \xNN, "..." for what does not fit. Returns `out`, of
+ * `size` (at least 8) bytes with the NUL. */
+const char *text_escape (slice_t s, char *out, size_t size);
 /* Appends `s` with every invalid byte sequence replaced by U+FFFD; NUL stays. */
 void utf8_repair (slice_t s, buf_t *out);
 

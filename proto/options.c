@@ -30,7 +30,12 @@ static bool refuse (const parse_t *parse, const char *format, ...)
     va_start (args, format);
     vsnprintf (text, sizeof text, format, args);
     va_end (args);
-    fprintf (stderr, "%s: %s%s%s\n", parse->table->program, parse->where, parse->where[0] ? ": " : "", text);
+    char line[sizeof parse->where + sizeof text + 2];
+    snprintf (line, sizeof line, "%s%s%s", parse->where, parse->where[0] ? ": " : "", text);
+    for (char *at = line; *at; at++)
+        if (iscntrl ((unsigned char)*at)) /* a value must not steer the terminal, nor make a second line */
+            *at = '?';
+    fprintf (stderr, "%s: %s\n", parse->table->program, line);
     return false;
 }
 
@@ -200,13 +205,16 @@ static size_t distance (const char *a, size_t a_len, const char *b)
 
 static bool refuse_name (const parse_t *parse, const char *prefix, const char *name, size_t len)
 {
+    static const char *const always[] = { "config", "help", "version" }; /* on the command line only */
+    size_t count = parse->table->count + (*prefix ? sizeof always / sizeof *always : 0);
     const char *nearest = NULL;
     size_t best = 4; /* farther than that is no help */
-    for (size_t i = 0; i < parse->table->count; i++) {
-        size_t far = distance (name, len, parse->table->rows[i].name);
-        if (far < best) {
+    for (size_t i = 0; i < count; i++) {
+        const char *known = i < parse->table->count ? parse->table->rows[i].name : always[i - parse->table->count];
+        size_t far = distance (name, len, known);
+        if (far < best && far < len) {
             best = far;
-            nearest = parse->table->rows[i].name;
+            nearest = known;
         }
     }
     int shown = len > 60 ? 60 : (int)len;
@@ -356,6 +364,8 @@ static bool find_config (parse_t *parse, int argc, char **argv, char **environ_p
     char name[ENV_NAME_MAX];
     env_name (parse->table, "config", name);
     *path = env_get (environ_p, name);
+    if (*path && !**path) /* as with every option, an empty variable is none */
+        *path = NULL;
     for (int i = 1; i < argc; i++) {
         if (strncmp (argv[i], "--config=", 9) == 0)
             *path = argv[i] + 9;
@@ -375,9 +385,27 @@ static bool asks_for (int argc, char **argv, const char *flag)
     return false;
 }
 
+/* Returns OPTIONS_RUN or EXIT_USAGE; text values of the sources read so far are in `parse->options` either way. */
+static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_p)
+{
+    const char *config = NULL;
+    if (!apply_defaults (parse) || !find_config (parse, argc, argv, environ_p, &config))
+        return EXIT_USAGE;
+    if (config && !apply_config (parse, config))
+        return EXIT_USAGE;
+    if (!apply_environment (parse, environ_p))
+        return EXIT_USAGE;
+    for (int i = 1; i < argc;) {
+        int used = apply_argument (parse, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+        if (!used)
+            return EXIT_USAGE;
+        i += used;
+    }
+    return OPTIONS_RUN;
+}
+
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options)
 {
-    parse_t parse = { .table = table, .options = options };
     if (asks_for (argc, argv, "--help")) {
         options_help (table, stdout);
         return 0;
@@ -386,20 +414,11 @@ int options_parse (const option_table_t *table, int argc, char **argv, char **en
         printf ("%s %s\n", table->program, GLEANER_VERSION);
         return 0;
     }
-    const char *config = NULL;
-    if (!apply_defaults (&parse) || !find_config (&parse, argc, argv, environ_p, &config))
-        return EXIT_USAGE;
-    if (config && !apply_config (&parse, config))
-        return EXIT_USAGE;
-    if (!apply_environment (&parse, environ_p))
-        return EXIT_USAGE;
-    for (int i = 1; i < argc;) {
-        int used = apply_argument (&parse, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-        if (!used)
-            return EXIT_USAGE;
-        i += used;
-    }
-    return OPTIONS_RUN;
+    parse_t parse = { .table = table, .options = options };
+    int status = apply_sources (&parse, argc, argv, environ_p);
+    if (status != OPTIONS_RUN)
+        options_fini (table, options);
+    return status;
 }
 
 void options_fini (const option_table_t *table, void *options)
@@ -415,10 +434,13 @@ static void help_row (const option_table_t *table, const option_t *row, FILE *ou
     char env[ENV_NAME_MAX];
     env_name (table, row->name, env);
     char flag[80];
+    char choices[128] = "";
+    if (row->choices)
+        snprintf (choices, sizeof choices, "; one of %s", row->choices);
     snprintf (flag, sizeof flag, "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
     fprintf (out, "  %-24s %s\n", flag, row->help);
     fprintf (out, "  %-24s [%s%s%s%s%s%s]\n", "", env, row->alias ? ", " : "", row->alias ? row->alias : "",
-             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", row->choices ? "; a choice" : "");
+             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", choices);
 }
 
 void options_help (const option_table_t *table, FILE *out)

@@ -46,7 +46,7 @@ enum { OPTIONS_RUN = -1 }; /* go on and run */
 
 /* Fills `options` (the caller's struct, zeroed) from argv, environment, config file and defaults. Returns OPTIONS_RUN,
  * or the status to exit with: 0 after --help or --version (printed to stdout), 2 after one sentence on stderr. Text
- * values live until options_fini. */
+ * values live until options_fini; there are none unless OPTIONS_RUN is returned. */
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
 /* Frees what the text values of `options` own. */
 void options_fini (const option_table_t *table, void *options);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "message.h"
@@ -31,6 +32,23 @@ bool utf8_valid (slice_t s)
         left -= len;
     }
     return true;
+}
+
+const char *text_escape (slice_t s, char *out, size_t size)
+{
+    enum { ESCAPE_LEN = 4, DOTS_LEN = 3 };
+    size_t len = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (len + ESCAPE_LEN + DOTS_LEN >= size) {
+            snprintf (out + len, size - len, "...");
+            return out;
+        }
+        bool plain = c >= ' ' && c < 0x7f;
+        len += (size_t)snprintf (out + len, size - len, plain ? "%c" : "\\x%02x", c);
+    }
+    out[len] = '\0';
+    return out;
 }
 
 void utf8_repair (slice_t s, buf_t *out)

@@ -34,7 +34,7 @@ static err_t take_items (cursor_t *self, int64_t count, int depth)
 {
     if (count < 0 || count > self->end - self->at) /* an item is a byte at least */
         return ERR_BAD_MSGPACK;
-    if (depth >= DEPTH_MAX && count)
+    if (depth >= DEPTH_MAX)
         return ERR_TOO_DEEP;
     err_t err = ERR_NONE;
     for (int64_t i = 0; i < count && !err; i++)

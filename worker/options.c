@@ -73,9 +73,10 @@ static const option_table_t table = {
 
 extern char **environ;
 
-static int refuse (const char *problem)
+static int refuse (worker_options_t *options, const char *problem)
 {
     fprintf (stderr, "gleaner-worker: %s\n", problem);
+    worker_options_fini (options);
     return EXIT_USAGE;
 }
 
@@ -90,11 +91,11 @@ int worker_options_parse (int argc, char **argv, worker_options_t *options)
     if (status != OPTIONS_RUN)
         return status;
     if (!options->server == !options->broker)
-        return refuse ("give one of --server http://HOST:3000 and --broker tcp://HOST:5555.");
+        return refuse (options, "give one of --server http://HOST:3000 and --broker tcp://HOST:5555.");
     if (options->server && !has_prefix (options->server, "http://") && !has_prefix (options->server, "https://"))
-        return refuse ("--server must begin with http:// or https://.");
+        return refuse (options, "--server must begin with http:// or https://.");
     if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
-        return refuse ("--broker must begin with tcp:// or ipc://.");
+        return refuse (options, "--broker must begin with tcp:// or ipc://.");
     return OPTIONS_RUN;
 }
 

@@ -147,6 +147,47 @@ static void test_each_mistake_is_one_sentence (void **state)
     options_fini (&table, &options);
 }
 
+static void test_a_value_cannot_steer_the_terminal (void **state)
+{
+    (void)state;
+    sample_t options;
+    assert_int_equal (PARSE (no_env, "--wait", "\x1b[31m\nroot: all is well"), 2);
+    assert_said ("'?[31m?root: all is well'");
+    assert_null (strchr (said, '\x1b'));
+}
+
+/* A program that is refused just ends: nothing is left to free, so that a leak checker keeps its exit status. */
+static void test_a_refusal_leaves_nothing_behind (void **state)
+{
+    (void)state;
+    sample_t options;
+    assert_int_equal (PARSE (no_env, "--work-dir", "/x", "--slots", "9"), 2);
+    assert_null (options.dir);
+    assert_null (options.level);
+}
+
+static void test_empty_variables_are_none (void **state)
+{
+    (void)state;
+    sample_t options;
+    char config[] = "GLEANER_SAMPLE_CONFIG=";
+    char slots[] = "GLEANER_SAMPLE_SLOTS=";
+    char *env[] = { config, slots, NULL };
+    assert_int_equal (PARSE (env, "--once"), OPTIONS_RUN);
+    assert_int_equal (options.slots, 1);
+    options_fini (&table, &options);
+}
+
+static void test_names_that_every_program_has_are_near_too (void **state)
+{
+    (void)state;
+    sample_t options;
+    assert_int_equal (PARSE (no_env, "--hepl"), 2);
+    assert_said ("did you mean '--help'");
+    assert_int_equal (PARSE (no_env, "--x"), 2);
+    assert_said ("see --help");
+}
+
 static void test_a_config_mistake_names_its_line (void **state)
 {
     (void)state;
@@ -167,6 +208,10 @@ int main (void)
         cmocka_unit_test (test_defaults_and_values),
         cmocka_unit_test (test_who_wins),
         cmocka_unit_test (test_each_mistake_is_one_sentence),
+        cmocka_unit_test (test_a_value_cannot_steer_the_terminal),
+        cmocka_unit_test (test_a_refusal_leaves_nothing_behind),
+        cmocka_unit_test (test_empty_variables_are_none),
+        cmocka_unit_test (test_names_that_every_program_has_are_near_too),
         cmocka_unit_test (test_a_config_mistake_names_its_line),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -1,0 +1,186 @@
+"""A ZIP's way in and out: the form, the refusals, big files in flat memory, downloads and ranges."""
+
+import hashlib
+import json
+import os
+import pathlib
+import threading
+
+import pytest
+
+from client import multipart
+from cluster import wait_until
+from zips import zip_of
+
+MIB = 1024 * 1024
+GROWTH_MAX = 32 * MIB
+BIG = 64 * MIB
+
+
+def events(body):
+    """The events of a text/event-stream."""
+    return [json.loads(line[6:]) for line in body.decode().splitlines() if line.startswith("data: ")]
+
+
+def text_of(got, kind):
+    return "".join(event["data"] for event in got if event["type"] == kind)
+
+
+def send_form(api, fields, files):
+    body, kind = multipart(fields, files)
+    return api.request("POST", "/api/execute", body, {"Content-Type": kind})
+
+
+def test_direct_mode_streams_both_streams_and_the_exit_code(at_work):
+    answer = at_work.api.execute("cat a.txt\necho oops >&2\nprintf 'no newline'\nexit 3", {"a.txt": "from the file\n"}, mode="direct")
+    assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/event-stream")
+    got = events(answer.body)
+    assert text_of(got, "stdout") == "from the file\nno newline" and text_of(got, "stderr") == "oops\n"
+    assert got[-1]["type"] == "exit" and got[-1]["exitCode"] == 3 and got[-1]["status"] == "failed"
+    status = at_work.api.status(answer.headers["X-Exec-Id"])
+    assert status["exitCode"] == 3 and status["stdout"] == "from the file\nno newline"
+
+
+def test_direct_is_the_default_mode(at_work):
+    answer = send_form(at_work.api, {"commands": "echo hi"}, {"file": ("p.zip", zip_of({"a": ""}))})
+    assert text_of(events(answer.body), "stdout") == "hi\n"
+
+
+def test_direct_output_comes_while_the_job_runs(at_work, tmp_path):
+    """The job waits for a file that is made only after its first line has arrived here."""
+    gate = tmp_path / "gate"
+    client = at_work.client()
+    body, kind = multipart({"commands": f"echo first; while [ ! -e {gate} ]; do sleep 0.02; done; echo last"},
+                           {"file": ("p.zip", zip_of({"a": ""}))})
+    client.get("/api/info")
+    client.connection.request("POST", "/api/execute", body, {"Content-Type": kind})
+    stream = client.connection.getresponse()
+    seen = b""
+    while b"first" not in seen:
+        seen += stream.readline()
+    gate.touch()
+    seen += stream.read()
+    assert text_of(events(seen), "stdout") == "first\nlast\n" and events(seen)[-1]["exitCode"] == 0
+
+
+def test_direct_mode_without_a_worker_here_says_what_to_start(cluster):
+    answer = cluster.api.execute("true", mode="direct")
+    assert answer.status == 503 and "gleaner-worker" in answer["error"] and answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04", b"\x1f\x8b gzip", b"#!/bin/sh\n" + zip_of({"a": "x"})[:40]],
+                         ids=["empty", "text", "only-a-magic", "gzip", "cut"])
+@pytest.mark.parametrize("mode", ["distributed", "direct"])
+def test_a_file_that_is_no_zip_is_422_and_makes_no_job(at_work, data, mode):
+    total = at_work.api.get("/api/info")["totalJobs"]
+    answer = at_work.api.execute("true", data=data, mode=mode)
+    assert answer.status == 422 and answer["code"] == "NOT_ZIP" and answer["error"]
+    assert at_work.api.get("/api/info")["totalJobs"] == total
+
+
+@pytest.mark.parametrize("filename", ["../p.zip", "a/b.zip", "..", "a\\\\b.zip", "a\x07b.zip"])
+def test_an_unsafe_filename_is_400(at_work, filename):
+    answer = at_work.api.execute("true", filename=filename)
+    assert answer.status == 400 and answer["error"]
+
+
+def test_a_form_that_lacks_something_is_400(at_work):
+    file = {"file": ("p.zip", zip_of({"a": ""}))}
+    for fields, files, named in (({"mode": "distributed"}, file, "commands"),
+                                 ({"mode": "distributed", "commands": ""}, file, "command"),
+                                 ({"mode": "distributed", "commands": "true"}, {}, "file"),
+                                 ({"mode": "sideways", "commands": "true"}, file, "mode"),
+                                 ({"mode": "distributed", "commands": "true", "maxAttempts": "many"}, file, "maxAttempts")):
+        answer = send_form(at_work.api, fields, files)
+        assert answer.status == 400 and named in answer["error"], (fields, answer)
+
+
+def test_a_body_that_is_no_form_is_refused(at_work):
+    assert at_work.api.post("/api/execute", {"commands": "true"}).status == 415
+    answer = at_work.api.request("POST", "/api/execute", b"x", {"Content-Type": "multipart/form-data"})
+    assert answer.status in (400, 415) and answer["error"]
+    good, kind = multipart({"mode": "distributed", "commands": "true"}, {"file": ("p.zip", zip_of({"a": ""}))})
+    cut = at_work.api.request("POST", "/api/execute", good[:len(good) // 2], {"Content-Type": kind})
+    assert cut.status in (400, 422) and cut["error"]
+
+
+def test_an_upload_that_breaks_off_makes_no_job_and_leaves_nothing(at_work):
+    total = at_work.api.get("/api/info")["totalJobs"]
+    client = at_work.client()
+    client.get("/api/info")
+    body, kind = multipart({"mode": "distributed", "commands": "true"}, {"file": ("p.zip", os.urandom(4 * MIB))})
+    client.connection.putrequest("POST", "/api/execute")
+    client.connection.putheader("Content-Type", kind)
+    client.connection.putheader("Content-Length", str(len(body)))
+    client.connection.endheaders(body[:2 * MIB])
+    client.close()
+    data = at_work.folder / "data"
+    wait_until(lambda: all(p.stat().st_size < MIB for p in data.rglob("*") if p.is_file()), 10, "the removal of the rest")
+    assert at_work.api.get("/api/info")["totalJobs"] == total
+
+
+def test_a_big_upload_keeps_memory_flat_and_its_bytes(clusters):
+    cluster = clusters()
+    worker = cluster.worker("http")
+    cluster.api.wait_job(cluster.api.submit("true"))  # everybody has touched what they always touch
+    content = os.urandom(BIG)
+    data = zip_of({"big.bin": content})
+    body, kind = multipart({"mode": "distributed", "commands": "sha256sum < big.bin"}, {"file": ("big.zip", data)})
+    programs = (cluster.broker, cluster.gateway, worker)
+    before, peak, over = [p.rss() for p in programs], [0] * 3, threading.Event()
+
+    def watch():
+        while not over.wait(0.01):
+            peak[:] = [max(old, program.rss()) for old, program in zip(peak, programs)]
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        answer = cluster.api.request("POST", "/api/execute", body, {"Content-Type": kind})
+        status = cluster.api.wait_job(answer["jobId"], 60)
+        file = cluster.api.get(status["fileUrl"])
+    finally:
+        over.set()
+        watcher.join()
+    assert status["stdout"].split()[0] == hashlib.sha256(content).hexdigest()
+    assert hashlib.sha256(data).hexdigest() in status["fileUrl"] and file.body == data
+    if not is_asan(cluster):
+        growth = {p.name: high - low for p, high, low in zip(programs, peak, before)}
+        assert all(bytes < GROWTH_MAX for bytes in growth.values()), growth
+
+
+def is_asan(cluster):
+    """AddressSanitizer keeps freed memory for a while: no figure for memory holds there."""
+    return "libasan" in pathlib.Path(f"/proc/{cluster.broker.pid}/maps").read_text()
+
+
+def test_downloads_and_ranges(at_work):
+    data = zip_of({"a.bin": os.urandom(300_000)})
+    url = at_work.api.status(at_work.api.execute("true", data=data)["jobId"])["fileUrl"]
+    whole = at_work.api.get(url)
+    assert whole.status == 200 and whole.body == data and int(whole.headers["Content-Length"]) == len(data)
+    head = at_work.api.request("HEAD", url)
+    assert head.status == 200 and int(head.headers["Content-Length"]) == len(data) and head.body == b""
+    rest = at_work.api.get(url, Range="bytes=1000-")
+    assert rest.status == 206 and rest.body == data[1000:]
+    assert rest.headers["Content-Range"] == f"bytes 1000-{len(data) - 1}/{len(data)}"
+    for other in ("bytes=0-9", "bytes=-7", "bytes=5-6,8-9", "lines=1-", "bytes=x-"):  # not served, and so ignored
+        assert at_work.api.get(url, Range=other).body == data
+    beyond = at_work.api.get(url, Range=f"bytes={len(data)}-")
+    assert beyond.status == 416 and beyond.headers["Content-Range"] == f"bytes */{len(data)}"
+
+
+def test_a_download_that_is_not_there_is_404(at_work):
+    for name in ("p.zip", "0" * 64 + ".zip", "0" * 64, "x" * 500):
+        assert at_work.api.get(f"/uploads/{name}").status == 404
+
+
+def test_a_job_whose_file_is_not_there_fails_with_a_message(at_work):
+    for url in ("/uploads/none.zip", f"/uploads/{'0' * 64}.zip", f"http://127.0.0.1:{at_work.port}/nothing.zip", "http://127.0.0.1:1/p.zip"):
+        status = at_work.api.wait_job(at_work.api.create("true", url, maxAttempts=1), 30)
+        assert status["status"] == "failed" and status["reason"] == "download-failed" and status["errorMessage"], (url, status)
+
+
+def test_a_job_may_name_a_url_of_another_server(at_work):
+    url = at_work.server + at_work.api.upload({"there.txt": "from afar\n"})
+    assert at_work.api.wait_job(at_work.api.create("cat there.txt", url))["stdout"] == "from afar\n"

@@ -1,0 +1,162 @@
+"""The real programs on free loopback ports, in a folder of the test's own."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+from client import Client
+from native import Native
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
+
+# What a sanitizer or an assertion writes; none may stand in a log.
+SCARS = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|Assertion .* failed")
+
+
+def wait_until(probe, seconds=10.0, what="the condition"):
+    """The first true value of probe (), within a bound."""
+    end = time.monotonic() + seconds
+    while True:
+        value = probe()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what} did not come within {seconds} s"
+        time.sleep(0.01)
+
+
+class Program:
+    """One of our programs: started, stopped, killed and started again with the same log and options."""
+
+    def __init__(self, name, args, log):
+        self.name, self.args, self.log = name, [str(a) for a in args], pathlib.Path(log)
+        self.process = None
+        self.lines_before = 0
+
+    def spawn(self, env=None):
+        self.lines_before = len(self.lines())
+        keep = {k: v for k, v in os.environ.items() if not k.startswith("GLEANER_") and k not in ("WORKER_ID", "HOSTNAME")}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([BIN / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, env={**keep, **(env or {})})
+        return self
+
+    def start(self, env=None, seconds=20):
+        self.spawn(env)
+        self.wait_event(f"{self.name}-ready", seconds)
+        return self
+
+    def lines(self):
+        return self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+
+    def events(self, event):
+        """Log lines of that event since the last start."""
+        return [line for line in self.lines()[self.lines_before:] if f" {event} " in line + " "]
+
+    def wait_event(self, event, seconds=10):
+        def found():
+            lines = self.events(event)
+            assert lines or self.process.poll() is None, f"{self.name} ended: " + "\n".join(self.lines()[-5:])
+            return lines
+        return wait_until(found, seconds, f"{event} in {self.log}")[-1]
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def rss(self):
+        """Resident bytes now."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) * 1024
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self, seconds=20):
+        return self.process.wait(seconds)
+
+    def stop(self, seconds=20):
+        self.signal()
+        return self.wait(seconds)
+
+
+class Cluster:
+    """A broker, and what a test adds to it. close () checks that everything that still runs ends cleanly."""
+
+    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=()):
+        self.folder = pathlib.Path(folder)
+        self.programs, self.workers, self.closers = [], [], []
+        self.broker = self._add("broker", ["--listen", "tcp://127.0.0.1:0", "--data", self.folder / "data", *broker_args])
+        self.broker_url = self._bound(self.broker)
+        self.gateway = self.add_gateway(gateway_args) if gateway else None
+        if gateway:
+            self.port = int(self.gateway.args[1].rsplit(":", 1)[1])
+            self.server = f"http://127.0.0.1:{self.port}"
+            self.api = self.client()
+
+    def _add(self, name, args, env=None):
+        program = Program(name, args, self.folder / f"{name}{len(self.programs)}.log")
+        self.programs.append(program)
+        return program.start(env)
+
+    @staticmethod
+    def _bound(program):
+        """The address that port 0 became; from now on a restart asks for the same one."""
+        address = program.events(f"{program.name}-ready")[0].split("listening on ")[1].split()[0].rstrip(",")
+        program.args[1] = address.removeprefix("http://").rstrip("/")
+        return program.args[1]
+
+    def add_gateway(self, args=()):
+        gateway = self._add("gateway", ["--listen", "127.0.0.1:0", "--broker", self.broker_url, "--web", TOP / "web",
+                                        "--cache-dir", self.folder / f"cache{len(self.programs)}", *args])
+        self._bound(gateway)
+        return gateway
+
+    def worker(self, transport="http", *args, env=None, folder=None):
+        where = ["--server", self.server] if transport == "http" else ["--broker", self.broker_url]
+        folder = folder or self.folder / f"work{len(self.programs)}"
+        worker = self._add("worker", [*where, "--work-dir", folder, *args], env)
+        worker.folder = pathlib.Path(folder)
+        self.workers.append(worker)
+        return worker
+
+    def client(self):
+        client = Client("127.0.0.1", self.port)
+        self.closers.append(client)
+        return client
+
+    def native(self, kind="dealer"):
+        native = Native(self.broker_url, kind)
+        self.closers.append(native)
+        return native
+
+    def on_close(self, thing):
+        self.closers.append(thing)
+        return thing
+
+    def close(self):
+        for thing in reversed(self.closers):
+            thing.close()
+        statuses = {}
+        for program in reversed(self.programs):  # workers first, the broker last
+            if program.running:
+                program.signal()
+                try:
+                    statuses[program.log.name] = program.wait()
+                except subprocess.TimeoutExpired:
+                    program.kill()
+                    statuses[program.log.name] = "did not end"
+        scars = [f"{p.log.name}: {line}" for p in self.programs for line in p.lines() if SCARS.search(line)]
+        assert not scars, scars
+        assert all(status == 0 for status in statuses.values()), statuses

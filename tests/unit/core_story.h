@@ -1,0 +1,228 @@
+/* core_story.h - the core in a test's hands: one event at a time, a clock that stands still until told. */
+#ifndef GLEANER_TESTS_CORE_STORY_H
+#define GLEANER_TESTS_CORE_STORY_H
+
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/core.h"
+
+typedef struct {
+    core_t *core;
+    effects_t effects;
+    int64_t now_ms;
+    uint64_t request; /* of the last request */
+    message_t message;
+} story_t;
+
+static inline int story_setup (void **state)
+{
+    story_t *self = xcalloc (1, sizeof *self);
+    core_config_t config;
+    core_config_default (&config);
+    self->core = core_new (&config);
+    self->now_ms = 1000;
+    *state = self;
+    return 0;
+}
+
+static inline int story_teardown (void **state)
+{
+    story_t *self = *state;
+    core_check (self->core);
+    core_destroy (&self->core);
+    effects_fini (&self->effects);
+    free (self);
+    return 0;
+}
+
+static inline void story_event (story_t *self, event_t event)
+{
+    event.now_ms = self->now_ms;
+    event.wall_ms = 1700000000000 + self->now_ms;
+    core_step (self->core, &event, &self->effects);
+    core_check (self->core);
+}
+
+/* Sends self->message. */
+static inline void story_send (story_t *self, const job_record_t *stored)
+{
+    story_event (
+        self,
+        (event_t){ .kind = EVENT_REQUEST, .request = ++self->request, .message = &self->message, .stored = stored });
+}
+
+static inline void story_pass (story_t *self, int64_t ms)
+{
+    self->now_ms += ms;
+    story_event (self, (event_t){ .kind = EVENT_TICK });
+}
+
+/* The last step's effect of this kind for `request` (0: any); NULL when there is none. */
+static inline const effect_t *story_effect (const story_t *self, effect_kind_t kind, uint64_t request)
+{
+    for (size_t i = 0; i < self->effects.count; i++)
+        if (self->effects.items[i].kind == kind && (!request || self->effects.items[i].request == request))
+            return &self->effects.items[i];
+    return NULL;
+}
+
+/* The answer to `request`, whose type is asserted. */
+static inline const message_t *story_answer (const story_t *self, uint64_t request, msg_type_t type)
+{
+    const effect_t *effect = story_effect (self, EFFECT_REPLY, request);
+    if (!effect)
+        effect = story_effect (self, EFFECT_REPLY_JOB, request);
+    assert_non_null (effect);
+    if (effect->message.type != type && effect->message.type == MSG_ERROR)
+        fail_msg ("refused: %.*s", SLICE_ARG (effect->message.error.code));
+    assert_string_equal (message_spec (effect->message.type)->wire, message_spec (type)->wire);
+    return &effect->message;
+}
+
+static inline void assert_refused (const story_t *self, const char *code)
+{
+    assert_slice (story_answer (self, self->request, MSG_ERROR)->error.code, code);
+}
+
+static inline void assert_silent (const story_t *self)
+{
+    assert_null (story_effect (self, EFFECT_REPLY, 0));
+    assert_null (story_effect (self, EFFECT_REPLY_JOB, 0));
+}
+
+/* ---- requests ---- */
+
+static inline void story_register (story_t *self, const char *worker, int64_t slots, const char *addr)
+{
+    message_init (&self->message, MSG_WORKER_REGISTER);
+    self->message.worker_register.worker_id = slice_of (worker);
+    self->message.worker_register.hostname = SLICE ("host");
+    self->message.worker_register.slots = slots;
+    self->message.worker_register.machine = SLICE ("this-machine");
+    self->message.worker_register.remote_addr = slice_of (addr);
+    story_send (self, NULL);
+    story_answer (self, self->request, MSG_WORKER_REGISTER_OK);
+}
+
+static inline void story_heartbeat (story_t *self, const char *worker, const char *addr)
+{
+    message_init (&self->message, MSG_WORKER_HEARTBEAT);
+    self->message.worker_heartbeat.worker_id = slice_of (worker);
+    self->message.worker_heartbeat.remote_addr = slice_of (addr);
+    story_send (self, NULL);
+}
+
+/* A job's id, for the caller to free. */
+static inline char *story_create (story_t *self, int64_t attempts)
+{
+    message_init (&self->message, MSG_JOB_CREATE);
+    self->message.job_create.command = SLICE ("make");
+    self->message.job_create.file_url = SLICE ("/uploads/x.zip");
+    self->message.job_create.filename = SLICE ("x.zip");
+    self->message.job_create.max_attempts = attempts;
+    story_send (self, NULL);
+    assert_non_null (story_effect (self, EFFECT_JOB_INSERT, 0));
+    return slice_dup (story_answer (self, self->request, MSG_JOB_CREATE_OK)->job_create_ok.job_id);
+}
+
+static inline void story_poll (story_t *self, const char *worker, int64_t slot, int64_t wait, const char *addr)
+{
+    message_init (&self->message, MSG_JOB_POLL);
+    self->message.job_poll.worker_id = slice_of (worker);
+    self->message.job_poll.slot = slot;
+    self->message.job_poll.wait = wait;
+    self->message.job_poll.remote_addr = slice_of (addr);
+    story_send (self, NULL);
+}
+
+/* What a worker knows of its job. */
+typedef struct {
+    char job[40], token[80], worker[40];
+    int64_t attempt;
+} held_t;
+
+static inline held_t story_held (const story_t *self, uint64_t request, const char *worker)
+{
+    const msg_job_poll_ok_t *given = &story_answer (self, request, MSG_JOB_POLL_OK)->job_poll_ok;
+    held_t held = { .attempt = given->attempt };
+    assert_non_null (given->job_id.ptr);
+    slice_copy (given->job_id, held.job, sizeof held.job);
+    slice_copy (given->token, held.token, sizeof held.token);
+    snprintf (held.worker, sizeof held.worker, "%s", worker);
+    return held;
+}
+
+static inline held_t story_take (story_t *self, const char *worker, int64_t slot)
+{
+    story_poll (self, worker, slot, INT_ABSENT, NULL);
+    return story_held (self, self->request, worker);
+}
+
+static inline void story_result (story_t *self, const held_t *held, bool with_token, bool inlined,
+                                 const job_record_t *stored)
+{
+    message_init (&self->message, MSG_JOB_RESULT);
+    msg_job_result_t *in = &self->message.job_result;
+    in->job_id = slice_of (held->job);
+    in->worker_id = slice_of (held->worker);
+    in->exit_code = 0;
+    if (with_token) {
+        in->attempt = held->attempt;
+        in->token = slice_of (held->token);
+    }
+    if (inlined)
+        in->stdout_data = in->stderr_data = SLICE ("out");
+    story_send (self, stored);
+}
+
+static inline void story_output (story_t *self, const held_t *held, bool with_token)
+{
+    message_init (&self->message, MSG_JOB_OUTPUT);
+    msg_job_output_t *in = &self->message.job_output;
+    in->job_id = slice_of (held->job);
+    in->stream = SLICE ("stdout");
+    in->data = SLICE ("bytes");
+    if (with_token) {
+        in->worker_id = slice_of (held->worker);
+        in->attempt = held->attempt;
+        in->token = slice_of (held->token);
+    }
+    story_send (self, NULL);
+}
+
+static inline void story_renew (story_t *self, const held_t *held, int64_t wait, const job_record_t *stored)
+{
+    message_init (&self->message, MSG_JOB_RENEW);
+    msg_job_renew_t *in = &self->message.job_renew;
+    in->job_id = slice_of (held->job);
+    in->worker_id = slice_of (held->worker);
+    in->attempt = held->attempt;
+    in->token = slice_of (held->token);
+    in->wait = wait;
+    story_send (self, stored);
+}
+
+static inline void story_cancel (story_t *self, const char *job, const job_record_t *stored)
+{
+    message_init (&self->message, MSG_JOB_CANCEL);
+    self->message.job_cancel.job_id = slice_of (job);
+    story_send (self, stored);
+}
+
+/* The final record that the last step stored. */
+static inline job_record_t story_final (const story_t *self, const char *state, const char *reason)
+{
+    const effect_t *effect = story_effect (self, EFFECT_JOB_UPDATE, 0);
+    assert_non_null (effect);
+    assert_string_equal (job_state_name (effect->job.state), state);
+    if (reason)
+        assert_slice (effect->job.reason, reason);
+    return effect->job;
+}
+
+#define STORY(test) cmocka_unit_test_setup_teardown (test, story_setup, story_teardown)
+
+#endif

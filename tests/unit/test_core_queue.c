@@ -1,0 +1,165 @@
+/* Submitting, the queue, patience: who gets which job, and when. */
+#include "core_story.h"
+
+static void test_jobs_go_out_in_order (void **state)
+{
+    story_t *self = *state;
+    char *jobs[3];
+    for (int i = 0; i < 3; i++)
+        jobs[i] = story_create (self, INT_ABSENT);
+    story_register (self, "w", 4, NULL);
+    for (int i = 0; i < 3; i++) {
+        held_t held = story_take (self, "w", i);
+        assert_string_equal (held.job, jobs[i]);
+        assert_int_equal (held.attempt, 1);
+        free (jobs[i]);
+    }
+    story_poll (self, "w", 3, INT_ABSENT, NULL);
+    assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+}
+
+static void test_the_assignment_is_stored_with_its_token (void **state)
+{
+    story_t *self = *state;
+    free (story_create (self, INT_ABSENT));
+    story_register (self, "w", 1, NULL);
+    held_t held = story_take (self, "w", 0);
+    const job_record_t *record = &story_effect (self, EFFECT_JOB_UPDATE, 0)->job;
+    assert_int_equal (record->state, JOB_RUNNING);
+    assert_int_equal (record->attempt, 1);
+    assert_slice (record->token, held.token);
+    assert_slice (record->worker_id, "w");
+}
+
+static void test_a_parked_poll_is_answered_when_a_job_comes (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "w", 1, NULL);
+    story_poll (self, "w", 0, 5000, NULL);
+    assert_silent (self);
+    uint64_t parked = self->request;
+    char *job = story_create (self, INT_ABSENT);
+    held_t held = story_held (self, parked, "w");
+    assert_string_equal (held.job, job);
+    free (job);
+}
+
+static void test_patience_ends (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "w", 1, NULL);
+    story_poll (self, "w", 0, 5000, NULL);
+    uint64_t parked = self->request;
+    story_pass (self, 4999);
+    assert_silent (self);
+    story_pass (self, 1);
+    assert_null (story_answer (self, parked, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    assert_int_equal (core_counts (self->core).parked, 0);
+}
+
+static void test_a_second_poll_of_a_slot_replaces_the_first (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "w", 2, NULL);
+    story_poll (self, "w", 0, 5000, NULL);
+    uint64_t first = self->request;
+    story_poll (self, "w", 0, 5000, NULL);
+    assert_null (story_answer (self, first, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    assert_int_equal (core_counts (self->core).parked, 1);
+}
+
+static void test_a_lost_answer_is_given_again (void **state)
+{
+    story_t *self = *state;
+    free (story_create (self, INT_ABSENT));
+    story_register (self, "w", 1, NULL);
+    held_t first = story_take (self, "w", 0);
+    held_t again = story_take (self, "w", 0);
+    assert_string_equal (again.job, first.job);
+    assert_string_equal (again.token, first.token);
+    assert_int_equal (again.attempt, 1);
+}
+
+static void test_polls_that_are_refused (void **state)
+{
+    story_t *self = *state;
+    story_poll (self, "nobody", 0, 0, NULL);
+    assert_refused (self, "NO_SUCH_WORKER");
+    story_register (self, "w", 2, NULL);
+    story_poll (self, "w", 2, 0, NULL);
+    assert_refused (self, "SCHEMA");
+}
+
+static void create_with (story_t *self, const char *command, const char *url, const char *filename)
+{
+    message_init (&self->message, MSG_JOB_CREATE);
+    self->message.job_create.command = slice_of (command);
+    self->message.job_create.file_url = slice_of (url);
+    self->message.job_create.filename = slice_of (filename);
+    story_send (self, NULL);
+}
+
+static void test_submissions_that_are_refused (void **state)
+{
+    story_t *self = *state;
+    create_with (self, " \n\t", "/uploads/x.zip", "x.zip");
+    assert_refused (self, "BAD_COMMAND");
+    create_with (self, "echo \x1b[31m", "/uploads/x.zip", "x.zip");
+    assert_refused (self, "BAD_COMMAND");
+    create_with (self, "make", "/etc/passwd", "x.zip");
+    assert_refused (self, "BAD_FILE_URL");
+    create_with (self, "make", "/uploads/x.zip", "../x.zip");
+    assert_refused (self, "BAD_FILENAME");
+    assert_int_equal (core_counts (self->core).pending, 0);
+}
+
+static void test_direct_jobs_go_to_their_machine_only (void **state)
+{
+    story_t *self = *state;
+    message_init (&self->message, MSG_JOB_CREATE);
+    self->message.job_create.command = SLICE ("make");
+    self->message.job_create.file_url = SLICE ("/uploads/x.zip");
+    self->message.job_create.filename = SLICE ("x.zip");
+    self->message.job_create.machine = SLICE ("this-machine");
+    message_t direct = self->message;
+    story_send (self, NULL);
+    assert_refused (self, "NO_DIRECT_WORKER");
+    story_register (self, "here", 1, NULL);
+    story_register (self, "other", 1, NULL);
+    self->message = direct;
+    story_send (self, NULL);
+    const char *pinned =
+        slice_eq_str (story_effect (self, EFFECT_JOB_INSERT, 0)->job.pinned, "here") ? "here" : "other";
+    story_poll (self, pinned[0] == 'h' ? "other" : "here", 0, INT_ABSENT, NULL);
+    assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    story_take (self, pinned, 0);
+}
+
+static void test_a_pending_job_is_cancelled_at_once (void **state)
+{
+    story_t *self = *state;
+    char *job = story_create (self, INT_ABSENT);
+    story_cancel (self, job, NULL);
+    story_final (self, "failed", "cancelled");
+    assert_int_equal (core_counts (self->core).pending, 0);
+    story_cancel (self, job, NULL);
+    assert_refused (self, "NO_SUCH_JOB");
+    free (job);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY (test_jobs_go_out_in_order),
+        STORY (test_the_assignment_is_stored_with_its_token),
+        STORY (test_a_parked_poll_is_answered_when_a_job_comes),
+        STORY (test_patience_ends),
+        STORY (test_a_second_poll_of_a_slot_replaces_the_first),
+        STORY (test_a_lost_answer_is_given_again),
+        STORY (test_polls_that_are_refused),
+        STORY (test_submissions_that_are_refused),
+        STORY (test_direct_jobs_go_to_their_machine_only),
+        STORY (test_a_pending_job_is_cancelled_at_once),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
