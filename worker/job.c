@@ -121,10 +121,6 @@ void job_stop (job_t *self, job_stop_t why)
     static const char *const words[] = { "cancelled", "lease lost", "worker stops", "timeout" };
     if (self->stopping || self->state == STATE_DONE)
         return;
-    if (why == STOP_WORKER && self->spooled) {
-        job_done (self); /* its result is on disk and is sent by the next run */
-        return;
-    }
     log_event (LEVEL_INFO, "job-stopped", "job=%s attempt=%lld: %s", self->lease.job_id, (long long)self->lease.attempt,
                words[why]);
     self->stopping = true;

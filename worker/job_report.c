@@ -47,24 +47,6 @@ static bool goes_inline (const job_t *self, int stream)
     return max && !self->failed && !out->begun && out->length <= (int64_t)max;
 }
 
-void job_flush (job_t *self)
-{
-    self->state = STATE_FLUSH;
-    loop_timer_stop (&self->timeout_timer);
-    bool both = true;
-    for (int i = 0; i < STREAMS; i++)
-        both = both && goes_inline (self, i);
-    if (both) {
-        for (int i = 0; i < STREAMS; i++)
-            loop_timer_stop (&self->out[i].timer);
-        job_report (self);
-        return;
-    }
-    output_send (&self->out[0]);
-    if (self->state == STATE_FLUSH)
-        output_send (&self->out[1]);
-}
-
 static void fill_result (const job_t *self, message_t *message, buf_t inlined[STREAMS])
 {
     message_init (message, MSG_JOB_RESULT);
@@ -101,6 +83,14 @@ static void fill_failure (const job_t *self, message_t *message)
     out->stderr_bytes = self->out[1].length;
 }
 
+static void fill_report (const job_t *self, message_t *message, buf_t inlined[STREAMS])
+{
+    if (self->failed)
+        fill_failure (self, message);
+    else
+        fill_result (self, message, inlined);
+}
+
 /* On disk before it is sent: no outage, and no end of this program, loses it. */
 static void keep_result (job_t *self, const message_t *message)
 {
@@ -113,6 +103,30 @@ static void keep_result (job_t *self, const message_t *message)
     if (error)
         log_event (LEVEL_ERROR, "spool-failed", "job=%s %s", self->lease.job_id, strerror (error));
     buf_fini (&frame);
+}
+
+void job_flush (job_t *self)
+{
+    self->state = STATE_FLUSH;
+    loop_timer_stop (&self->timeout_timer);
+    bool both = true;
+    for (int i = 0; i < STREAMS; i++)
+        both = both && goes_inline (self, i);
+    if (both) {
+        for (int i = 0; i < STREAMS; i++)
+            loop_timer_stop (&self->out[i].timer);
+        job_report (self);
+        return;
+    }
+    if (!self->spooled) { /* the output may have to wait long: what is to be said of it must not be lost meanwhile */
+        message_t message;
+        buf_t none[STREAMS] = { { 0 }, { 0 } };
+        fill_report (self, &message, none);
+        keep_result (self, &message);
+    }
+    output_send (&self->out[0]);
+    if (self->state == STATE_FLUSH)
+        output_send (&self->out[1]);
 }
 
 static void on_retry (void *ctx)
@@ -160,10 +174,7 @@ void job_report (job_t *self)
     message_t message;
     buf_t inlined[STREAMS] = { { 0 }, { 0 } };
     self->state = STATE_REPORT;
-    if (self->failed)
-        fill_failure (self, &message);
-    else
-        fill_result (self, &message, inlined);
+    fill_report (self, &message, inlined);
     if (!self->spooled)
         keep_result (self, &message);
     self->report =

@@ -16,8 +16,10 @@
 enum {
     PATIENCE_MS = 5 * 1000, /* for an answer that does not wait, and beyond the wait of one that does */
     GOODBYE_MS = 2 * 1000,
-    QUICK_MS = 100,     /* an empty answer sooner than this was no wait: pause before asking again */
-    RESUMED_MAX = 1024, /* unsent results of earlier runs that are taken up; the rest when these are sent */
+    UNSENT_TICK_MS = 2 * 1000, /* while stopping: a result that waits for this many ticks is left to the next run, */
+    UNSENT_TICKS = 3,          /* which finds it on the disk */
+    QUICK_MS = 100,            /* an empty answer sooner than this was no wait: pause before asking again */
+    RESUMED_MAX = 1024,        /* unsent results of earlier runs that are taken up; the rest when these are sent */
 };
 
 /* A slot asks for a job, or runs one. */
@@ -29,6 +31,7 @@ typedef struct {
     loop_timer_t timer;
     backoff_t backoff;
     job_t *job;
+    int unsent_ticks; /* while stopping: how long its result has been waiting to be sent */
 } slot_t;
 
 struct session {
@@ -42,6 +45,7 @@ struct session {
     call_id_t heartbeat;
     loop_timer_t register_timer;
     loop_timer_t heartbeat_timer;
+    loop_timer_t unsent_timer;
     backoff_t backoff;
     int64_t heartbeat_ms;
     bool registered;
@@ -280,7 +284,7 @@ static void on_goodbye (void *ctx, const call_answer_t *answer)
 static bool anything_runs (const session_t *self)
 {
     for (int i = 0; i < self->slot_count; i++)
-        if (self->slots[i].job)
+        if (self->slots[i].job && self->slots[i].unsent_ticks < UNSENT_TICKS)
             return true;
     return false;
 }
@@ -304,11 +308,26 @@ static void leave_if_done (session_t *self)
     buf_fini (&raw);
 }
 
+/* The jobs that are over but for their results are not waited for without end: the server may be away for long. */
+static void count_unsent (void *ctx)
+{
+    session_t *self = ctx;
+    for (int i = 0; i < self->slot_count; i++)
+        if (self->slots[i].job && job_is_spooled (self->slots[i].job))
+            self->slots[i].unsent_ticks++;
+    loop_timer_set (self->config.loop, &self->unsent_timer, UNSENT_TICK_MS, count_unsent, self);
+    leave_if_done (self);
+}
+
 static void stop_jobs (session_t *self)
 {
-    for (int i = 0; i < self->slot_count; i++)
-        if (self->slots[i].job)
-            job_stop (self->slots[i].job, STOP_WORKER);
+    for (int i = 0; i < self->slot_count; i++) {
+        slot_t *slot = &self->slots[i];
+        if (slot->job && job_is_spooled (slot->job))
+            slot->unsent_ticks = UNSENT_TICKS;
+        else if (slot->job)
+            job_stop (slot->job, STOP_WORKER);
+    }
 }
 
 void session_stop (session_t *self)
@@ -321,6 +340,7 @@ void session_stop (session_t *self)
     }
     log_event (LEVEL_INFO, "worker-stopping", "no more jobs; waiting for those that run");
     self->stopping = true;
+    loop_timer_set (self->config.loop, &self->unsent_timer, UNSENT_TICK_MS, count_unsent, self);
     for (int i = 0; i < self->slot_count; i++) {
         loop_timer_stop (&self->slots[i].timer);
         self->config.transport->ops->cancel (self->config.transport, self->slots[i].poll);

@@ -62,8 +62,9 @@ def test_a_body_that_is_no_message_is_told(native, raw, code):
     assert code is None or answer["code"] == code, answer
 
 
-@pytest.mark.parametrize("message", [{"v": 1, "type": "no-such"}, {"v": 2, "type": "broker-info"}, {"v": 1, "type": "broker-info-ok"},
-                                     {"v": 1, "type": "error"}, {"v": 1, "type": ""}])
+@pytest.mark.parametrize("message", [{"v": 1, "type": "no-such"}, {"v": 2, "type": "broker-info"}, {"v": 1, "type": ""},
+                                     {"v": 1, "type": "job-cancel-ok", "jobId": "j", "status": "failed"},
+                                     {"v": 1, "type": "error", "code": "INTERNAL", "error": "e"}])
 def test_an_unknown_type_or_version_is_unsupported(native, message):
     assert native.ask_raw(msgpack.packb(message))["code"] == "UNSUPPORTED"
 

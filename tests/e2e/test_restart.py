@@ -121,9 +121,9 @@ def test_a_running_job_outlives_its_broker(cluster, tmp_path, transport):
 def test_a_result_is_kept_while_nobody_takes_it(cluster, tmp_path, transport, victim):
     """The job ends while the broker, or the gateway, is away: it is not run again."""
     cluster.worker(transport)
-    gate, over = tmp_path / "gate", tmp_path / "over"
-    job = cluster.api.submit(f"while [ ! -e {gate} ]; do sleep 0.02; done; echo result; echo x >> {over}")
-    cluster.api.wait_job(job, until=("running",))
+    gate, over, begun = tmp_path / "gate", tmp_path / "over", tmp_path / "begun"
+    job = cluster.api.submit(f"touch {begun}; while [ ! -e {gate} ]; do sleep 0.02; done; echo result; echo x >> {over}")
+    wait_until(begun.exists, 10, "the job's start")
     away = getattr(cluster, victim)
     away.kill()
     gate.touch()
@@ -137,13 +137,12 @@ def test_a_result_is_kept_while_nobody_takes_it(cluster, tmp_path, transport, vi
 def test_a_result_outlives_its_worker(cluster, tmp_path):
     """Worker and broker are both killed after the job's end: the result is on the worker's disk and is sent later."""
     worker = cluster.worker("zmq")
-    gate = tmp_path / "gate"
-    job = cluster.api.submit(f"while [ ! -e {gate} ]; do sleep 0.02; done; seq 100000")
-    cluster.api.wait_job(job, until=("running",))
+    gate, begun = tmp_path / "gate", tmp_path / "begun"
+    job = cluster.api.submit(f"touch {begun}; while [ ! -e {gate} ]; do sleep 0.02; done; seq 100000")
+    wait_until(begun.exists, 10, "the job's start")
     cluster.broker.kill()
     gate.touch()
-    wait_until(lambda: list((worker.folder / "spool").iterdir()), 10, "the kept result")
-    time.sleep(0.5)  # the result's file is complete before the worker says that it has ended; nothing else to wait for
+    wait_until(lambda: list((worker.folder / "spool").glob("*/result")), 10, "the kept result")
     worker.kill()
     cluster.broker.start()
     worker.start()
@@ -151,6 +150,17 @@ def test_a_result_outlives_its_worker(cluster, tmp_path):
     assert status["status"] == "completed" and status["attempt"] == 1, status
     output = cluster.api.get(f"/api/jobs/output?jobId={job}&stream=stdout").body
     assert output == b"".join(b"%d\n" % n for n in range(1, 100_001))
+
+
+@pytest.mark.parametrize("transport", ["http", "zmq"])
+def test_a_worker_whose_job_cannot_start_for_want_of_a_broker_can_be_stopped(cluster, transport):
+    """The broker goes away between the lease and the download: nothing was started, nothing is worth waiting for."""
+    worker = cluster.worker(transport)
+    job = cluster.api.create("true", f"http://127.0.0.1:{cluster.port}/api/jobs/get-job?wait=60000")
+    cluster.api.wait_job(job, until=("running",))
+    cluster.broker.kill()
+    assert worker.stop(15) == 0
+    cluster.broker.start()
 
 
 def test_a_killed_workers_job_runs_again_and_its_processes_are_gone(clusters, tmp_path):
