@@ -110,8 +110,23 @@ static bool is_loopback (const char *endpoint)
            strncmp (endpoint, "tcp://[::1]:", 12) == 0 || strncmp (endpoint, "ipc://", 6) == 0;
 }
 
+/* libzmq takes a port's lower 16 bits and says nothing. */
+static bool port_fits (const char *endpoint)
+{
+    const char *port = strrchr (endpoint, ':');
+    char *end = NULL;
+    if (strncmp (endpoint, "tcp://", 6) != 0 || !port || strcmp (port, ":*") == 0)
+        return true;
+    long number = strtol (port + 1, &end, 10);
+    return end > port + 1 && !*end && number >= 0 && number <= 65535;
+}
+
 static zsock_t *open_socket (const broker_options_t *options, char *problem)
 {
+    if (!port_fits (options->listen)) {
+        snprintf (problem, PROBLEM_SIZE, "--listen: '%.200s' has no port from 0 to 65535.", options->listen);
+        return NULL;
+    }
     zsock_t *socket = zsock_new (ZMQ_ROUTER);
     if (!socket) {
         snprintf (problem, PROBLEM_SIZE, "cannot make a ZeroMQ socket.");

@@ -360,7 +360,7 @@ static void unify_lines (buf_t *text)
 static err_t check_form (upload_t *self, fault_t *fault)
 {
     slice_t mode = field (self, PART_MODE);
-    if (self->received == 0)
+    if (!(self->seen & 1u << PART_FILE))
         return fault_set (fault, ERR_MISSING_FIELD, "file", "`file` is missing.");
     if (self->received < 4)
         return fault_set (fault, ERR_NOT_ZIP, "file", NULL);

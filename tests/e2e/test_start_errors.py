@@ -14,7 +14,10 @@ LINE_MAX = 400
 def refuses(tmp_path, name, *args, env=None, says=""):
     """Ends with 2 and says `says` in one line."""
     program = Program(name, args, tmp_path / f"{name}-refused.log").spawn(env)
-    status = program.wait(10)
+    try:
+        status = program.wait(10)
+    finally:
+        program.kill()
     lines = program.lines()[program.lines_before:]
     assert status == 2, (status, lines)
     assert len(lines) == 1 and says in lines[0] and len(lines[0]) < LINE_MAX, lines
