@@ -1,12 +1,10 @@
 #include <czmq.h>
 #include <errno.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,13 +13,13 @@
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/options.h"
+#include "proto/program.h"
 
-enum { EXIT_USAGE = 2, PATH_SIZE = 4096, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000 };
+enum { PATH_SIZE = 4096, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000 };
 
 static int refuse (const char *problem)
 {
-    fprintf (stderr, "gleaner-broker: %s\n", problem);
-    return EXIT_USAGE;
+    return program_refuse ("gleaner-broker", problem);
 }
 
 /* The data folder, made when missing. False with one sentence in `problem`. */
@@ -145,26 +143,6 @@ static zsock_t *open_socket (const broker_options_t *options, char *problem)
     return socket;
 }
 
-static int block_signals (void)
-{
-    sigset_t set;
-    sigemptyset (&set);
-    sigaddset (&set, SIGINT);
-    sigaddset (&set, SIGTERM);
-    sigprocmask (SIG_BLOCK, &set, NULL);
-    signal (SIGPIPE, SIG_IGN);
-    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static log_level_t level_of (const char *name)
-{
-    static const char *const names[] = { "debug", "info", "warn", "error" };
-    int level = 0;
-    while (strcmp (name, names[level]) != 0)
-        level++;
-    return (log_level_t)level;
-}
-
 static void broker_fini (broker_t *self)
 {
     depot_destroy (&self->depot);
@@ -204,12 +182,12 @@ int main (int argc, char **argv)
     int status = broker_options_parse (argc, argv, &options);
     if (status != OPTIONS_RUN)
         return status;
-    log_init ("broker", level_of (options.log_level));
+    log_init ("broker", log_level_find (options.log_level));
     if (sodium_init () < 0)
         return refuse ("libsodium cannot start.");
     char problem[PROBLEM_SIZE];
     char folder[PATH_SIZE];
-    broker_t self = { .options = &options, .signals = block_signals () };
+    broker_t self = { .options = &options, .signals = program_signals () };
     zsys_handler_set (NULL); /* signals are ours */
     zsock_t *socket = NULL;
     bool good = data_folder (&options, folder, problem) && open_storage (&self, folder, problem) &&

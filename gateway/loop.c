@@ -142,14 +142,9 @@ static void part (gateway_t *gateway, const marks_t *marks)
         request_resume (request);
 }
 
-int loop_run (gateway_t *gateway, int listen_fd, const char *name)
+int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name)
 {
     marks_t marks;
-    sigset_t wanted;
-    sigemptyset (&wanted);
-    sigaddset (&wanted, SIGINT);
-    sigaddset (&wanted, SIGTERM);
-    int signal_fd = signalfd (-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     gateway->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
     gateway->daemon = start_http (gateway, listen_fd);
     if (!gateway->daemon || gateway->epoll_fd < 0 || signal_fd < 0 || !add_fd (gateway, signal_fd, &marks.signals) ||

@@ -4,8 +4,8 @@
 
 #include "gateway/gateway.h"
 
-/* Serves HTTP on `listen_fd` (consumed) until SIGINT or SIGTERM (which the caller has blocked), then answers what is in
+/* Serves HTTP on `listen_fd` (consumed) until `signal_fd` (program_signals; consumed) has one, then answers what is in
  * progress and ends. `name` is the address for the ready line. Returns the program's exit status. */
-int loop_run (gateway_t *gateway, int listen_fd, const char *name);
+int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name);
 
 #endif

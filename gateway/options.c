@@ -104,15 +104,6 @@ const option_table_t gateway_option_table = {
     .count = sizeof rows / sizeof rows[0],
 };
 
-log_level_t gateway_log_level (const gateway_options_t *options)
-{
-    static const char *const names[] = { [LEVEL_DEBUG] = "debug", [LEVEL_INFO] = "info", [LEVEL_WARN] = "warn" };
-    for (int level = LEVEL_DEBUG; level <= LEVEL_WARN; level++)
-        if (strcmp (options->log_level, names[level]) == 0)
-            return (log_level_t)level;
-    return LEVEL_ERROR;
-}
-
 char *gateway_cache_dir (const gateway_options_t *options)
 {
     if (options->cache_dir)

@@ -21,8 +21,6 @@ typedef struct {
 
 extern const option_table_t gateway_option_table;
 
-/* The level that the option `log-level` names. */
-log_level_t gateway_log_level (const gateway_options_t *options);
 /* The cache's folder: the option, else gleaner/gateway below $XDG_CACHE_HOME, $HOME/.cache or /var/cache. The caller
  * frees it. */
 char *gateway_cache_dir (const gateway_options_t *options);

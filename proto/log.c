@@ -20,10 +20,19 @@ void log_init (const char *program, log_level_t lowest)
     lowest_level = lowest;
 }
 
-static const char *level_name (log_level_t level)
+static const char *const level_names[] = {
+    [LEVEL_DEBUG] = "debug",
+    [LEVEL_INFO] = "info",
+    [LEVEL_WARN] = "warn",
+    [LEVEL_ERROR] = "error",
+};
+
+log_level_t log_level_find (const char *word)
 {
-    static const char *const names[] = { "debug", "info", "warn", "error" };
-    return names[level];
+    int level = LEVEL_DEBUG;
+    while (level < LEVEL_ERROR && strcmp (word, level_names[level]) != 0)
+        level++;
+    return (log_level_t)level;
 }
 
 /* Appends `text` with control bytes escaped, so that nobody can forge a line. Returns the new length. */
@@ -51,7 +60,7 @@ void log_event (log_level_t level, const char *event, const char *format, ...)
     char line[LINE_MAX_BYTES];
     size_t len = strftime (line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
     len += (size_t)snprintf (line + len, sizeof line - len, ".%03dZ %s %s %s ", (int)(now_ms % 1000),
-                             level_name (level), program_name, event);
+                             level_names[level], program_name, event);
     char text[LINE_MAX_BYTES];
     va_list args;
     va_start (args, format);

@@ -9,6 +9,8 @@
 
 typedef enum { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR } log_level_t;
 
+/* The level that a word names: debug, info, warn; LEVEL_ERROR for any other. */
+log_level_t log_level_find (const char *word);
 /* Names the program ("broker") and sets the lowest level that is written. `program` is borrowed for good. */
 void log_init (const char *program, log_level_t lowest);
 void log_event (log_level_t level, const char *event, const char *format, ...) __attribute__ ((format (printf, 3, 4)));

@@ -1,7 +1,6 @@
 #include <curl/curl.h>
 #include <czmq.h>
 #include <libgen.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,17 +11,17 @@
 
 #include "proto/log.h"
 #include "proto/options.h"
+#include "proto/program.h"
 #include "worker/folders.h"
 #include "worker/session.h"
 
-enum { EXIT_USAGE = 2, PROBLEM_SIZE = 1024 };
+enum { PROBLEM_SIZE = 1024 };
 
 static session_t *session; /* for the signal handler on the loop */
 
 static int refuse (const char *problem)
 {
-    fprintf (stderr, "gleaner-worker: %s\n", problem);
-    return EXIT_USAGE;
+    return program_refuse ("gleaner-worker", problem);
 }
 
 static void on_signal (void *ctx, uint32_t events)
@@ -32,26 +31,6 @@ static void on_signal (void *ctx, uint32_t events)
     int fd = *(int *)ctx;
     while (read (fd, &info, sizeof info) == sizeof info)
         session_stop (session);
-}
-
-static int block_signals (void)
-{
-    sigset_t set;
-    sigemptyset (&set);
-    sigaddset (&set, SIGINT);
-    sigaddset (&set, SIGTERM);
-    sigprocmask (SIG_BLOCK, &set, NULL);
-    signal (SIGPIPE, SIG_IGN);
-    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static log_level_t level_of (const char *name)
-{
-    static const char *const names[] = { "debug", "info", "warn", "error" };
-    int level = 0;
-    while (strcmp (name, names[level]) != 0)
-        level++;
-    return (log_level_t)level;
 }
 
 /* gleaner-extract stands beside this program. */
@@ -98,8 +77,8 @@ int main (int argc, char **argv)
     int status = worker_options_parse (argc, argv, &options);
     if (status != OPTIONS_RUN)
         return status;
-    log_init ("worker", level_of (options.log_level));
-    int signals = block_signals ();
+    log_init ("worker", log_level_find (options.log_level));
+    int signals = program_signals ();
     zsys_handler_set (NULL); /* signals are ours */
     curl_global_init (CURL_GLOBAL_DEFAULT);
     if (sodium_init () < 0)

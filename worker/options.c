@@ -5,10 +5,11 @@
 
 #include "proto/limits.h"
 #include "proto/options.h"
+#include "proto/program.h"
 
 #define AT(member) offsetof (worker_options_t, member)
 
-enum { EXIT_USAGE = 2, SLOTS_LIMIT = 256 };
+enum { SLOTS_LIMIT = 256 };
 
 static const option_t rows[] = {
     { .name = "server",
@@ -75,9 +76,8 @@ extern char **environ;
 
 static int refuse (worker_options_t *options, const char *problem)
 {
-    fprintf (stderr, "gleaner-worker: %s\n", problem);
     worker_options_fini (options);
-    return EXIT_USAGE;
+    return program_refuse (table.program, problem);
 }
 
 static bool has_prefix (const char *text, const char *prefix)

@@ -9,6 +9,7 @@
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/options.h"
+#include "proto/program.h"
 #include "worker/backoff.h"
 #include "worker/folders.h"
 #include "worker/job.h"
@@ -61,20 +62,6 @@ static void poll_slot (void *ctx);
 static void leave_if_done (session_t *self);
 
 /* ---- who we are ---- */
-
-/* The running kernel's boot id: equal for all programs on this machine, whatever their host name (random(4)). */
-static void read_machine (char *out, size_t size)
-{
-    buf_t text = { 0 };
-    out[0] = '\0';
-    if (!file_read ("/proc/sys/kernel/random/boot_id", size, &text)) {
-        slice_t line = buf_slice (&text);
-        while (line.len && line.ptr[line.len - 1] == '\n')
-            line.len--;
-        slice_copy (line, out, size);
-    }
-    buf_fini (&text);
-}
 
 static void keep_add (list_t *list, buf_t *raw, const job_t *job)
 {
@@ -382,7 +369,7 @@ session_t *session_new (const session_config_t *config)
         self->slots[i].session = self;
         self->slots[i].number = i;
     }
-    read_machine (self->machine, sizeof self->machine);
+    program_machine (self->machine, sizeof self->machine);
     folders_sweep (config->work_dir);
     folders_each_spool (config->work_dir, resume, self);
     loop_timer_set (config->loop, &self->register_timer, 0, register_worker, self);

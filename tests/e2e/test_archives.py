@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from cluster import wait_until
 from zips import zip_raw
 
 PLAIN = stat.S_IFREG | 0o644
@@ -64,7 +65,7 @@ def test_a_bomb_is_refused_and_leaves_nothing(at_work):
     bomb = zip_raw([(f"zeros{n}", bytes(300 * 1024 * 1024), PLAIN) for n in range(4)])
     status = at_work.api.wait_job(at_work.api.execute("echo ran", data=bomb)["jobId"], 90)
     assert status["status"] == "failed" and status["reason"] == "archive-refused" and status["errorMessage"], status
-    assert not list((worker.folder / "jobs").iterdir())
+    wait_until(lambda: not list((worker.folder / "jobs").iterdir()), 10, "the removal of what was extracted")
 
 
 def test_good_archives_keep_names_contents_and_the_execute_bit(at_work):

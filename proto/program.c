@@ -1,0 +1,35 @@
+#include "program.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int program_refuse (const char *program, const char *problem)
+{
+    fprintf (stderr, "%s: %s\n", program, problem);
+    return EXIT_REFUSED;
+}
+
+int program_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGTERM);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    signal (SIGPIPE, SIG_IGN);
+    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void program_machine (char *out, size_t size)
+{
+    int fd = open ("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read (fd, out, size - 1);
+    if (fd >= 0)
+        close (fd);
+    out[len > 0 ? len : 0] = '\0';
+    out[strcspn (out, "\n")] = '\0';
+}

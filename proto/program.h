@@ -1,0 +1,20 @@
+/* program.h - what every Gleaner program does the same way when it starts. */
+#ifndef GLEANER_PROGRAM_H
+#define GLEANER_PROGRAM_H
+
+#include <stddef.h>
+
+enum { EXIT_REFUSED = 2 }; /* bad options, a taken port, a folder that cannot be used: one sentence said what */
+
+/* Says one sentence on stderr, after the program's name. Returns EXIT_REFUSED. */
+int program_refuse (const char *program, const char *problem);
+
+/* Blocks SIGINT and SIGTERM for all threads started from now on, ignores SIGPIPE, and returns a non-blocking descriptor
+ * that is readable when one has come (signalfd(2)); -1 with errno when there is none. */
+int program_signals (void);
+
+/* The running kernel's boot id: equal for all programs on this machine, whatever their host name, until it boots again
+ * (random(4)). Empty when it cannot be read. */
+void program_machine (char *out, size_t size);
+
+#endif
