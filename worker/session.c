@@ -177,6 +177,13 @@ static void slot_again (slot_t *slot, int64_t in_ms)
     loop_timer_set (slot->session->config.loop, &slot->timer, in_ms, poll_slot, slot);
 }
 
+static void on_given_back (void *ctx, const call_answer_t *answer)
+{
+    (void)ctx;
+    if (answer->outcome != CALL_OK) /* the goodbye, or the lease's end, gives it back too */
+        log_event (LEVEL_DEBUG, "return-failed", "%s", answer->text);
+}
+
 /* It came too late: whoever else is free shall have it. */
 static void give_back (session_t *self, const msg_job_poll_ok_t *job)
 {
@@ -186,9 +193,8 @@ static void give_back (session_t *self, const msg_job_poll_ok_t *job)
     request.job_return.worker_id = slice_of (self->config.worker_id);
     request.job_return.attempt = job->attempt;
     request.job_return.token = job->token;
-    self->heartbeat = 0;
     transport_t *transport = self->config.transport;
-    transport->ops->call (transport, &request, PATIENCE_MS, on_heartbeat, self);
+    transport->ops->call (transport, &request, PATIENCE_MS, on_given_back, self);
 }
 
 static void on_polled (void *ctx, const call_answer_t *answer)
