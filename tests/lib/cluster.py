@@ -33,11 +33,12 @@ class Program:
 
     def __init__(self, name, args, log):
         self.name, self.args, self.log = name, [str(a) for a in args], pathlib.Path(log)
-        self.process = None
+        self.process, self.awaited = None, False
         self.lines_before = 0
 
     def spawn(self, env=None):
         self.lines_before = len(self.lines())
+        self.awaited = False  # true: the test itself has ended it, or seen it end
         keep = {k: v for k, v in os.environ.items() if not k.startswith("GLEANER_") and k not in ("WORKER_ID", "HOSTNAME")}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([BIN / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
@@ -77,6 +78,7 @@ class Program:
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) * 1024
 
     def kill(self):
+        self.awaited = True
         self.process.kill()
         self.process.wait(10)
 
@@ -84,6 +86,7 @@ class Program:
         self.process.send_signal(number)
 
     def wait(self, seconds=20):
+        self.awaited = True
         return self.process.wait(seconds)
 
     def stop(self, seconds=20):
@@ -151,12 +154,14 @@ class Cluster:
         statuses = {}
         for program in reversed(self.programs):  # workers first, the broker last
             if program.running:
-                program.signal()
                 try:
+                    program.signal()
                     statuses[program.log.name] = program.wait()
                 except subprocess.TimeoutExpired:
                     program.kill()
                     statuses[program.log.name] = "did not end"
+            elif program.process and not program.awaited:
+                statuses[program.log.name] = f"ended by itself with {program.process.returncode}"
         scars = [f"{p.log.name}: {line}" for p in self.programs for line in p.lines() if SCARS.search(line)]
         assert not scars, scars
         assert all(status == 0 for status in statuses.values()), statuses
