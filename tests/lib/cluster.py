@@ -16,6 +16,12 @@ BIN = pathlib.Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).res
 # What a sanitizer or an assertion writes; none may stand in a log.
 SCARS = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|Assertion .* failed")
 
+# Seldom, one message that libzmq 4.3.4 allocated is still held when the program ends; a message that we forgot to close
+# would be one a request. So a leak passes only if libzmq alone made it and it is this small.
+ZMQ_LEAK = re.compile(r"=+\n==\d+==ERROR: LeakSanitizer: detected memory leaks\n\n(?:\w+ leak of \d+ byte\(s\) in [12] object\(s\) "
+                      r"allocated from:\n    #0 .*_malloc .*\n(?:    #\d+ .*/libzmq\.so\S+\n)+\n)+"
+                      r"SUMMARY: AddressSanitizer: \d+ byte\(s\) leaked in [12] allocation\(s\)\.\n?")
+
 
 def wait_until(probe, seconds=10.0, what="the condition"):
     """The first true value of probe (), within a bound."""
@@ -42,7 +48,7 @@ class Program:
         keep = {k: v for k, v in os.environ.items() if not k.startswith("GLEANER_") and k not in ("WORKER_ID", "HOSTNAME")}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([BIN / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env={**keep, **(env or {})})
+                                            stdout=log, stderr=log, env={"LSAN_OPTIONS": "exitcode=0", **keep, **(env or {})})
         return self
 
     def start(self, env=None, seconds=20):
@@ -162,6 +168,7 @@ class Cluster:
                     statuses[program.log.name] = "did not end"
             elif program.process and not program.awaited:
                 statuses[program.log.name] = f"ended by itself with {program.process.returncode}"
-        scars = [f"{p.log.name}: {line}" for p in self.programs for line in p.lines() if SCARS.search(line)]
+        scars = [f"{p.log.name}: {line}" for p in self.programs for line in ZMQ_LEAK.sub("", p.log.read_text()).splitlines()
+                 if SCARS.search(line)]
         assert not scars, scars
         assert all(status == 0 for status in statuses.values()), statuses
