@@ -25,7 +25,7 @@ static const route_t routes[] = {
     { METHOD_GET, "/api/jobs/check-cancel", translate_handle, MSG_JOB_CHECK_CANCEL, ROUTE_SUCCESS | ROUTE_REPEAT,
       NULL },
     { METHOD_POST, "/api/jobs/cancel", translate_handle, MSG_JOB_CANCEL, ROUTE_SUCCESS | ROUTE_REPEAT,
-      "Job cancelled" },
+      "The job is over" },
     { METHOD_POST, "/api/workers/heartbeat", translate_handle, MSG_WORKER_HEARTBEAT,
       ROUTE_SUCCESS | ROUTE_REPEAT | ROUTE_PEER | ROUTE_WORKER, NULL },
     { METHOD_POST, "/api/workers/register", translate_handle, MSG_WORKER_REGISTER, ROUTE_SUCCESS | ROUTE_PEER,
