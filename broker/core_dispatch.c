@@ -61,6 +61,15 @@ static parked_t *poll_for (const core_t *self, const job_t *job)
     return job->pinned ? LIST_ITEM (link, parked_t, worker_link) : LIST_ITEM (link, parked_t, poll_link);
 }
 
+/* Behind those that are older: several may come back in any order. */
+static void put_again_pinned (list_head_t *pinned, job_t *job)
+{
+    link_t *at = pinned->head.next;
+    while (at != &pinned->head && LIST_ITEM (at, job_t, queue_link)->seq < job->seq)
+        at = at->next;
+    list_insert_before (pinned, at, &job->queue_link);
+}
+
 void core_queue_put (core_t *self, job_t *job, bool fresh)
 {
     parked_t *parked = poll_for (self, job);
@@ -74,7 +83,7 @@ void core_queue_put (core_t *self, job_t *job, bool fresh)
     if (job->pinned && fresh)
         list_append (&job->pinned->pinned, &job->queue_link);
     else if (job->pinned)
-        list_prepend (&job->pinned->pinned, &job->queue_link);
+        put_again_pinned (&job->pinned->pinned, job);
     else if (fresh)
         list_append (&self->fresh, &job->queue_link);
     else
@@ -155,6 +164,13 @@ static bool poll_slot (core_t *self, const event_t *event, worker_t *worker, int
     return true;
 }
 
+/* A worker that declared its slots but does not name one gets no more than they hold, asked for or leased. */
+static bool poll_full (const worker_t *worker, int64_t slot)
+{
+    return slot == SLOT_NONE && worker->slots != INT_ABSENT &&
+           (int64_t)(worker->leases.count + worker->polls.count) >= worker->slots;
+}
+
 void core_on_job_poll (core_t *self, const event_t *event)
 {
     const msg_job_poll_t *in = &event->message->job_poll;
@@ -171,6 +187,10 @@ void core_on_job_poll (core_t *self, const event_t *event)
     int64_t slot = in->slot == INT_ABSENT ? SLOT_NONE : in->slot;
     if (slot != SLOT_NONE && poll_slot (self, event, worker, slot))
         return;
+    if (poll_full (worker, slot)) {
+        core_reply (self, event->request, MSG_JOB_POLL_OK);
+        return;
+    }
     job_t *job = core_queue_take (self, worker);
     if (!job) {
         poll_park (self, event, worker, slot);

@@ -55,6 +55,7 @@ struct lease {
     int64_t slot;
     int64_t started_wall_ms;
     char token[TOKEN_LEN + 1];
+    bool claimed;          /* its holder has written under it: it did get the job */
     bool appended;         /* output files may exist */
     parked_t *renew;       /* at most one parked job-renew */
     result_t *result;      /* being sealed */

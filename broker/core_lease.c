@@ -29,7 +29,9 @@ lease_t *core_lease_begin (core_t *self, job_t *job, worker_t *worker, int64_t s
     job->attempt++;
     lease_t *lease = core_lease_new (self, job, worker, slot);
     lease->started_wall_ms = self->wall_ms;
-    uint64_t random[2] = { core_random (self), core_random (self) };
+    uint64_t random[2];
+    for (int i = 0; i < 2; i++)
+        random[i] = core_random (self);
     hex_format (random, sizeof random, lease->token);
     if (worker) {
         core_job_record (self, job, &core_effect (self, EFFECT_JOB_UPDATE)->job);
@@ -142,6 +144,7 @@ err_t core_lease_claim (core_t *self, job_t *job, slice_t worker_id, int64_t att
         err = ERR_NOT_LEASE_HOLDER;
     if (err)
         return err;
+    lease->claimed = true;
     if (worker)
         core_worker_seen (self, worker);
     if (lease->worker)
@@ -203,6 +206,9 @@ void core_on_job_return (core_t *self, const event_t *event)
         return;
     }
     err_t err = core_lease_claim (self, job, in->worker_id, in->attempt, in->token);
+    /* The attempt's number is given again: what is being sealed for it must not meet the next lease's result. */
+    if (!err && job->lease->result)
+        err = ERR_RESULT_PENDING;
     if (err) {
         core_refuse (self, event->request, err, NULL);
         return;

@@ -88,7 +88,6 @@ static void check_lease (const core_t *self, const job_t *job)
 static void check_worker (const core_t *self, const worker_t *worker)
 {
     assert (worker->online == heap_holds (&worker->timer.node));
-    assert (worker->slots == INT_ABSENT || (int64_t)worker->leases.count <= worker->slots || worker->slots < 1);
     size_t count = 0;
     LIST_EACH (at, &worker->leases)
     {

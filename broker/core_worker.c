@@ -29,14 +29,15 @@ void core_place_drop_if_empty (core_t *self, place_t *place)
     free (place);
 }
 
-/* The worker was heard of from this address; absent: no gateway saw it. */
-static void place_enter (core_t *self, worker_t *worker, slice_t addr)
+/* The worker was heard of from this address; absent: no gateway saw it. True when it was another one before. */
+static bool place_enter (core_t *self, worker_t *worker, slice_t addr)
 {
     if (worker->group_count || (worker->place && slice_eq_str (addr, worker->place->addr)))
-        return;
+        return false;
+    bool moved = worker->place || addr.ptr;
     place_leave (self, worker);
     if (!addr.ptr)
-        return;
+        return moved;
     place_t *place = map_get (&self->places, addr);
     if (!place) {
         place = xcalloc (1, sizeof *place);
@@ -47,6 +48,7 @@ static void place_enter (core_t *self, worker_t *worker, slice_t addr)
     }
     worker->place = place;
     list_append (&place->workers, &worker->place_link);
+    return moved;
 }
 
 void core_worker_free (core_t *self, worker_t *worker)
@@ -245,8 +247,10 @@ void core_on_worker_heartbeat (core_t *self, const event_t *event)
         core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
         return;
     }
-    place_enter (self, worker, in->remote_addr);
+    bool moved = place_enter (self, worker, in->remote_addr);
     core_worker_seen (self, worker);
+    if (moved) /* groups are of one address: after a restart it must be this one */
+        worker_store (self, worker);
     /* An old agent names no job in its heartbeat: it renews all that it holds (http-api.md). */
     LIST_EACH (link, &worker->leases)
     {

@@ -253,7 +253,8 @@ static void receive_job (world_t *w, actor_t *a, const packet_t *packet)
     memcpy (slot->token, packet->token, sizeof slot->token);
     slot->attempt = packet->attempt;
     slot->renewed_ms = w->now_ms;
-    slot->until_ms = w->now_ms + (int64_t)(sim_random (w) % (sim_chance (w, 100) ? 200000 : 8000));
+    uint64_t longest = sim_chance (w, 100) ? 200000 : 8000;
+    slot->until_ms = w->now_ms + (int64_t)(sim_random (w) % longest);
 }
 
 static void receive_refusal (actor_t *a, const packet_t *packet)

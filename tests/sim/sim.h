@@ -2,6 +2,8 @@
  * drops, repeats and reorders, clients and workers that come and go, a broker that crashes at any point of its turn.
  *
  *   world.c    the broker's side: turns, crashes, the clock
+ *   requests.c what actors send, as messages
+ *   depot.c    output files, written by a thread of its own
  *   check.c    what must hold after each turn
  *   net.c      packets on their way
  *   actors.c   clients and workers
@@ -27,12 +29,17 @@ enum {
     SLOTS = 2,
     JOBS_MAX = 64, /* a client stops submitting after these */
     TEXT = 40,
+    OUTBOX_MAX = 512,
+    ORDERS_MAX = 512,
 };
+
+#define MACHINE "the-machine" /* of all workers with slots: jobs in direct mode go to one of them */
 
 /* Deliberate mistakes of the driver, to prove that the checks find them. */
 typedef enum {
     BREAK_NOTHING,
     BREAK_REPLY_BEFORE_COMMIT,
+    BREAK_LOSE_COMMIT, /* a commit now and then does nothing, and says that it did */
     BREAK_FORGET_JOBS,  /* a restart does not rebuild the queue */
     BREAK_FORGET_TOKEN, /* writes are taken for the current attempt's */
     BREAK_TWO_LEASES,   /* a job goes to a bystander too */
@@ -57,7 +64,9 @@ typedef struct packet {
     int64_t offset;
     int64_t exit_code;
     bool cancel;
-    bool inlined; /* a result that holds its output */
+    bool pinned;       /* job-create in direct mode */
+    job_state_t state; /* job-status-ok */
+    bool inlined;      /* a result that holds its output */
     bool old;     /* without token */
     int keep;     /* register: leases kept, in kept[] */
     struct {
@@ -76,6 +85,9 @@ typedef struct {
     int64_t attempt;
     int64_t renewed_ms;
     int64_t printed; /* bytes sent of its output */
+    msg_type_t report;
+    int64_t exit_code;
+    bool inlined;
 } slot_t;
 
 typedef struct {
@@ -97,9 +109,31 @@ typedef struct {
     job_state_t state;
     int64_t attempt, max_attempts;
     char token[TEXT];
-    char reason[TEXT];
-    int64_t output; /* bytes appended in this attempt: the depot's file */
+    char worker[TEXT]; /* the holder; empty: a group, or nobody */
+    int64_t slot;
+    char pinned[TEXT];
+    /* what somebody was told: it must outlive every crash */
+    int64_t handed; /* attempt */
+    bool ended;
+    bool seen; /* `told` is the final state that a job-status showed */
+    job_state_t told;
 } shadow_t;
+
+/* Something for the depot to do, in order. */
+typedef struct {
+    effect_kind_t kind; /* EFFECT_APPEND, EFFECT_SEAL or EFFECT_DISCARD */
+    uint64_t request;
+    int64_t seq, attempt;
+    int64_t due_ms;
+    int64_t offset, len;
+    int64_t expected[2];
+    int streams;
+} order_t;
+
+/* An output file: its stdout. */
+typedef struct {
+    int64_t seq, attempt, length;
+} file_t;
 
 typedef struct {
     uint64_t random;
@@ -113,13 +147,14 @@ typedef struct {
     shadow_t *jobs;
     int job_count;
     /* this turn's */
-    packet_t outbox[256];
+    packet_t outbox[OUTBOX_MAX];
     int outbox_count;
-    struct {
-        int64_t seq, attempt, due_ms;
-        int64_t expected[2];
-    } seals[128];
-    int seal_count;
+    order_t discards[ORDERS_MAX]; /* wait for the commit */
+    int discard_count;
+    order_t orders[ORDERS_MAX];
+    int order_count;
+    file_t *files; /* what is on disk: crashes leave it */
+    int file_count;
     const packet_t *current; /* the request that is being handled */
     bool healed;
     break_t broken;
@@ -128,9 +163,31 @@ typedef struct {
     int crashes;
     int completed, job_total; /* at the end of the run */
     bool verbose;
+    uint64_t digest; /* of all events and effects: the same for one seed, always */
     jmp_buf failed;
     char why[256];
 } world_t;
+
+/* What is longer stays in its file; the rest goes into the record. */
+enum { INLINE_BYTES = 30 };
+
+/* requests.c: the message of a packet; lists are written to `raw`. */
+void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw);
+
+/* depot.c */
+void depot_carry (world_t *w, const effect_t *effect);
+/* After the commit: files that the record has made superfluous may go now. */
+void depot_discards (world_t *w);
+/* The next order that is due, carried out but for its answer. False: none. */
+bool depot_next (world_t *w, order_t *order);
+int64_t depot_next_ms (const world_t *w);
+/* Orders on their way may reach the disk or not. */
+void depot_crash (world_t *w);
+/* Length of an attempt's output; -1: no such file. */
+int64_t depot_length (const world_t *w, int64_t seq, int64_t attempt);
+
+/* trace.c */
+void trace_event (world_t *w, const event_t *event);
 
 /* net.c */
 uint64_t sim_random (world_t *w);
@@ -155,6 +212,9 @@ shadow_t *shadow_find (world_t *w, int64_t seq);
 void check_effects (world_t *w);
 void check_acknowledged (world_t *w);
 void check_delivery (world_t *w, const packet_t *packet);
+/* What an answer that leaves promises. */
+void check_promise (world_t *w, const packet_t *packet);
+void check_outputs (world_t *w);
 void check_all_final (world_t *w);
 /* The shadow as the store says, after a crash has taken changes back. */
 void shadow_reload (world_t *w);

@@ -92,34 +92,6 @@ static void answer_with (world_t *w, uint64_t request, const message_t *message)
     }
 }
 
-static void append (world_t *w, const effect_t *effect)
-{
-    shadow_t *job = shadow_find (w, effect->seq);
-    const msg_job_output_t *in = &effect->message.job_output;
-    packet_t *packet = answer (w, effect->request);
-    int64_t offset = in->offset == INT_ABSENT ? job->output : in->offset;
-    packet->type = offset > job->output ? MSG_ERROR : MSG_JOB_OUTPUT_OK;
-    packet->err = offset > job->output ? ERR_OUTPUT_GAP : ERR_NONE;
-    if (offset <= job->output && offset + (int64_t)in->data.len > job->output)
-        job->output = offset + (int64_t)in->data.len;
-}
-
-static void order_seal (world_t *w, const effect_t *effect)
-{
-    const packet_t *from = w->current;
-    const shadow_t *job = shadow_find (w, effect->seq);
-    if (!from || (!from->old && (strcmp (from->token, job->token) != 0 || from->attempt != job->attempt)))
-        sim_fail (w, "a result of another lease goes to be sealed");
-    if (w->seal_count == (int)(sizeof w->seals / sizeof *w->seals))
-        sim_fail (w, "more seals than leases");
-    int at = w->seal_count++;
-    w->seals[at].seq = effect->seq;
-    w->seals[at].attempt = effect->attempt;
-    w->seals[at].expected[0] = effect->stdout_bytes;
-    w->seals[at].expected[1] = effect->stderr_bytes;
-    w->seals[at].due_ms = w->now_ms + (int64_t)(sim_random (w) % 50);
-}
-
 static void step (world_t *w, event_t *event)
 {
     event->now_ms = w->now_ms;
@@ -141,112 +113,6 @@ static void step (world_t *w, event_t *event)
 }
 
 /* ---- requests ---- */
-
-static slice_t or_absent (const char *text)
-{
-    return *text ? slice_of (text) : SLICE_ABSENT;
-}
-
-static list_t keep_list (const packet_t *packet, buf_t *raw)
-{
-    list_t list = { .raw = SLICE ("") };
-    for (int i = 0; i < packet->keep; i++) {
-        message_t item;
-        message_init (&item, MSG_HELD_LEASE);
-        item.held_lease.job_id = slice_of (packet->kept[i].job);
-        item.held_lease.token = slice_of (packet->kept[i].token);
-        item.held_lease.attempt = packet->kept[i].attempt;
-        list_writer_add (&list, raw, &item);
-    }
-    return list;
-}
-
-static void fill_create (world_t *w, msg_job_create_t *in)
-{
-    in->command = SLICE ("true");
-    in->file_url = SLICE ("/uploads/x.zip");
-    in->filename = SLICE ("x.zip");
-    in->timeout_ms = 20000 + (int64_t)(sim_random (w) % 300000);
-    in->max_attempts = 1 + (int64_t)(sim_random (w) % 4);
-}
-
-#define ABOUT(in)                                                                                                      \
-    do {                                                                                                               \
-        (in)->job_id = slice_of (packet->job);                                                                         \
-        (in)->worker_id = slice_of (a->id);                                                                            \
-        (in)->attempt = packet->attempt;                                                                               \
-        (in)->token = or_absent (packet->token);                                                                       \
-    } while (0)
-
-static void fill_result (const packet_t *packet, const actor_t *a, msg_job_result_t *in)
-{
-    ABOUT (in);
-    in->exit_code = packet->exit_code;
-    if (packet->inlined) {
-        in->stdout_data = SLICE ("whole");
-        in->stderr_data = SLICE ("");
-    } else {
-        in->stdout_bytes = packet->offset;
-        in->stderr_bytes = 0;
-    }
-}
-
-static void fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw)
-{
-    const actor_t *a = &w->actors[packet->actor];
-    message_init (message, packet->type);
-    switch ((int)packet->type) {
-    case MSG_JOB_CREATE:
-        fill_create (w, &message->job_create);
-        break;
-    case MSG_JOB_CANCEL:
-        message->job_cancel.job_id = slice_of (packet->job);
-        break;
-    case MSG_WORKER_REGISTER:
-        message->worker_register.worker_id = slice_of (a->id);
-        message->worker_register.hostname = SLICE ("host");
-        message->worker_register.slots = a->slotted ? SLOTS : INT_ABSENT;
-        message->worker_register.remote_addr = or_absent (a->addr);
-        message->worker_register.keep = keep_list (packet, raw);
-        break;
-    case MSG_WORKER_HEARTBEAT:
-        message->worker_heartbeat.worker_id = slice_of (a->id);
-        message->worker_heartbeat.remote_addr = or_absent (a->addr);
-        break;
-    case MSG_WORKER_GOODBYE:
-        message->worker_goodbye.worker_id = slice_of (a->id);
-        break;
-    case MSG_JOB_POLL:
-        message->job_poll.worker_id = a->nameless ? SLICE_ABSENT : slice_of (a->id);
-        message->job_poll.remote_addr = or_absent (a->addr);
-        message->job_poll.slot = packet->slot;
-        message->job_poll.wait = packet->wait;
-        break;
-    case MSG_JOB_RENEW:
-        ABOUT (&message->job_renew);
-        message->job_renew.wait = packet->wait;
-        break;
-    case MSG_JOB_RETURN:
-        ABOUT (&message->job_return);
-        break;
-    case MSG_JOB_OUTPUT:
-        ABOUT (&message->job_output);
-        if (packet->old)
-            message->job_output.worker_id = SLICE_ABSENT;
-        message->job_output.stream = SLICE ("stdout");
-        message->job_output.offset = packet->offset;
-        message->job_output.data = SLICE ("0123456789");
-        break;
-    case MSG_JOB_RESULT:
-        fill_result (packet, a, &message->job_result);
-        break;
-    case MSG_JOB_FAIL:
-        ABOUT (&message->job_fail);
-        break;
-    default:
-        sim_fail (w, "no such request");
-    }
-}
 
 /* BREAK_FORGET_TOKEN: whatever lease it speaks of, it is taken for the current one's. */
 static void forget_token (world_t *w, packet_t *packet)
@@ -288,20 +154,6 @@ static void handle (world_t *w, const packet_t *packet)
     w->current = NULL;
     buf_fini (&raw);
     buf_fini (&frame);
-}
-
-static void sealed (world_t *w, int at)
-{
-    event_t event = { .kind = EVENT_SEALED, .seq = w->seals[at].seq, .attempt = w->seals[at].attempt };
-    int64_t expected[2] = { w->seals[at].expected[0], w->seals[at].expected[1] };
-    w->seals[at] = w->seals[--w->seal_count];
-    const shadow_t *job = shadow_find (w, event.seq);
-    int64_t length = job && job->attempt == event.attempt ? job->output : 0;
-    event.stdout_data = event.stderr_data = SLICE ("");
-    event.stdout_bytes = length;
-    if ((expected[0] != INT_ABSENT && expected[0] != length) || (expected[1] != INT_ABSENT && expected[1] != 0))
-        event.err = ERR_OUTPUT_MISMATCH;
-    step (w, &event);
 }
 
 /* ---- turns, as broker/loop.c takes them ---- */

@@ -1,0 +1,121 @@
+/* Requests as they stand on the wire: what an actor sends, in the words of the protocol. */
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+static slice_t or_absent (const char *text)
+{
+    return *text ? slice_of (text) : SLICE_ABSENT;
+}
+
+static list_t keep_list (const packet_t *packet, buf_t *raw)
+{
+    list_t list = { .raw = SLICE ("") };
+    for (int i = 0; i < packet->keep; i++) {
+        message_t item;
+        message_init (&item, MSG_HELD_LEASE);
+        item.held_lease.job_id = slice_of (packet->kept[i].job);
+        item.held_lease.token = slice_of (packet->kept[i].token);
+        item.held_lease.attempt = packet->kept[i].attempt;
+        list_writer_add (&list, raw, &item);
+    }
+    return list;
+}
+
+static void fill_create (world_t *w, const packet_t *packet, msg_job_create_t *in)
+{
+    in->command = SLICE ("true");
+    in->file_url = SLICE ("/uploads/x.zip");
+    in->filename = SLICE ("x.zip");
+    in->timeout_ms = 20000 + (int64_t)(sim_random (w) % 300000);
+    in->max_attempts = 1 + (int64_t)(sim_random (w) % 4);
+    in->machine = packet->pinned ? SLICE (MACHINE) : SLICE_ABSENT;
+}
+
+#define ABOUT(in)                                                                                                      \
+    do {                                                                                                               \
+        (in)->job_id = slice_of (packet->job);                                                                         \
+        (in)->worker_id = slice_of (a->id);                                                                            \
+        (in)->attempt = packet->attempt;                                                                               \
+        (in)->token = or_absent (packet->token);                                                                       \
+    } while (0)
+
+static void fill_result (const packet_t *packet, const actor_t *a, msg_job_result_t *in)
+{
+    ABOUT (in);
+    in->exit_code = packet->exit_code;
+    if (packet->inlined) {
+        in->stdout_data = SLICE ("whole");
+        in->stderr_data = SLICE ("");
+    } else {
+        in->stdout_bytes = packet->offset;
+        in->stderr_bytes = 0;
+    }
+}
+
+void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw)
+{
+    const actor_t *a = &w->actors[packet->actor];
+    message_init (message, packet->type);
+    switch ((int)packet->type) {
+    case MSG_JOB_CREATE:
+        fill_create (w, packet, &message->job_create);
+        break;
+    case MSG_JOB_CANCEL:
+        message->job_cancel.job_id = slice_of (packet->job);
+        break;
+    case MSG_JOB_CHECK_CANCEL:
+        message->job_check_cancel.job_id = slice_of (packet->job);
+        break;
+    case MSG_JOB_STATUS:
+        message->job_status.job_id = slice_of (packet->job);
+        break;
+    case MSG_WORKER_LIST:
+        break;
+    case MSG_WORKER_REGISTER:
+        message->worker_register.worker_id = slice_of (a->id);
+        message->worker_register.hostname = SLICE ("host");
+        message->worker_register.slots = a->slotted ? SLOTS : INT_ABSENT;
+        message->worker_register.machine = a->slotted ? SLICE (MACHINE) : SLICE_ABSENT;
+        message->worker_register.remote_addr = or_absent (a->addr);
+        message->worker_register.keep = keep_list (packet, raw);
+        break;
+    case MSG_WORKER_HEARTBEAT:
+        message->worker_heartbeat.worker_id = slice_of (a->id);
+        message->worker_heartbeat.remote_addr = or_absent (a->addr);
+        break;
+    case MSG_WORKER_GOODBYE:
+        message->worker_goodbye.worker_id = slice_of (a->id);
+        message->worker_goodbye.keep = keep_list (packet, raw);
+        break;
+    case MSG_JOB_POLL:
+        message->job_poll.worker_id = a->nameless ? SLICE_ABSENT : slice_of (a->id);
+        message->job_poll.remote_addr = or_absent (a->addr);
+        message->job_poll.slot = packet->slot;
+        message->job_poll.wait = packet->wait;
+        break;
+    case MSG_JOB_RENEW:
+        ABOUT (&message->job_renew);
+        message->job_renew.wait = packet->wait;
+        break;
+    case MSG_JOB_RETURN:
+        ABOUT (&message->job_return);
+        break;
+    case MSG_JOB_OUTPUT:
+        ABOUT (&message->job_output);
+        if (packet->old)
+            message->job_output.worker_id = SLICE_ABSENT;
+        message->job_output.stream = SLICE ("stdout");
+        message->job_output.offset = packet->offset;
+        message->job_output.data = SLICE ("0123456789");
+        break;
+    case MSG_JOB_RESULT:
+        fill_result (packet, a, &message->job_result);
+        break;
+    case MSG_JOB_FAIL:
+        ABOUT (&message->job_fail);
+        break;
+    default:
+        sim_fail (w, "no such request");
+    }
+}
