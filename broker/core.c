@@ -173,6 +173,10 @@ static void lease_due (core_t *self, lease_t *lease)
                                        (long long)(job->timeout_ms / 1000)));
         return;
     }
+    /* A machine that slept through its lease must not be handed the job again by the polls that it left behind: so many
+     * slots, so many attempts would be gone. Awake again, it asks anew. */
+    if (lease->worker)
+        core_worker_answer_polls (self, lease->worker);
     const char *who = lease->worker ? lease->worker->id : "its agent";
     core_lease_lost (self, job, "worker-lost",
                      arena_printf (&self->out->arena, "Worker %s was not heard of for %lld s while it ran the job.",

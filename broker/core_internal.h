@@ -157,6 +157,8 @@ worker_t *core_find_worker (const core_t *self, slice_t worker_id);
 /* Heard of: online from now on for offline_ms. */
 void core_worker_seen (core_t *self, worker_t *worker);
 void core_worker_offline (core_t *self, worker_t *worker);
+/* Answers its parked polls with nothing: whoever waited there has gone, or will ask again. */
+void core_worker_answer_polls (core_t *self, worker_t *worker);
 void core_worker_free (core_t *self, worker_t *worker);
 void core_place_drop_if_empty (core_t *self, place_t *place);
 worker_t *core_worker_load (core_t *self, const worker_record_t *record);

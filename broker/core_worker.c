@@ -135,7 +135,7 @@ static void fail_pinned (core_t *self, worker_t *worker)
     }
 }
 
-static void answer_parked_polls (core_t *self, worker_t *worker)
+void core_worker_answer_polls (core_t *self, worker_t *worker)
 {
     for (link_t *link = list_first (&worker->polls); link; link = list_first (&worker->polls))
         core_poll_answer_empty (self, LIST_ITEM (link, parked_t, worker_link));
@@ -145,7 +145,7 @@ void core_worker_offline (core_t *self, worker_t *worker)
 {
     core_timer_stop (self, &worker->timer);
     worker->online = false;
-    answer_parked_polls (self, worker);
+    core_worker_answer_polls (self, worker);
     core_group_offline (self, worker);
     fail_pinned (self, worker);
     worker_store (self, worker);
@@ -219,7 +219,7 @@ void core_on_worker_register (core_t *self, const event_t *event)
     }
     if (!worker)
         worker = worker_new (self, in->worker_id);
-    answer_parked_polls (self, worker);
+    core_worker_answer_polls (self, worker);
     core_group_drop (self, worker, NULL, true);
     replace_text (&worker->hostname, in->hostname);
     replace_text (&worker->os, in->os);

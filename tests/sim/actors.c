@@ -22,7 +22,7 @@ void actors_init (world_t *w)
     for (int i = 0; i < SLOTTED; i++)
         start_actor (w, at++, "slotted")->slotted = true;
     for (int i = 0; i < NAMED; i++)
-        snprintf (start_actor (w, at++, "named")->addr, TEXT, "10.0.0.9");
+        snprintf (start_actor (w, at++, "named")->addr, TEXT, i ? "10.0.0.1" : "10.0.0.9");
     for (int i = 0; i < NAMELESS; i++) {
         actor_t *a = start_actor (w, at++, "nameless");
         a->nameless = true;
@@ -64,6 +64,14 @@ static void about (packet_t *packet, const slot_t *slot, bool old)
 
 /* ---- clients ---- */
 
+static void ask_about_some_job (world_t *w, int at)
+{
+    static const msg_type_t types[] = { MSG_JOB_CANCEL, MSG_JOB_STATUS, MSG_JOB_STATUS, MSG_JOB_CHECK_CANCEL };
+    packet_t packet = request (w, at, types[sim_random (w) % 4]);
+    job_id_format (&w->jobs[sim_random (w) % (uint64_t)w->job_count].id, packet.job);
+    net_send (w, &packet);
+}
+
 static void client_act (world_t *w, int at)
 {
     actor_t *a = &w->actors[at];
@@ -73,40 +81,59 @@ static void client_act (world_t *w, int at)
     else if (a->submitted < JOBS_MAX / CLIENTS && sim_chance (w, 500)) {
         a->submitted++;
         packet_t packet = request (w, at, MSG_JOB_CREATE);
+        packet.pinned = sim_chance (w, 200);
         net_send (w, &packet);
-    } else if (w->job_count && sim_chance (w, 150)) {
-        packet_t packet = request (w, at, MSG_JOB_CANCEL);
-        job_id_format (&w->jobs[sim_random (w) % (uint64_t)w->job_count].id, packet.job);
+    } else if (w->job_count && sim_chance (w, 500)) {
+        ask_about_some_job (w, at);
+    } else if (sim_chance (w, 50)) {
+        packet_t packet = request (w, at, MSG_WORKER_LIST);
         net_send (w, &packet);
     }
 }
 
 /* ---- workers ---- */
 
-/* It starts anew and has forgotten everything, but for results that a slotted one has on its disk. */
+/* It starts anew and has forgotten everything, but for results that a slotted one has on its disk, if that lives. */
 static void restart (world_t *w, int at)
 {
     actor_t *a = &w->actors[at];
+    bool disk = a->slotted && sim_chance (w, 700);
     a->registered = false;
     for (int i = 0; i < SLOTS; i++)
-        if (a->slots[i].state != SLOT_REPORTING || !a->slotted)
+        if (a->slots[i].state != SLOT_REPORTING || !disk)
             a->slots[i] = (slot_t){ 0 };
+}
+
+/* An agent without a name is heard of from another address from now on. */
+static void move (world_t *w, int at)
+{
+    snprintf (w->actors[at].addr, TEXT, "10.0.0.%d", (int)(sim_random (w) % 2));
+}
+
+static void keep (packet_t *packet, const actor_t *a, slot_state_t least)
+{
+    for (int i = 0; a->slotted && i < SLOTS; i++) {
+        const slot_t *slot = &a->slots[i];
+        if (slot->state < least)
+            continue;
+        memcpy (packet->kept[packet->keep].job, slot->job, TEXT);
+        memcpy (packet->kept[packet->keep].token, slot->token, TEXT);
+        packet->kept[packet->keep++].attempt = slot->attempt;
+    }
 }
 
 static void send_register (world_t *w, int at)
 {
-    const actor_t *a = &w->actors[at];
     packet_t packet = request (w, at, MSG_WORKER_REGISTER);
-    for (int i = 0; i < SLOTS; i++) {
-        const slot_t *slot = &a->slots[i];
-        if (slot->state != SLOT_REPORTING && slot->state != SLOT_RUNNING)
-            continue;
-        memcpy (packet.kept[packet.keep].job, slot->job, TEXT);
-        memcpy (packet.kept[packet.keep].token, slot->token, TEXT);
-        packet.kept[packet.keep++].attempt = slot->attempt;
-    }
-    if (!a->slotted)
-        packet.keep = 0;
+    keep (&packet, &w->actors[at], SLOT_RUNNING);
+    net_send (w, &packet);
+}
+
+static void say_goodbye (world_t *w, int at)
+{
+    packet_t packet = request (w, at, MSG_WORKER_GOODBYE);
+    restart (w, at);
+    keep (&packet, &w->actors[at], SLOT_REPORTING);
     net_send (w, &packet);
 }
 
@@ -122,17 +149,26 @@ static void send_poll (world_t *w, int at, int number)
     net_send (w, &packet);
 }
 
+/* The same each time that it is sent, but for lengths that the broker has corrected. */
 static void send_result (world_t *w, int at, slot_t *slot)
 {
-    packet_t packet = request (w, at, sim_chance (w, 100) ? MSG_JOB_FAIL : MSG_JOB_RESULT);
+    packet_t packet = request (w, at, slot->report);
     about (&packet, slot, !w->actors[at].slotted);
-    packet.exit_code = sim_chance (w, 200) ? 1 : 0;
+    packet.exit_code = slot->exit_code;
     packet.offset = slot->printed;
-    packet.inlined = packet.type == MSG_JOB_RESULT && (packet.old || sim_chance (w, 300));
-    slot->state = SLOT_REPORTING;
+    packet.inlined = slot->inlined;
     slot->call = packet.call;
     slot->until_ms = w->now_ms + PATIENCE_MS;
     net_send (w, &packet);
+}
+
+static void end_job (world_t *w, int at, slot_t *slot)
+{
+    slot->state = SLOT_REPORTING;
+    slot->report = sim_chance (w, 100) ? MSG_JOB_FAIL : MSG_JOB_RESULT;
+    slot->exit_code = sim_chance (w, 200) ? 1 : 0;
+    slot->inlined = slot->report == MSG_JOB_RESULT && (!w->actors[at].slotted || sim_chance (w, 300));
+    send_result (w, at, slot);
 }
 
 static void send_output (world_t *w, int at, slot_t *slot)
@@ -150,7 +186,7 @@ static void run_slot (world_t *w, int at, slot_t *slot)
     if (a->slotted && w->now_ms - slot->renewed_ms > 60000) { /* its own lease has run out: it stops the job */
         *slot = (slot_t){ 0 };
     } else if (w->now_ms >= slot->until_ms) {
-        send_result (w, at, slot);
+        end_job (w, at, slot);
     } else if (a->slotted && sim_chance (w, 300)) {
         packet_t packet = request (w, at, MSG_JOB_RENEW);
         about (&packet, slot, false);
@@ -193,13 +229,15 @@ static void worker_act (world_t *w, int at)
     a->next_ms = w->now_ms + 100 + (int64_t)(sim_random (w) % 1500);
     if (!w->healed && sim_chance (w, 8)) {
         restart (w, at);
+        if (a->nameless && sim_chance (w, 300))
+            move (w, at);
     } else if (!w->healed && sim_chance (w, 8)) {
         a->next_ms += (int64_t)(sim_random (w) % 120000); /* paused: a lid is shut */
         return;
     } else if (!w->healed && sim_chance (w, 3)) {
-        packet_t packet = request (w, at, MSG_WORKER_GOODBYE);
-        net_send (w, &packet);
-        restart (w, at);
+        say_goodbye (w, at);
+    } else if (!w->healed && a->nameless && sim_chance (w, 3)) {
+        move (w, at);
     }
     if (!a->registered) {
         send_register (w, at);
@@ -262,6 +300,8 @@ static void receive_refusal (actor_t *a, const packet_t *packet)
     slot_t *slot = slot_of_call (a, packet->call, SLOT_REPORTING);
     if (packet->err == ERR_NO_SUCH_WORKER)
         a->registered = false;
+    else if (packet->err == ERR_OUTPUT_GAP && (slot = slot_of_job (a, packet->job)))
+        slot->printed = packet->offset;
     else if (slot && packet->err == ERR_OUTPUT_MISMATCH)
         slot->printed = packet->offset;
     else if (slot && packet->err != ERR_RESULT_PENDING)

@@ -29,12 +29,38 @@ static bool is_final (job_state_t state)
 
 static void shadow_set (shadow_t *job, const job_record_t *record)
 {
-    if (job->attempt != record->attempt || record->state == JOB_PENDING)
-        job->output = 0;
     job->state = record->state;
     job->attempt = record->attempt;
+    job->slot = record->slot;
     slice_copy (record->token, job->token, sizeof job->token);
-    slice_copy (record->reason, job->reason, sizeof job->reason);
+    slice_copy (record->worker_id, job->worker, sizeof job->worker);
+}
+
+/* Who gets a job: the oldest that may go to this worker goes first. */
+static void check_assigned (world_t *w, const shadow_t *job, const job_record_t *record)
+{
+    if (job->pinned[0] && !slice_eq_str (record->worker_id, job->pinned))
+        sim_fail (w, "a direct job was leased to another worker than its own");
+    for (int i = 0; i < w->job_count && w->jobs[i].id.seq < job->id.seq; i++)
+        if (w->jobs[i].state == JOB_PENDING && strcmp (w->jobs[i].pinned, job->pinned) == 0)
+            sim_fail (w, "a younger job was taken before an older one");
+}
+
+static void check_slots (world_t *w, const job_record_t *record)
+{
+    if (record->slot == SLOT_NONE)
+        return;
+    int held = 0;
+    for (int i = 0; i < w->job_count; i++) {
+        const shadow_t *other = &w->jobs[i];
+        if (other->state != JOB_RUNNING || !slice_eq_str (record->worker_id, other->worker))
+            continue;
+        held++;
+        if (other->slot == record->slot && other->id.seq != record->id.seq)
+            sim_fail (w, "two leases in one slot");
+    }
+    if (held > SLOTS)
+        sim_fail (w, "%d leases for a worker of %d slots", held, SLOTS);
 }
 
 /* An accepted result is that of the lease: by its token, or by the holder's id. */
@@ -63,11 +89,17 @@ static void check_update (world_t *w, shadow_t *job, const job_record_t *record)
         sim_fail (w, "two live leases on one job");
     if (record->state == JOB_RUNNING && record->attempt != job->attempt + (same_lease ? 0 : 1))
         sim_fail (w, "attempt %lld follows %lld", (long long)record->attempt, (long long)job->attempt);
+    if (record->state == JOB_RUNNING && job->state == JOB_PENDING)
+        check_assigned (w, job, record);
     if (record->state == JOB_PENDING && (record->attempt > job->attempt || record->attempt < job->attempt - 1))
         sim_fail (w, "attempts %lld after %lld", (long long)record->attempt, (long long)job->attempt);
     if (is_final (record->state) && record->token.ptr)
         check_accepted (w, job, record);
+    if (record->state == JOB_PENDING && record->attempt < job->attempt)
+        job->handed = record->attempt; /* given back: its number is given again */
     shadow_set (job, record);
+    if (record->state == JOB_RUNNING)
+        check_slots (w, record);
 }
 
 static void check_insert (world_t *w, const job_record_t *record)
@@ -75,8 +107,17 @@ static void check_insert (world_t *w, const job_record_t *record)
     if (w->job_count && record->id.seq <= w->jobs[w->job_count - 1].id.seq)
         sim_fail (w, "a new job's id is not above the last one's");
     w->jobs = xrealloc (w->jobs, (size_t)(w->job_count + 1) * sizeof *w->jobs);
-    w->jobs[w->job_count++] =
-        (shadow_t){ .id = record->id, .state = record->state, .max_attempts = record->max_attempts };
+    shadow_t *job = &w->jobs[w->job_count++];
+    *job = (shadow_t){ .id = record->id, .state = record->state, .max_attempts = record->max_attempts };
+    slice_copy (record->pinned, job->pinned, sizeof job->pinned);
+}
+
+static void check_seal (world_t *w, const effect_t *effect)
+{
+    const packet_t *from = w->current;
+    const shadow_t *job = shadow_find (w, effect->seq);
+    if (!from || (!from->old && (strcmp (from->token, job->token) != 0 || from->attempt != job->attempt)))
+        sim_fail (w, "a result of another lease goes to be sealed");
 }
 
 void check_effects (world_t *w)
@@ -87,6 +128,8 @@ void check_effects (world_t *w)
             check_insert (w, &effect->job);
         else if (effect->kind == EFFECT_JOB_UPDATE)
             check_update (w, shadow_find (w, effect->job.id.seq), &effect->job);
+        else if (effect->kind == EFFECT_SEAL)
+            check_seal (w, effect);
     }
 }
 
@@ -117,12 +160,57 @@ void check_delivery (world_t *w, const packet_t *packet)
         sim_fail (w, "a job was handed to a worker that does not hold it");
 }
 
+void check_promise (world_t *w, const packet_t *packet)
+{
+    job_id_t id;
+    shadow_t *job = job_id_parse (slice_of (packet->job), &id) ? shadow_find (w, id.seq) : NULL;
+    if (!job)
+        return;
+    if (packet->type == MSG_JOB_POLL_OK)
+        job->handed = packet->attempt > job->handed && packet->attempt == job->attempt ? packet->attempt : job->handed;
+    bool ended =
+        packet->type == MSG_JOB_RESULT_OK || packet->type == MSG_JOB_FAIL_OK || packet->type == MSG_JOB_CANCEL_OK;
+    if (ended && !is_final (job->state))
+        sim_fail (w, "a job's end was acknowledged, and it is %s", job_state_name (job->state));
+    job->ended = job->ended || ended;
+    if (packet->type != MSG_JOB_STATUS_OK)
+        return;
+    if (job->seen && job->told != packet->state)
+        sim_fail (w, "a client was shown %s after %s", job_state_name (packet->state), job_state_name (job->told));
+    job->seen = is_final (packet->state);
+    job->told = packet->state;
+}
+
 void check_all_final (world_t *w)
 {
     for (int i = 0; i < w->job_count; i++)
         if (!is_final (w->jobs[i].state))
             sim_fail (w, "job %d of %d is still %s long after everything was healed", i, w->job_count,
                       job_state_name (w->jobs[i].state));
+}
+
+/* A result's output is all there: in the record, or in a file that nobody has taken away. */
+void check_outputs (world_t *w)
+{
+    for (int i = 0; i < w->job_count; i++) {
+        job_record_t record;
+        if (w->store->ops->job_get (w->store, &w->jobs[i].id, &record) || !record.token.ptr)
+            continue;
+        int64_t length =
+            record.stdout_data.ptr ? (int64_t)record.stdout_data.len : depot_length (w, record.id.seq, record.attempt);
+        if (length != record.stdout_bytes)
+            sim_fail (w, "%lld bytes of output are kept, of %lld", (long long)length, (long long)record.stdout_bytes);
+    }
+}
+
+static void check_kept (world_t *w, const shadow_t *job, const job_record_t *record)
+{
+    if (job->ended && !is_final (record->state))
+        sim_fail (w, "a crash has undone an acknowledged end");
+    if (job->seen && record->state != job->told)
+        sim_fail (w, "a crash has undone a final state that a client has seen");
+    if (record->attempt < job->handed)
+        sim_fail (w, "a crash has undone attempt %lld, which a worker runs", (long long)job->handed);
 }
 
 void shadow_reload (world_t *w)
@@ -136,10 +224,8 @@ void shadow_reload (world_t *w)
                 sim_fail (w, "an acknowledged job was lost in a crash");
             continue;
         }
-        job_state_t before = job.state;
-        int64_t output = job.output;
+        check_kept (w, &job, &record);
         shadow_set (&job, &record);
-        job.output = before == job.state ? output : job.output; /* files outlive the process */
         w->jobs[kept++] = job;
     }
     w->job_count = kept;

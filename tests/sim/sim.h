@@ -39,7 +39,7 @@ enum {
 typedef enum {
     BREAK_NOTHING,
     BREAK_REPLY_BEFORE_COMMIT,
-    BREAK_LOSE_COMMIT, /* a commit now and then does nothing, and says that it did */
+    BREAK_LOSE_COMMIT,  /* a commit now and then does nothing, and says that it did */
     BREAK_FORGET_JOBS,  /* a restart does not rebuild the queue */
     BREAK_FORGET_TOKEN, /* writes are taken for the current attempt's */
     BREAK_TWO_LEASES,   /* a job goes to a bystander too */
@@ -67,8 +67,8 @@ typedef struct packet {
     bool pinned;       /* job-create in direct mode */
     job_state_t state; /* job-status-ok */
     bool inlined;      /* a result that holds its output */
-    bool old;     /* without token */
-    int keep;     /* register: leases kept, in kept[] */
+    bool old;          /* without token */
+    int keep;          /* register: leases kept, in kept[] */
     struct {
         char job[TEXT], token[TEXT];
         int64_t attempt;

@@ -26,9 +26,8 @@ static void trace_effect (world_t *w, const effect_t *effect)
     if (answer && effect->message.type == MSG_ERROR)
         printf (" %.*s", SLICE_ARG (effect->message.error.code));
     if (update)
-        printf (" %lld %s attempt %lld by %.*s %.*s", (long long)effect->job.id.seq,
-                job_state_name (effect->job.state), (long long)effect->job.attempt,
-                SLICE_ARG (effect->job.worker_id), SLICE_ARG (effect->job.reason));
+        printf (" %lld %s attempt %lld by %.*s %.*s", (long long)effect->job.id.seq, job_state_name (effect->job.state),
+                (long long)effect->job.attempt, SLICE_ARG (effect->job.worker_id), SLICE_ARG (effect->job.reason));
     printf ("\n");
 }
 

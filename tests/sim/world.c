@@ -8,12 +8,13 @@ enum {
     WALL_MS = 1700000000,
     TURN_PACKETS = 8,
     CRASH_PER_MILLE = 4,
+    UNDELIVERED_PER_MILLE = 10,
+    LOST_COMMITS_PER_MILLE = 200,
     ASKED_MAX = 1 << 20,
     HEAL_MS = 2 * 60 * 60 * 1000, /* by then everything must be final */
-    CHECK_EVERY = 16,             /* turns between walks over the whole core */
 };
 
-const char *const break_names[BREAK_COUNT] = { "nothing",      "reply-before-commit", "forget-jobs",
+const char *const break_names[BREAK_COUNT] = { "nothing",      "reply-before-commit", "lose-commit", "forget-jobs",
                                                "forget-token", "two-leases",          "no-expiry" };
 
 /* Who asked, by the handle that the core was given. */
@@ -45,7 +46,8 @@ static void crash (world_t *w)
     w->crashes++;
     store_ram_crash (w->store);
     core_destroy (&w->core);
-    w->outbox_count = w->seal_count = 0;
+    w->outbox_count = 0;
+    depot_crash (w);
     shadow_reload (w);
     core_begin (w);
 }
@@ -54,7 +56,7 @@ static void crash (world_t *w)
 
 static packet_t *answer (world_t *w, uint64_t request)
 {
-    if (w->outbox_count == (int)(sizeof w->outbox / sizeof *w->outbox))
+    if (w->outbox_count == OUTBOX_MAX)
         sim_fail (w, "more answers in one turn than requests");
     const asked_t *from = &asked[request % ASKED_MAX];
     packet_t *packet = &w->outbox[w->outbox_count++];
@@ -86,6 +88,7 @@ static void answer_with (world_t *w, uint64_t request, const message_t *message)
         break;
     case MSG_JOB_OUTPUT_OK:
         packet->cancel = message->job_output_ok.cancel_requested == 1;
+        packet->offset = message->job_output_ok.offset;
         break;
     default:
         break;
@@ -100,21 +103,20 @@ static void step (world_t *w, event_t *event)
     w->steps++;
     if (effects_persist (&w->effects, w->store))
         sim_fail (w, "the store failed");
+    trace_event (w, event);
     check_effects (w);
     for (size_t i = 0; i < w->effects.count; i++) {
         const effect_t *effect = &w->effects.items[i];
         if (effect->kind == EFFECT_REPLY || effect->kind == EFFECT_REPLY_JOB)
             answer_with (w, effect->request, &effect->message);
-        else if (effect->kind == EFFECT_APPEND)
-            append (w, effect);
-        else if (effect->kind == EFFECT_SEAL)
-            order_seal (w, effect);
+        else if (effect->kind == EFFECT_APPEND || effect->kind == EFFECT_SEAL || effect->kind == EFFECT_DISCARD)
+            depot_carry (w, effect);
     }
 }
 
 /* ---- requests ---- */
 
-/* BREAK_FORGET_TOKEN: whatever lease it speaks of, it is taken for the current one's. */
+/* BREAK_FORGET_TOKEN: whatever lease it speaks of, it is taken for the current one's, from its holder. */
 static void forget_token (world_t *w, packet_t *packet)
 {
     job_id_t id;
@@ -123,6 +125,37 @@ static void forget_token (world_t *w, packet_t *packet)
         return;
     memcpy (packet->token, job->token, sizeof packet->token);
     packet->attempt = job->attempt;
+    for (int i = CLIENTS; i < ACTORS; i++)
+        if (strcmp (w->actors[i].id, job->worker) == 0)
+            packet->actor = i;
+}
+
+/* As broker/query.c does: from the store, the open transaction included. */
+static void answer_status (world_t *w, uint64_t request, slice_t job_id)
+{
+    job_id_t id;
+    job_record_t record;
+    packet_t *packet = answer (w, request);
+    packet->type = MSG_ERROR;
+    packet->err = ERR_NO_SUCH_JOB;
+    if (!job_id_parse (job_id, &id) || w->store->ops->job_get (w->store, &id, &record))
+        return;
+    packet->type = MSG_JOB_STATUS_OK;
+    packet->state = record.state;
+}
+
+static void request_step (world_t *w, const packet_t *packet, uint64_t request, const message_t *decoded)
+{
+    event_t event = { .kind = EVENT_REQUEST, .request = request, .message = decoded };
+    job_record_t stored;
+    job_id_t id;
+    slice_t job_id = core_message_job_id (decoded);
+    if (job_id.ptr && !core_knows_job (w->core, job_id) && job_id_parse (job_id, &id) &&
+        !w->store->ops->job_get (w->store, &id, &stored))
+        event.stored = &stored;
+    w->current = packet;
+    step (w, &event);
+    w->current = NULL;
 }
 
 static void handle (world_t *w, const packet_t *packet)
@@ -135,40 +168,53 @@ static void handle (world_t *w, const packet_t *packet)
     message_t message;
     message_t decoded;
     fault_t fault;
-    fill (w, &given, &message, &raw);
+    request_fill (w, &given, &message, &raw);
     message_encode (&message, &frame);
     if (message_decode (w->decoder, buf_slice (&frame), FRAME_MAX, &decoded, &fault))
         sim_fail (w, "our own request is refused: %s", fault.text);
     uint64_t request = ++asked_count;
     asked[request % ASKED_MAX] = (asked_t){ packet->actor, packet->call, "" };
     memcpy (asked[request % ASKED_MAX].job, packet->job, TEXT);
-    event_t event = { .kind = EVENT_REQUEST, .request = request, .message = &decoded };
-    job_record_t stored;
-    job_id_t id;
-    slice_t job_id = core_message_job_id (&decoded);
-    if (job_id.ptr && !core_knows_job (w->core, job_id) && job_id_parse (job_id, &id) &&
-        !w->store->ops->job_get (w->store, &id, &stored))
-        event.stored = &stored;
-    w->current = packet;
-    step (w, &event);
-    w->current = NULL;
+    if (packet->type == MSG_JOB_STATUS)
+        answer_status (w, request, decoded.job_status.job_id);
+    else
+        request_step (w, packet, request, &decoded);
     buf_fini (&raw);
     buf_fini (&frame);
 }
-
 /* ---- turns, as broker/loop.c takes them ---- */
 
-static void send_outbox (world_t *w)
+static void undelivered (world_t *w, const packet_t *packet)
 {
-    for (int i = 0; i < w->outbox_count; i++) {
-        check_delivery (w, &w->outbox[i]);
-        net_send (w, &w->outbox[i]);
-        if (w->broken == BREAK_TWO_LEASES && w->outbox[i].type == MSG_JOB_POLL_OK && w->outbox[i].job[0]) {
-            w->outbox[i].actor = CLIENTS + (w->outbox[i].actor + 1) % SLOTTED;
-            check_delivery (w, &w->outbox[i]);
+    job_id_t id;
+    job_id_parse (slice_of (packet->job), &id);
+    event_t event = { .kind = EVENT_UNDELIVERED, .seq = id.seq, .attempt = packet->attempt };
+    event.token = slice_of (packet->token);
+    step (w, &event);
+}
+
+/* The first `most` answers leave; those that an undelivered one brings about wait for the next commit. */
+static void send_outbox (world_t *w, int most)
+{
+    static packet_t sending[OUTBOX_MAX];
+    int count = w->outbox_count;
+    memcpy (sending, w->outbox, (size_t)count * sizeof *sending);
+    w->outbox_count = 0;
+    for (int i = 0; i < count && i < most; i++) {
+        packet_t *packet = &sending[i];
+        bool job = packet->type == MSG_JOB_POLL_OK && packet->job[0];
+        if (job && !w->healed && sim_chance (w, UNDELIVERED_PER_MILLE)) {
+            undelivered (w, packet);
+            continue;
+        }
+        check_delivery (w, packet);
+        check_promise (w, packet);
+        net_send (w, packet);
+        if (w->broken == BREAK_TWO_LEASES && job) {
+            packet->actor = CLIENTS + (packet->actor + 1) % SLOTTED;
+            check_delivery (w, packet);
         }
     }
-    w->outbox_count = 0;
 }
 
 static bool crashes (world_t *w)
@@ -176,7 +222,7 @@ static bool crashes (world_t *w)
     return !w->healed && sim_chance (w, CRASH_PER_MILLE);
 }
 
-static void turn (world_t *w)
+static void take_packets (world_t *w)
 {
     packet_t *packet = NULL;
     for (int taken = 0; taken < TURN_PACKETS && (packet = net_take (w)); taken++) {
@@ -186,25 +232,60 @@ static void turn (world_t *w)
             actor_receive (w, packet);
         free (packet);
     }
-    for (int i = w->seal_count; i-- > 0;)
-        if (i < w->seal_count && w->seals[i].due_ms <= w->now_ms)
-            sealed (w, i);
+}
+
+static void sealed (world_t *w, const order_t *order)
+{
+    int64_t length = depot_length (w, order->seq, order->attempt);
+    event_t event = { .kind = EVENT_SEALED, .seq = order->seq, .attempt = order->attempt };
+    event.stdout_bytes = length < 0 ? 0 : length;
+    event.stderr_data = SLICE ("");
+    if (event.stdout_bytes <= INLINE_BYTES)
+        event.stdout_data = slice_from ("012345678901234567890123456789", (size_t)event.stdout_bytes);
+    if ((order->expected[0] != INT_ABSENT && order->expected[0] != event.stdout_bytes) ||
+        (order->expected[1] != INT_ABSENT && order->expected[1] != 0))
+        event.err = ERR_OUTPUT_MISMATCH;
+    step (w, &event);
+}
+
+static void take_outcomes (world_t *w)
+{
+    order_t order;
+    while (depot_next (w, &order)) {
+        if (order.kind == EFFECT_SEAL)
+            sealed (w, &order);
+        if (order.kind != EFFECT_APPEND)
+            continue;
+        packet_t *packet = answer (w, order.request);
+        packet->type = order.len ? MSG_JOB_OUTPUT_OK : MSG_ERROR;
+        packet->err = order.len ? ERR_NONE : ERR_OUTPUT_GAP;
+        packet->offset = order.offset;
+    }
+}
+
+static void turn (world_t *w)
+{
+    take_packets (w);
+    take_outcomes (w);
     if (core_deadline (w->core) <= w->now_ms && w->broken != BREAK_NO_EXPIRY) {
         event_t event = { .kind = EVENT_TICK };
         step (w, &event);
     }
     if (w->broken == BREAK_REPLY_BEFORE_COMMIT)
-        send_outbox (w);
+        send_outbox (w, OUTBOX_MAX);
     if (crashes (w)) {
         crash (w);
         return;
     }
-    w->store->ops->commit (w->store);
-    if (crashes (w)) {
+    if (w->broken != BREAK_LOSE_COMMIT || !sim_chance (w, LOST_COMMITS_PER_MILLE))
+        w->store->ops->commit (w->store);
+    if (crashes (w)) { /* a part of the answers has left */
+        send_outbox (w, (int)(sim_random (w) % (uint64_t)(w->outbox_count + 1)));
         crash (w);
         return;
     }
-    send_outbox (w);
+    send_outbox (w, OUTBOX_MAX);
+    depot_discards (w);
 }
 
 static int64_t earlier (int64_t a, int64_t b)
@@ -217,8 +298,9 @@ static void advance (world_t *w)
     int64_t next = earlier (net_next_ms (w), actors_next_ms (w));
     if (w->broken != BREAK_NO_EXPIRY)
         next = earlier (next, core_deadline (w->core));
-    for (int i = 0; i < w->seal_count; i++)
-        next = earlier (next, w->seals[i].due_ms);
+    next = earlier (next, depot_next_ms (w));
+    if (w->outbox_count) /* the loop goes on without waiting: broker_t's `again` */
+        next = w->now_ms;
     if (next != INT64_MAX && next > w->now_ms)
         w->now_ms = next;
     for (int i = 0; i < ACTORS; i++)
@@ -236,11 +318,10 @@ static bool all_final (const world_t *w)
 
 static void run_for (world_t *w, int64_t steps, int64_t until_ms)
 {
-    for (int64_t turns = 0; w->steps < steps && w->now_ms < until_ms; turns++) {
+    while (w->steps < steps && w->now_ms < until_ms) {
         advance (w);
         turn (w);
-        if (turns % CHECK_EVERY == 0)
-            core_check (w->core);
+        core_check (w->core);
         if (w->healed && all_final (w))
             return;
     }
@@ -258,13 +339,16 @@ static void world_fini (world_t *w)
     effects_fini (&w->effects);
     decoder_destroy (&w->decoder);
     free (w->jobs);
+    free (w->files);
 }
 
 bool world_run (world_t *w, uint64_t seed, int64_t steps)
 {
     break_t broken = w->broken;
+    bool verbose = w->verbose;
     memset (w, 0, sizeof *w);
     w->broken = broken;
+    w->verbose = verbose;
     w->seed = w->random = seed;
     w->now_ms = 1000;
     w->store = store_ram_new ();
@@ -279,6 +363,7 @@ bool world_run (world_t *w, uint64_t seed, int64_t steps)
         run_for (w, INT64_MAX, w->now_ms + HEAL_MS);
         check_all_final (w);
         check_acknowledged (w);
+        check_outputs (w);
     }
     for (int i = 0; i < w->job_count; i++)
         w->completed += w->jobs[i].state == JOB_COMPLETED;

@@ -30,6 +30,22 @@ static void test_an_unrenewed_lease_ends_and_the_job_runs_again (void **state)
     story_final (self, "failed", "worker-lost"); /* no attempts left */
 }
 
+static void test_a_sleeping_worker_does_not_get_its_job_again (void **state)
+{
+    story_t *self = *state;
+    free (story_create (self, 3));
+    story_register (self, "w", 2, NULL);
+    story_take (self, "w", 0);
+    story_pass (self, 25000);
+    story_poll (self, "w", 1, 300000, NULL); /* its other slot waits; then the lid is shut */
+    uint64_t parked = self->request;
+    story_pass (self, 25000);
+    story_heartbeat (self, "w", NULL); /* the last that is heard of it */
+    story_pass (self, 10000);
+    assert_null (story_answer (self, parked, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    assert_int_equal (core_counts (self->core).pending, 1);
+}
+
 static void test_each_write_renews (void **state)
 {
     story_t *self = *state;
@@ -323,6 +339,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         STORY (test_an_unrenewed_lease_ends_and_the_job_runs_again),
+        STORY (test_a_sleeping_worker_does_not_get_its_job_again),
         STORY (test_each_write_renews),
         STORY (test_a_job_ends_at_its_timeout_however_renewed),
         STORY (test_a_result_is_accepted_once),
