@@ -56,7 +56,7 @@ void job_fail (job_t *self, const char *reason, const char *format, ...)
 static void on_lease_over (void *ctx)
 {
     job_t *self = ctx;
-    if (self->state >= STATE_FLUSH)
+    if (self->state >= STATE_FLUSH || self->stopping)
         return; /* nothing runs any more; whether the result is late is the broker's to say */
     log_event (LEVEL_WARN, "lease-lost", "job=%s not renewed for %lld ms: stopping it", self->lease.job_id,
                (long long)self->lease.lease_ms);

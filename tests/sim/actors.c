@@ -334,6 +334,8 @@ void actor_receive (world_t *w, const packet_t *packet)
             *slot = (slot_t){ 0 };
         else if (slot && packet->type == MSG_JOB_RENEW_OK)
             slot->renewed_ms = w->now_ms;
+        if (slot)
+            slot->heard = true;
         break;
     case MSG_JOB_RESULT_OK:
     case MSG_JOB_FAIL_OK:

@@ -34,6 +34,7 @@ static void shadow_set (shadow_t *job, const job_record_t *record)
     job->slot = record->slot;
     slice_copy (record->token, job->token, sizeof job->token);
     slice_copy (record->worker_id, job->worker, sizeof job->worker);
+    slice_copy (record->group, job->group, sizeof job->group);
 }
 
 /* Who gets a job: the oldest that may go to this worker goes first. */
@@ -46,21 +47,62 @@ static void check_assigned (world_t *w, const shadow_t *job, const job_record_t 
             sim_fail (w, "a younger job was taken before an older one");
 }
 
-static void check_slots (world_t *w, const job_record_t *record)
+static const actor_t *actor_named (const world_t *w, const char *id)
 {
-    if (record->slot == SLOT_NONE)
+    for (int i = CLIENTS; i < ACTORS; i++)
+        if (strcmp (w->actors[i].id, id) == 0)
+            return &w->actors[i];
+    return NULL;
+}
+
+/* One lease a slot, and one for an agent that does not say who it is; other old agents may ask for more. */
+static void check_slots (world_t *w, const shadow_t *job)
+{
+    const actor_t *a = actor_named (w, job->worker);
+    if (!a || !(a->slotted || a->nameless))
         return;
     int held = 0;
     for (int i = 0; i < w->job_count; i++) {
         const shadow_t *other = &w->jobs[i];
-        if (other->state != JOB_RUNNING || !slice_eq_str (record->worker_id, other->worker))
+        if (other->state != JOB_RUNNING || strcmp (other->worker, job->worker) != 0)
             continue;
         held++;
-        if (other->slot == record->slot && other->id.seq != record->id.seq)
+        if (a->slotted && other->slot == job->slot && other != job)
             sim_fail (w, "two leases in one slot");
     }
-    if (held > SLOTS)
-        sim_fail (w, "%d leases for a worker of %d slots", held, SLOTS);
+    if (held > (a->slotted ? SLOTS : 1))
+        sim_fail (w, "%d leases for %s", held, a->id);
+}
+
+static bool kept (const packet_t *packet, const char *token)
+{
+    for (int i = 0; i < packet->keep; i++)
+        if (strcmp (packet->kept[i].token, token) == 0)
+            return true;
+    return false;
+}
+
+static bool has_started_or_ended (const packet_t *from)
+{
+    return from && (from->type == MSG_WORKER_REGISTER || from->type == MSG_WORKER_GOODBYE);
+}
+
+/* After a register or goodbye the worker holds what it keeps, and nothing else. */
+static void check_given_back (world_t *w, const packet_t *from)
+{
+    for (int i = 0; i < w->job_count; i++) {
+        const shadow_t *job = &w->jobs[i];
+        if (job->state == JOB_RUNNING && strcmp (job->worker, w->actors[from->actor].id) == 0 &&
+            !kept (from, job->token))
+            sim_fail (w, "%s has started anew and still holds a lease", job->worker);
+    }
+}
+
+static void check_offline (world_t *w, const worker_record_t *worker)
+{
+    for (int i = 0; i < w->job_count; i++)
+        if (w->jobs[i].state == JOB_PENDING && slice_eq_str (worker->worker_id, w->jobs[i].pinned))
+            sim_fail (w, "a direct job waits for a worker that is offline");
 }
 
 /* An accepted result is that of the lease: by its token, or by the holder's id. */
@@ -93,13 +135,16 @@ static void check_update (world_t *w, shadow_t *job, const job_record_t *record)
         check_assigned (w, job, record);
     if (record->state == JOB_PENDING && (record->attempt > job->attempt || record->attempt < job->attempt - 1))
         sim_fail (w, "attempts %lld after %lld", (long long)record->attempt, (long long)job->attempt);
+    if (job->state == JOB_RUNNING && record->state != JOB_RUNNING && has_started_or_ended (w->current) &&
+        kept (w->current, job->token))
+        sim_fail (w, "a lease that its holder keeps was given back");
     if (is_final (record->state) && record->token.ptr)
         check_accepted (w, job, record);
     if (record->state == JOB_PENDING && record->attempt < job->attempt)
         job->handed = record->attempt; /* given back: its number is given again */
     shadow_set (job, record);
     if (record->state == JOB_RUNNING)
-        check_slots (w, record);
+        check_slots (w, job);
 }
 
 static void check_insert (world_t *w, const job_record_t *record)
@@ -131,6 +176,23 @@ void check_effects (world_t *w)
         else if (effect->kind == EFFECT_SEAL)
             check_seal (w, effect);
     }
+    for (size_t i = 0; i < w->effects.count; i++)
+        if (w->effects.items[i].kind == EFFECT_WORKER_PUT && !w->effects.items[i].worker.online)
+            check_offline (w, &w->effects.items[i].worker);
+    if (has_started_or_ended (w->current))
+        check_given_back (w, w->current);
+}
+
+void check_refusal (world_t *w, err_t err)
+{
+    const packet_t *from = w->current;
+    job_id_t id;
+    if (!from || err != ERR_NOT_LEASE_HOLDER || !job_id_parse (slice_of (from->job), &id))
+        return;
+    const shadow_t *job = shadow_find (w, id.seq);
+    const char *worker = w->actors[from->actor].id;
+    if (job && job->state == JOB_RUNNING && (strcmp (job->worker, worker) == 0 || strstr (job->group, worker)))
+        sim_fail (w, "%s holds the job and was refused", worker);
 }
 
 void check_acknowledged (world_t *w)

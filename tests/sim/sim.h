@@ -85,6 +85,7 @@ typedef struct {
     int64_t attempt;
     int64_t renewed_ms;
     int64_t printed; /* bytes sent of its output */
+    bool heard;      /* a write about this lease was answered */
     msg_type_t report;
     int64_t exit_code;
     bool inlined;
@@ -110,6 +111,7 @@ typedef struct {
     int64_t attempt, max_attempts;
     char token[TEXT];
     char worker[TEXT]; /* the holder; empty: a group, or nobody */
+    char group[NAMELESS * TEXT];
     int64_t slot;
     char pinned[TEXT];
     /* what somebody was told: it must outlive every crash */
@@ -215,6 +217,8 @@ void check_delivery (world_t *w, const packet_t *packet);
 /* What an answer that leaves promises. */
 void check_promise (world_t *w, const packet_t *packet);
 void check_outputs (world_t *w);
+/* A refusal of the current request. */
+void check_refusal (world_t *w, err_t err);
 void check_all_final (world_t *w);
 /* The shadow as the store says, after a crash has taken changes back. */
 void shadow_reload (world_t *w);

@@ -72,6 +72,7 @@ static void answer_with (world_t *w, uint64_t request, const message_t *message)
     switch ((int)message->type) {
     case MSG_ERROR:
         packet->err = error_find (message->error.code);
+        check_refusal (w, packet->err);
         packet->offset = message->error.offset;
         break;
     case MSG_JOB_CREATE_OK:
@@ -184,13 +185,25 @@ static void handle (world_t *w, const packet_t *packet)
 }
 /* ---- turns, as broker/loop.c takes them ---- */
 
+static bool at_work (const world_t *w, const char *token)
+{
+    for (int i = CLIENTS; i < ACTORS; i++)
+        for (int k = 0; k < SLOTS; k++)
+            if (w->actors[i].slots[k].heard && strcmp (w->actors[i].slots[k].token, token) == 0)
+                return true;
+    return false;
+}
+
 static void undelivered (world_t *w, const packet_t *packet)
 {
     job_id_t id;
     job_id_parse (slice_of (packet->job), &id);
     event_t event = { .kind = EVENT_UNDELIVERED, .seq = id.seq, .attempt = packet->attempt };
     event.token = slice_of (packet->token);
+    bool running = shadow_find (w, id.seq)->state == JOB_RUNNING;
     step (w, &event);
+    if (running && shadow_find (w, id.seq)->state == JOB_PENDING && at_work (w, packet->token))
+        sim_fail (w, "a lost answer has taken a running job from its worker");
 }
 
 /* The first `most` answers leave; those that an undelivered one brings about wait for the next commit. */
