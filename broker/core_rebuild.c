@@ -46,6 +46,7 @@ static void load_lease (core_t *self, job_t *job, const job_record_t *record)
     slice_copy (record->token, lease->token, sizeof lease->token);
     lease->started_wall_ms = record->started_ms;
     lease->appended = true; /* files may be there from before */
+    lease->claimed = true;  /* and its holder may be at work */
     if (worker)
         return;
     size_t count = 0;

@@ -7,6 +7,7 @@
  *   check.c    what must hold after each turn
  *   net.c      packets on their way
  *   actors.c   clients and workers
+ *   trace.c    what happens, as a digest and as text
  */
 #ifndef GLEANER_SIM_H
 #define GLEANER_SIM_H
@@ -190,6 +191,7 @@ int64_t depot_length (const world_t *w, int64_t seq, int64_t attempt);
 
 /* trace.c */
 void trace_event (world_t *w, const event_t *event);
+void trace_crash (world_t *w);
 
 /* net.c */
 uint64_t sim_random (world_t *w);

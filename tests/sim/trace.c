@@ -31,21 +31,40 @@ static void trace_effect (world_t *w, const effect_t *effect)
     printf ("\n");
 }
 
-void trace_event (world_t *w, const event_t *event)
+static void print_number (const char *name, int64_t number)
+{
+    if (number != INT_ABSENT)
+        printf (" %s %lld", name, (long long)number);
+}
+
+static void print_event (const world_t *w, const event_t *event)
 {
     static const char *const kinds[] = { "request", "sealed", "undelivered", "tick" };
+    const packet_t *from = event->kind == EVENT_REQUEST ? w->current : NULL;
+    printf ("%lld ms: %s", (long long)w->now_ms, kinds[event->kind]);
+    if (from) {
+        printf (" %s of %s %s", message_spec (from->type)->wire, w->actors[from->actor].id, from->job);
+        print_number ("attempt", from->attempt);
+        print_number ("slot", from->slot);
+    } else if (event->kind != EVENT_TICK) {
+        printf (" %lld attempt %lld", (long long)event->seq, (long long)event->attempt);
+    }
+    printf ("\n");
+}
+
+void trace_event (world_t *w, const event_t *event)
+{
     mix (w, (uint64_t)w->now_ms);
     mix (w, (uint64_t)event->kind);
-    if (w->verbose) {
-        printf ("%lld %s", (long long)w->now_ms, kinds[event->kind]);
-        if (w->current)
-            printf (" %s from %s %s attempt %lld slot %lld", message_spec (w->current->type)->wire,
-                    w->actors[w->current->actor].id, w->current->job, (long long)w->current->attempt,
-                    (long long)w->current->slot);
-        else
-            printf (" %lld attempt %lld", (long long)event->seq, (long long)event->attempt);
-        printf ("\n");
-    }
+    if (w->verbose)
+        print_event (w, event);
     for (size_t i = 0; i < w->effects.count; i++)
         trace_effect (w, &w->effects.items[i]);
+}
+
+void trace_crash (world_t *w)
+{
+    mix (w, UINT64_MAX);
+    if (w->verbose)
+        printf ("%lld ms: the broker crashes\n", (long long)w->now_ms);
 }

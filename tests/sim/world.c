@@ -44,6 +44,7 @@ static void core_begin (world_t *w)
 static void crash (world_t *w)
 {
     w->crashes++;
+    trace_crash (w);
     store_ram_crash (w->store);
     core_destroy (&w->core);
     w->outbox_count = 0;
@@ -213,6 +214,8 @@ static void send_outbox (world_t *w, int most)
     int count = w->outbox_count;
     memcpy (sending, w->outbox, (size_t)count * sizeof *sending);
     w->outbox_count = 0;
+    for (int i = 0; i < count; i++)
+        check_delivery (w, &sending[i]);
     for (int i = 0; i < count && i < most; i++) {
         packet_t *packet = &sending[i];
         bool job = packet->type == MSG_JOB_POLL_OK && packet->job[0];
@@ -220,7 +223,6 @@ static void send_outbox (world_t *w, int most)
             undelivered (w, packet);
             continue;
         }
-        check_delivery (w, packet);
         check_promise (w, packet);
         net_send (w, packet);
         if (w->broken == BREAK_TWO_LEASES && job) {

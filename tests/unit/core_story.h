@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/core.h"
+#include "proto/message.h"
 
 typedef struct {
     core_t *core;
@@ -210,6 +211,60 @@ static inline void story_cancel (story_t *self, const char *job, const job_recor
     message_init (&self->message, MSG_JOB_CANCEL);
     self->message.job_cancel.job_id = slice_of (job);
     story_send (self, stored);
+}
+
+/* A job of so many attempts, running in w's only slot. */
+static inline held_t story_running (story_t *self, int64_t attempts)
+{
+    free (story_create (self, attempts));
+    story_register (self, "w", 1, NULL);
+    return story_take (self, "w", 0);
+}
+
+/* A worker-register or worker-goodbye of `held->worker` that keeps `held`, as it comes from the wire. */
+static inline void story_keep (story_t *self, msg_type_t type, const held_t *held)
+{
+    buf_t raw = { 0 };
+    buf_t frame = { 0 };
+    list_t keep = { .raw = SLICE ("") };
+    decoder_t *decoder = decoder_new ();
+    message_t out;
+    fault_t fault;
+    message_init (&out, MSG_HELD_LEASE);
+    out.held_lease.job_id = slice_of (held->job);
+    out.held_lease.attempt = held->attempt;
+    out.held_lease.token = slice_of (held->token);
+    list_writer_add (&keep, &raw, &out);
+    message_init (&out, type);
+    if (type == MSG_WORKER_REGISTER) {
+        out.worker_register.worker_id = slice_of (held->worker);
+        out.worker_register.hostname = SLICE ("host");
+        out.worker_register.slots = 1;
+        out.worker_register.keep = keep;
+    } else {
+        out.worker_goodbye.worker_id = slice_of (held->worker);
+        out.worker_goodbye.keep = keep;
+    }
+    message_encode (&out, &frame);
+    assert_int_equal (message_decode (decoder, buf_slice (&frame), FRAME_MAX, &self->message, &fault), 0);
+    story_send (self, NULL);
+    decoder_destroy (&decoder);
+    buf_fini (&raw);
+    buf_fini (&frame);
+}
+
+/* The depot has done its part of a result. */
+static inline void story_sealed (story_t *self, const held_t *held, int64_t attempt, err_t err)
+{
+    job_id_t id;
+    assert_true (job_id_parse (slice_of (held->job), &id));
+    story_event (self, (event_t){ .kind = EVENT_SEALED,
+                                  .seq = id.seq,
+                                  .attempt = attempt,
+                                  .err = err,
+                                  .stdout_data = err ? SLICE_ABSENT : SLICE ("bytes"),
+                                  .stderr_data = err ? SLICE_ABSENT : SLICE (""),
+                                  .stdout_bytes = 5 });
 }
 
 /* The final record that the last step stored. */

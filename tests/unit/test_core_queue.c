@@ -147,6 +147,67 @@ static void test_a_pending_job_is_cancelled_at_once (void **state)
     free (job);
 }
 
+static void test_a_job_that_comes_back_goes_before_younger_ones (void **state)
+{
+    story_t *self = *state;
+    held_t first = story_running (self, 3);
+    free (story_create (self, INT_ABSENT));
+    story_register (self, "w", 1, NULL); /* it was restarted */
+    held_t again = story_take (self, "w", 0);
+    assert_string_equal (again.job, first.job);
+    assert_int_equal (again.attempt, 2);
+}
+
+static char *create_direct (story_t *self)
+{
+    message_init (&self->message, MSG_JOB_CREATE);
+    self->message.job_create.command = SLICE ("make");
+    self->message.job_create.file_url = SLICE ("/uploads/x.zip");
+    self->message.job_create.filename = SLICE ("x.zip");
+    self->message.job_create.machine = SLICE ("this-machine");
+    story_send (self, NULL);
+    return slice_dup (story_answer (self, self->request, MSG_JOB_CREATE_OK)->job_create_ok.job_id);
+}
+
+static void test_direct_jobs_that_come_back_keep_their_order (void **state)
+{
+    story_t *self = *state;
+    char *jobs[3];
+    story_register (self, "w", 2, NULL);
+    for (int i = 0; i < 3; i++)
+        jobs[i] = create_direct (self);
+    story_take (self, "w", 0);
+    story_take (self, "w", 1);
+    story_register (self, "w", 3, NULL);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal (story_take (self, "w", i).job, jobs[i]);
+        free (jobs[i]);
+    }
+}
+
+static void test_a_direct_job_fails_when_its_worker_goes_offline (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "w", 1, NULL);
+    free (create_direct (self));
+    story_pass (self, 30000);
+    story_final (self, "failed", "worker-lost");
+    assert_int_equal (core_counts (self->core).pending, 0);
+}
+
+static void test_a_worker_gets_no_more_than_its_slots (void **state)
+{
+    story_t *self = *state;
+    for (int i = 0; i < 3; i++)
+        free (story_create (self, INT_ABSENT));
+    story_register (self, "w", 2, NULL);
+    story_take (self, "w", INT_ABSENT);
+    story_take (self, "w", INT_ABSENT);
+    story_poll (self, "w", INT_ABSENT, 60000, NULL);
+    assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    assert_int_equal (core_counts (self->core).running, 2);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +221,10 @@ int main (void)
         STORY (test_submissions_that_are_refused),
         STORY (test_direct_jobs_go_to_their_machine_only),
         STORY (test_a_pending_job_is_cancelled_at_once),
+        STORY (test_a_job_that_comes_back_goes_before_younger_ones),
+        STORY (test_direct_jobs_that_come_back_keep_their_order),
+        STORY (test_a_direct_job_fails_when_its_worker_goes_offline),
+        STORY (test_a_worker_gets_no_more_than_its_slots),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
