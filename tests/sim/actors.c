@@ -297,12 +297,11 @@ static void receive_job (world_t *w, actor_t *a, const packet_t *packet)
 
 static void receive_refusal (actor_t *a, const packet_t *packet)
 {
-    slot_t *slot = slot_of_call (a, packet->call, SLOT_REPORTING);
+    bool gap = packet->err == ERR_OUTPUT_GAP;
+    slot_t *slot = gap ? slot_of_job (a, packet->job) : slot_of_call (a, packet->call, SLOT_REPORTING);
     if (packet->err == ERR_NO_SUCH_WORKER)
         a->registered = false;
-    else if (packet->err == ERR_OUTPUT_GAP && (slot = slot_of_job (a, packet->job)))
-        slot->printed = packet->offset;
-    else if (slot && packet->err == ERR_OUTPUT_MISMATCH)
+    else if (slot && (gap || packet->err == ERR_OUTPUT_MISMATCH)) /* it goes on from what the broker has */
         slot->printed = packet->offset;
     else if (slot && packet->err != ERR_RESULT_PENDING)
         *slot = (slot_t){ 0 };

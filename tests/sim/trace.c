@@ -43,7 +43,8 @@ static void print_event (const world_t *w, const event_t *event)
     const packet_t *from = event->kind == EVENT_REQUEST ? w->current : NULL;
     printf ("%lld ms: %s", (long long)w->now_ms, kinds[event->kind]);
     if (from) {
-        printf (" %s of %s %s", message_spec (from->type)->wire, w->actors[from->actor].id, from->job);
+        printf (" %s of %s%s%s", message_spec (from->type)->wire, w->actors[from->actor].id, *from->job ? " " : "",
+                from->job);
         print_number ("attempt", from->attempt);
         print_number ("slot", from->slot);
     } else if (event->kind != EVENT_TICK) {

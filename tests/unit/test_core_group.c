@@ -134,7 +134,10 @@ static void test_whoever_holds_a_job_is_out_of_the_other_groups (void **state)
     self->message.job_output.worker_id = SLICE ("a");
     self->message.job_output.stream = SLICE ("stdout");
     self->message.job_output.data = SLICE ("x");
-    story_send (self, NULL); /* a names itself: the first job is its */
+    story_send (self, NULL); /* a names itself: the first job is its, and stays so after a restart */
+    const job_record_t *bound = &story_effect (self, EFFECT_JOB_UPDATE, 0)->job;
+    assert_slice (bound->worker_id, "a");
+    assert_null (bound->group.ptr);
     snprintf (held[1].worker, sizeof held[1].worker, "a");
     story_result (self, &held[1], false, true, NULL);
     assert_refused (self, "NOT_LEASE_HOLDER");

@@ -269,6 +269,31 @@ static void test_after_a_restart_every_lease_has_a_full_period (void **state)
     store->ops->close (&store);
 }
 
+static void test_after_a_restart_ids_go_on_above_the_last (void **state)
+{
+    story_t *self = *state;
+    store_t *store = store_ram_new ();
+    self->now_ms = 60000;
+    char *job = story_create (self, 1);
+    assert_int_equal (effects_persist (&self->effects, store), 0);
+    story_cancel (self, job, NULL);
+    assert_int_equal (effects_persist (&self->effects, store), 0);
+    core_destroy (&self->core);
+    core_config_t config;
+    core_config_default (&config);
+    self->core = core_new (&config);
+    self->now_ms = 1000; /* and the wall clock was put back */
+    assert_int_equal (core_rebuild (self->core, store, self->now_ms), 0);
+    char *next = story_create (self, 1);
+    job_id_t before;
+    job_id_t after;
+    assert_true (job_id_parse (slice_of (job), &before) && job_id_parse (slice_of (next), &after));
+    assert_true (after.seq > before.seq);
+    free (job);
+    free (next);
+    store->ops->close (&store);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +314,7 @@ int main (void)
         STORY (test_a_worker_that_says_goodbye_is_offline_at_once),
         STORY (test_writes_carry_the_current_token_and_attempt),
         STORY (test_after_a_restart_every_lease_has_a_full_period),
+        STORY (test_after_a_restart_ids_go_on_above_the_last),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
