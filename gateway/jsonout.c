@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/lines.h"
+
 static void escape (buf_t *out, unsigned char byte)
 {
     static const char hex[] = "0123456789abcdef";
@@ -101,6 +103,29 @@ static void append_string (buf_t *out, const void *member, field_type_t type)
         jsonout_text (out, *text);
 }
 
+static void append_lines (buf_t *out, slice_t lines, bool map)
+{
+    if (!lines.ptr) {
+        buf_append (out, "null", 4);
+        return;
+    }
+    slice_t line, key, value;
+    const char *comma = "";
+    buf_append (out, map ? "{" : "[", 1);
+    for (; lines_next (&lines, &line); comma = ",") {
+        buf_append_str (out, comma);
+        if (!map) {
+            jsonout_text (out, line);
+            continue;
+        }
+        line_split (line, &key, &value);
+        jsonout_text (out, key);
+        buf_append (out, ":", 1);
+        jsonout_text (out, value.ptr ? value : SLICE (""));
+    }
+    buf_append (out, map ? "}" : "]", 1);
+}
+
 static void append_value (buf_t *out, const field_spec_t *field, const void *member)
 {
     switch (field->type) {
@@ -117,6 +142,10 @@ static void append_value (buf_t *out, const field_spec_t *field, const void *mem
         return;
     case FIELD_BOOL:
         buf_append_str (out, *(const int *)member == BOOL_ABSENT ? "null" : *(const int *)member ? "true" : "false");
+        return;
+    case FIELD_MAP:
+    case FIELD_TEXTS:
+        append_lines (out, *(const slice_t *)member, field->type == FIELD_MAP);
         return;
     case FIELD_LIST:
         append_list (out, member, field->item);

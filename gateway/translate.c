@@ -51,6 +51,8 @@ static bool field_absent (const field_spec_t *field, const void *member)
         return !text->ptr || text->len == 0;
     }
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
         return !((const slice_t *)member)->ptr;
     case FIELD_INT:
     case FIELD_UINT:

@@ -1,10 +1,12 @@
 /* decode.c - msgpack to message: one frame, checked before and while it is read. */
 #include <assert.h>
 #include <msgpack.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "field.h"
+#include "lines.h"
 #include "wire.h"
 
 enum {
@@ -66,14 +68,15 @@ static err_t decode_slice (const msgpack_object *object, void *body, const field
 }
 
 /* Every item is checked here, so that a broken one is refused with its message and none is passed over later. */
-static err_t decode_list (const msgpack_object *object, list_t *out, const field_spec_t *field, fault_t *fault)
+static err_t decode_list (const msgpack_object *object, list_t *out, const field_spec_t *field, void *memory,
+                          fault_t *fault)
 {
     if (object->type != MSGPACK_OBJECT_ARRAY)
         return fault_type (fault, field);
     err_t err = field_check_list (field, object->via.array.size, fault);
     if (err)
         return err;
-    *out = (list_t){ object->via.array.size, object->via.array.ptr, SLICE ("") };
+    *out = (list_t){ object->via.array.size, object->via.array.ptr, SLICE (""), memory };
     for (uint32_t i = 0; i < out->count && !err; i++) {
         message_t item;
         if (object->via.array.ptr[i].type != MSGPACK_OBJECT_MAP)
@@ -83,7 +86,68 @@ static err_t decode_list (const msgpack_object *object, list_t *out, const field
     return err;
 }
 
-static err_t decode_field (const msgpack_object *object, void *body, const field_spec_t *field, fault_t *fault)
+/* A scalar as an entry's text: numbers and booleans are taken at their word. */
+static bool entry_text (const msgpack_object *object, char number[32], slice_t *out)
+{
+    int64_t value = 0;
+    if (object_text (object, out))
+        return true;
+    if (object->type == MSGPACK_OBJECT_BOOLEAN)
+        *out = slice_of (object->via.boolean ? "true" : "false");
+    else if (object_number (object, &value))
+        *out = slice_from (number, (size_t)snprintf (number, 32, "%lld", (long long)value));
+    else
+        return false;
+    return true;
+}
+
+static err_t add_entries (const msgpack_object *object, const field_spec_t *field, buf_t *lines, fault_t *fault)
+{
+    char number[2][32];
+    slice_t key, value;
+    err_t err = ERR_NONE;
+    if (field->type == FIELD_MAP) {
+        if (object->type != MSGPACK_OBJECT_MAP)
+            return fault_type (fault, field);
+        for (uint32_t i = 0; i < object->via.map.size && !err; i++) {
+            const msgpack_object_kv *pair = &object->via.map.ptr[i];
+            if (!entry_text (&pair->key, number[0], &key) || !entry_text (&pair->val, number[1], &value))
+                return fault_type (fault, field);
+            err = field_add_line (field, lines, key, value, fault);
+        }
+        return err;
+    }
+    if (object->type != MSGPACK_OBJECT_ARRAY) /* one entry stands for a list of one */
+        return entry_text (object, number[0], &key) ? field_add_line (field, lines, key, SLICE_ABSENT, fault)
+                                                    : fault_type (fault, field);
+    for (uint32_t i = 0; i < object->via.array.size && !err; i++) {
+        if (!entry_text (&object->via.array.ptr[i], number[0], &key))
+            return fault_type (fault, field);
+        err = field_add_line (field, lines, key, SLICE_ABSENT, fault);
+    }
+    return err;
+}
+
+static err_t decode_lines (const msgpack_object *object, slice_t *out, const field_spec_t *field, void *memory,
+                           fault_t *fault)
+{
+    buf_t lines = { 0 };
+    err_t err = add_entries (object, field, &lines, fault);
+    if (!err) {
+        char *copy = msgpack_zone_malloc (memory, lines.len + 1);
+        if (!copy)
+            abort ();
+        if (lines.len)
+            memcpy (copy, lines.ptr, lines.len);
+        *out = slice_from (copy, lines.len);
+        err = field_check_text (field, *out, fault);
+    }
+    buf_fini (&lines);
+    return err;
+}
+
+static err_t decode_field (const msgpack_object *object, void *body, const field_spec_t *field, void *memory,
+                           fault_t *fault)
 {
     if (object->type == MSGPACK_OBJECT_NIL)
         return ERR_NONE;
@@ -104,7 +168,10 @@ static err_t decode_field (const msgpack_object *object, void *body, const field
         *bool_at (body, field) = object->via.boolean;
         return ERR_NONE;
     case FIELD_LIST:
-        return decode_list (object, list_at (body, field), field, fault);
+        return decode_list (object, list_at (body, field), field, memory, fault);
+    case FIELD_MAP:
+    case FIELD_TEXTS:
+        return decode_lines (object, slice_at (body, field), field, memory, fault);
     }
     return ERR_NONE;
 }
@@ -118,7 +185,7 @@ static const field_spec_t *field_find (const message_spec_t *spec, slice_t name)
 }
 
 /* The envelope's and the message's fields of one map into `out`, whose type is known. */
-static err_t decode_map (const msgpack_object_map *map, message_t *out, fault_t *fault)
+static err_t decode_map (const msgpack_object_map *map, message_t *out, void *memory, fault_t *fault)
 {
     const message_spec_t *spec = message_spec (out->type);
     void *body = message_body (out);
@@ -134,7 +201,7 @@ static err_t decode_map (const msgpack_object_map *map, message_t *out, fault_t 
         if (seen & bit)
             return fault_set (fault, ERR_DUPLICATE_KEY, field->name, "`%s` stands twice in the message.", field->name);
         seen |= bit;
-        err_t err = decode_field (&map->ptr[i].val, body, field, fault);
+        err_t err = decode_field (&map->ptr[i].val, body, field, memory, fault);
         if (err)
             return err;
     }
@@ -256,7 +323,7 @@ err_t message_decode (decoder_t *self, slice_t frame, size_t frame_max, message_
         err = check_type (envelope.type, &type, fault);
     message_init (out, type);
     out->id = envelope.id;
-    return err ? err : decode_map (&object.via.map, out, fault);
+    return err ? err : decode_map (&object.via.map, out, &self->zone, fault);
 }
 
 err_t message_list_item (const list_t *list, msg_type_t item, uint32_t at, message_t *out, fault_t *fault)
@@ -266,5 +333,18 @@ err_t message_list_item (const list_t *list, msg_type_t item, uint32_t at, messa
     message_init (out, item);
     if (object->type != MSGPACK_OBJECT_MAP || object->via.map.size > PAIRS_MAX)
         return fault_set (fault, ERR_SCHEMA, NULL, "An item of a list is a map of %d fields at most.", PAIRS_MAX);
-    return decode_map (&object->via.map, out, fault);
+    return decode_map (&object->via.map, out, list->memory, fault);
+}
+
+err_t message_decode_item (decoder_t *self, slice_t bytes, msg_type_t type, message_t *out, fault_t *fault)
+{
+    message_init (out, type);
+    err_t err = bytes.len ? wire_check (bytes) : ERR_BAD_MSGPACK;
+    msgpack_object object;
+    size_t used = 0;
+    msgpack_zone_clear (&self->zone);
+    if (err || msgpack_unpack (bytes.ptr, bytes.len, &used, &self->zone, &object) != MSGPACK_UNPACK_SUCCESS ||
+        object.type != MSGPACK_OBJECT_MAP || object.via.map.size > PAIRS_MAX)
+        return fault_set (fault, ERR_BAD_MSGPACK, NULL, NULL);
+    return decode_map (&object.via.map, out, &self->zone, fault);
 }

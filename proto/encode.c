@@ -3,6 +3,7 @@
 #include <msgpack.h>
 
 #include "field.h"
+#include "lines.h"
 
 static int write_to_buf (void *ctx, const char *bytes, size_t len)
 {
@@ -29,6 +30,24 @@ static void pack_list (msgpack_packer *pk, buf_t *out, const list_t *list)
         msgpack_pack_object (pk, objects[i]);
 }
 
+static void pack_lines (msgpack_packer *pk, slice_t lines, bool map)
+{
+    slice_t line, key, value;
+    if (map)
+        msgpack_pack_map (pk, lines_count (lines));
+    else
+        msgpack_pack_array (pk, lines_count (lines));
+    while (lines_next (&lines, &line)) {
+        if (!map) {
+            pack_text (pk, line.ptr, line.len);
+            continue;
+        }
+        line_split (line, &key, &value);
+        pack_text (pk, key.ptr, key.len);
+        pack_text (pk, value.ptr ? value.ptr : "", value.len);
+    }
+}
+
 static void pack_field (msgpack_packer *pk, buf_t *out, void *body, const field_spec_t *field)
 {
     pack_text (pk, field->name, field->name_len);
@@ -49,6 +68,10 @@ static void pack_field (msgpack_packer *pk, buf_t *out, void *body, const field_
             msgpack_pack_true (pk);
         else
             msgpack_pack_false (pk);
+        break;
+    case FIELD_MAP:
+    case FIELD_TEXTS:
+        pack_lines (pk, *slice_at (body, field), field->type == FIELD_MAP);
         break;
     case FIELD_LIST:
         pack_list (pk, out, list_at (body, field));
@@ -89,11 +112,16 @@ void message_encode (const message_t *self, buf_t *out)
     pack_fields (&pk, out, self, self->id.ptr ? 3 : 2);
 }
 
-void list_writer_add (list_t *list, buf_t *raw, const message_t *item)
+void message_encode_item (const message_t *item, buf_t *out)
 {
     msgpack_packer pk;
-    msgpack_packer_init (&pk, raw, write_to_buf);
-    pack_fields (&pk, raw, item, 0);
+    msgpack_packer_init (&pk, out, write_to_buf);
+    pack_fields (&pk, out, item, 0);
+}
+
+void list_writer_add (list_t *list, buf_t *raw, const message_t *item)
+{
+    message_encode_item (item, raw);
     list->count++;
     list->raw = buf_slice (raw);
 }

@@ -37,6 +37,8 @@ err_t fault_limit (fault_t *fault, const field_spec_t *field, int64_t actual);
 /* Limits, UTF-8 and NUL of one value (rules 10 and 12). Return 0 or SCHEMA, BAD_UTF8 with `fault` filled. */
 err_t field_check_text (const field_spec_t *field, slice_t text, fault_t *fault);
 err_t field_check_number (const field_spec_t *field, int64_t number, fault_t *fault);
+/* A MAP or TEXTS entry as lines.h has it into `lines`. Returns 0 or SCHEMA, BAD_COMMAND. */
+err_t field_add_line (const field_spec_t *field, buf_t *lines, slice_t key, slice_t value, fault_t *fault);
 err_t field_check_list (const field_spec_t *field, size_t count, fault_t *fault);
 
 #endif

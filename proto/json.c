@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "field.h"
+#include "lines.h"
+
 enum { JSON_DEPTH_MAX = 32 }; /* unknown fields may nest; jansson alone goes to 2048 */
 
 /* ---- before the parser ---- */
@@ -151,7 +154,7 @@ static err_t set_list (const json_t *value, const field_spec_t *field, list_t *o
                           (long long)field->limit);
     *out = (list_t){ .raw = SLICE ("") };
     for (size_t i = 0; i < json_array_size (value); i++) {
-        const json_t *object = json_array_get (value, i);
+        json_t *object = json_array_get (value, i);
         message_t item;
         if (!json_is_object (object))
             return wrong_type (field, "a list of objects", fault);
@@ -165,7 +168,65 @@ static err_t set_list (const json_t *value, const field_spec_t *field, list_t *o
     return ERR_NONE;
 }
 
-static err_t set_json (message_t *self, const field_spec_t *field, const json_t *value, buf_t *raw, fault_t *fault)
+/* A scalar as an entry's text: numbers and booleans are taken at their word. */
+static bool entry_text (const json_t *value, char number[32], slice_t *out)
+{
+    if (json_is_string (value))
+        *out = slice_from (json_string_value (value), json_string_length (value));
+    else if (json_is_boolean (value))
+        *out = slice_of (json_is_true (value) ? "true" : "false");
+    else if (json_is_integer (value))
+        *out = slice_from (number, (size_t)snprintf (number, 32, "%lld", (long long)json_integer_value (value)));
+    else
+        return false;
+    return true;
+}
+
+static err_t add_entries (const json_t *value, const field_spec_t *field, buf_t *lines, fault_t *fault)
+{
+    bool map = field->type == FIELD_MAP;
+    const char *want = map ? "an object of texts" : "a list of texts";
+    char number[32];
+    slice_t text;
+    err_t err = ERR_NONE;
+    if (map) {
+        if (!json_is_object (value))
+            return wrong_type (field, want, fault);
+        for (void *at = json_object_iter ((json_t *)(uintptr_t)value); at && !err;
+             at = json_object_iter_next ((json_t *)(uintptr_t)value, at)) {
+            if (!entry_text (json_object_iter_value (at), number, &text))
+                return wrong_type (field, want, fault);
+            err = field_add_line (field, lines, slice_of (json_object_iter_key (at)), text, fault);
+        }
+        return err;
+    }
+    if (!json_is_array (value)) /* one entry stands for a list of one */
+        return entry_text (value, number, &text) ? field_add_line (field, lines, text, SLICE_ABSENT, fault)
+                                                 : wrong_type (field, want, fault);
+    for (size_t i = 0; i < json_array_size (value) && !err; i++) {
+        if (!entry_text (json_array_get (value, i), number, &text))
+            return wrong_type (field, want, fault);
+        err = field_add_line (field, lines, text, SLICE_ABSENT, fault);
+    }
+    return err;
+}
+
+/* The lines take the member's place in `object`: they live as long as it does. */
+static err_t set_lines (json_t *object, const json_t *value, const field_spec_t *field, slice_t *out, fault_t *fault)
+{
+    buf_t lines = { 0 };
+    err_t err = add_entries (value, field, &lines, fault);
+    if (!err) {
+        json_t *text = json_stringn_nocheck (lines.ptr ? lines.ptr : "", lines.len);
+        json_object_set_new_nocheck (object, field->name, text);
+        *out = slice_from (json_string_value (text), json_string_length (text));
+    }
+    buf_fini (&lines);
+    return err;
+}
+
+static err_t set_json (message_t *self, const field_spec_t *field, json_t *object, const json_t *value, buf_t *raw,
+                       fault_t *fault)
 {
     void *at = member_at (self, field);
     switch (field->type) {
@@ -183,13 +244,16 @@ static err_t set_json (message_t *self, const field_spec_t *field, const json_t 
             return wrong_type (field, "true or false", fault);
         *(int *)at = json_is_true (value);
         return ERR_NONE;
+    case FIELD_MAP:
+    case FIELD_TEXTS:
+        return set_lines (object, value, field, at, fault);
     case FIELD_LIST:
         return set_list (value, field, at, raw, fault);
     }
     return ERR_NONE;
 }
 
-err_t json_to_message (const json_t *object, msg_type_t type, message_t *out, buf_t *raw, fault_t *fault)
+err_t json_to_message (json_t *object, msg_type_t type, message_t *out, buf_t *raw, fault_t *fault)
 {
     message_init (out, type);
     const message_spec_t *spec = message_spec (type);
@@ -197,7 +261,7 @@ err_t json_to_message (const json_t *object, msg_type_t type, message_t *out, bu
     for (size_t i = 0; i < spec->field_count && !err; i++) {
         const json_t *value = json_object_get (object, spec->fields[i].name);
         if (value && !json_is_null (value))
-            err = set_json (out, &spec->fields[i], value, raw, fault);
+            err = set_json (out, &spec->fields[i], object, value, raw, fault);
     }
     return err;
 }
@@ -224,6 +288,8 @@ static err_t set_text (message_t *self, const field_spec_t *field, slice_t text,
     switch (field->type) {
     case FIELD_STR:
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
         *(slice_t *)at = text;
         return ERR_NONE;
     case FIELD_INT:
@@ -276,6 +342,25 @@ static json_t *list_to_json (const list_t *list, msg_type_t item_type)
     return array;
 }
 
+static json_t *lines_to_json (slice_t lines, bool map)
+{
+    if (!lines.ptr)
+        return json_null ();
+    json_t *out = map ? json_object () : json_array ();
+    slice_t line, key, value;
+    while (lines_next (&lines, &line)) {
+        if (!map) {
+            json_array_append_new (out, text_to_json (line));
+            continue;
+        }
+        line_split (line, &key, &value);
+        char *name = slice_dup (key);
+        json_object_set_new (out, name, text_to_json (value.ptr ? value : SLICE ("")));
+        free (name);
+    }
+    return out;
+}
+
 static json_t *field_to_json (const void *at, const field_spec_t *field)
 {
     switch (field->type) {
@@ -287,6 +372,9 @@ static json_t *field_to_json (const void *at, const field_spec_t *field)
         return *(const int64_t *)at == INT_ABSENT ? json_null () : json_integer (*(const int64_t *)at);
     case FIELD_BOOL:
         return *(const int *)at == BOOL_ABSENT ? json_null () : json_boolean (*(const int *)at);
+    case FIELD_MAP:
+    case FIELD_TEXTS:
+        return lines_to_json (*(const slice_t *)at, field->type == FIELD_MAP);
     case FIELD_LIST:
         return list_to_json (at, field->item);
     }

@@ -16,6 +16,12 @@ enum {
     COMMAND_MAX = 64 * 1024,
     ERROR_TEXT_MAX = 4096,
     SHA256_HEX = 64,
+    ENV_MAX = 64 * 1024,    /* a job's environment, as lines KEY=VALUE */
+    LABELS_MAX = 4 * 1024,  /* labels or requirements, likewise */
+    GLOBS_MAX = 4 * 1024,   /* artifact patterns, as lines */
+    RETRY_EXITS_MAX = 1024, /* exit codes, as lines */
+    PRIORITY_MAX = 1000,
+    LAST_LINES_MAX = 2 * 1024,
 
     FRAME_MAX = 1024 * 1024,         /* a request's body frame; the broker closes on a peer that sends more */
     REPLY_MAX = 4 * 1024 * 1024,     /* a reply's body frame */
@@ -28,6 +34,9 @@ enum {
     DEPTH_MAX = 8,                   /* nesting of a message */
 
     ATTEMPT_MAX = 1000,
+    ATTEMPTS_SHOWN_MAX = 50, /* attempts in one job-status-ok, the newest */
+    EVENTS_MAX = 500,        /* events in one events-read-ok */
+    BACKOFF_MAX = 24 * 60 * 60 * 1000,
     SLOTS_MAX = 1024,
     CPU_MAX = 65536,
     EXIT_MAX = 0x7fffffff,
@@ -38,6 +47,7 @@ enum {
     WAIT_MAX = 5 * 60 * 1000, /* patience of a parked request, ms */
     TIMEOUT_DEFAULT_MS = 60 * 60 * 1000,
     ATTEMPTS_DEFAULT = 3,
+    OUTPUT_MAX_DEFAULT = 64 * 1024 * 1024, /* bytes kept of a stream */
 };
 
 #define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000) /* ms an attempt may run */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "field.h"
+#include "lines.h"
 
 /* ---- the tables ---- */
 
@@ -76,6 +77,8 @@ static void field_clear (void *body, const field_spec_t *field)
     switch (field->type) {
     case FIELD_STR:
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
         *slice_at (body, field) = SLICE_ABSENT;
         break;
     case FIELD_INT:
@@ -128,6 +131,7 @@ err_t fault_type (fault_t *fault, const field_spec_t *field)
         [FIELD_STR] = "text",           [FIELD_BYTES] = "text or bytes",
         [FIELD_INT] = "a whole number", [FIELD_UINT] = "a whole number",
         [FIELD_BOOL] = "true or false", [FIELD_LIST] = "a list",
+        [FIELD_MAP] = "a map of texts", [FIELD_TEXTS] = "a list of texts",
     };
     return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be %s.", field->name, words[field->type]);
 }
@@ -149,6 +153,8 @@ err_t fault_limit (fault_t *fault, const field_spec_t *field, int64_t actual)
                           is);
     case FIELD_STR:
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
     case FIELD_BOOL:
         break;
     }
@@ -178,6 +184,8 @@ bool field_present (const void *body, const field_spec_t *field)
     switch (field->type) {
     case FIELD_STR:
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
         return slice_at (at, field)->ptr != NULL;
     case FIELD_INT:
     case FIELD_UINT:
@@ -190,15 +198,45 @@ bool field_present (const void *body, const field_spec_t *field)
     return false;
 }
 
+err_t field_add_line (const field_spec_t *field, buf_t *lines, slice_t key, slice_t value, fault_t *fault)
+{
+    if (lines_add (lines, key, value))
+        return ERR_NONE;
+    /* What runs is what was shown: for the environment as for the command itself. */
+    err_t err = strcmp (field->name, "env") == 0 ? ERR_BAD_COMMAND : ERR_SCHEMA;
+    const char *keys = field->type == FIELD_MAP ? " and no key empty or with a `=`" : "";
+    return fault_set (fault, err, field->name, "`%s` must hold no control characters, no empty entry%s.", field->name,
+                      keys);
+}
+
+static err_t check_lines (const field_spec_t *field, slice_t text, fault_t *fault)
+{
+    slice_t line, key, value;
+    buf_t checked = { 0 };
+    err_t err = ERR_NONE;
+    while (!err && lines_next (&text, &line)) {
+        line_split (line, &key, &value);
+        if (field->type == FIELD_TEXTS)
+            err = field_add_line (field, &checked, line, SLICE_ABSENT, fault);
+        else if (!value.ptr)
+            err = fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be KEY=VALUE, one a line.", field->name);
+        else
+            err = field_add_line (field, &checked, key, value, fault);
+        buf_clear (&checked);
+    }
+    buf_fini (&checked);
+    return err;
+}
+
 err_t field_check_text (const field_spec_t *field, slice_t text, fault_t *fault)
 {
     if ((int64_t)text.len > field->limit)
         return fault_limit (fault, field, (int64_t)text.len);
-    if (field->type == FIELD_STR && memchr (text.ptr, '\0', text.len))
+    if (field->type != FIELD_BYTES && memchr (text.ptr, '\0', text.len))
         return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must not hold a NUL.", field->name);
-    if (field->type == FIELD_STR && !utf8_valid (text))
+    if (field->type != FIELD_BYTES && !utf8_valid (text))
         return fault_set (fault, ERR_BAD_UTF8, field->name, "`%s` is not valid UTF-8.", field->name);
-    return ERR_NONE;
+    return field->type == FIELD_MAP || field->type == FIELD_TEXTS ? check_lines (field, text, fault) : ERR_NONE;
 }
 
 err_t field_check_number (const field_spec_t *field, int64_t number, fault_t *fault)
@@ -219,6 +257,8 @@ static err_t check_field (void *body, const field_spec_t *field, fault_t *fault)
     switch (field->type) {
     case FIELD_STR:
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
         return field_check_text (field, *slice_at (body, field), fault);
     case FIELD_INT:
     case FIELD_UINT:
@@ -239,4 +279,44 @@ err_t message_check (const message_t *self, fault_t *fault)
     for (size_t i = 0; i < spec->field_count && !err; i++)
         err = check_field (body, &spec->fields[i], fault);
     return err;
+}
+
+static size_t field_size (const field_spec_t *field)
+{
+    switch (field->type) {
+    case FIELD_STR:
+    case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
+        return sizeof (slice_t);
+    case FIELD_INT:
+    case FIELD_UINT:
+        return sizeof (int64_t);
+    case FIELD_BOOL:
+        return sizeof (int);
+    case FIELD_LIST:
+        return sizeof (list_t);
+    }
+    return 0;
+}
+
+void message_copy_common (const message_t *from, message_t *to)
+{
+    const message_spec_t *have = message_spec (from->type);
+    const message_spec_t *want = message_spec (to->type);
+    const char *source = message_body_const (from);
+    char *target = message_body (to);
+    for (size_t i = 0; i < have->field_count; i++) {
+        const field_spec_t *field = &have->fields[i];
+        if (!field_present (source, field))
+            continue;
+        for (const field_spec_t *into = want->fields; into->name; into++) {
+            if (into->type != field->type || into->name_len != field->name_len ||
+                memcmp (into->name, field->name, field->name_len) != 0)
+                continue;
+            if (!field_present (target, into))
+                memcpy (target + into->at, source + field->at, field_size (field));
+            break;
+        }
+    }
 }

@@ -22,9 +22,19 @@ typedef struct {
     uint32_t count;
     const void *objects; /* decoder's; valid until its next decode */
     slice_t raw;
+    void *memory; /* decoder's: for what its items need */
 } list_t;
 
-typedef enum { FIELD_STR, FIELD_BYTES, FIELD_INT, FIELD_UINT, FIELD_BOOL, FIELD_LIST } field_type_t;
+typedef enum {
+    FIELD_STR,
+    FIELD_BYTES,
+    FIELD_INT,
+    FIELD_UINT,
+    FIELD_BOOL,
+    FIELD_MAP,
+    FIELD_TEXTS,
+    FIELD_LIST
+} field_type_t;
 enum { OPTIONAL = 0, REQUIRED = 1 };
 
 typedef enum {
@@ -38,6 +48,8 @@ typedef enum {
 #define FIELD_CTYPE_INT                                       int64_t
 #define FIELD_CTYPE_UINT                                      int64_t
 #define FIELD_CTYPE_BOOL                                      int
+#define FIELD_CTYPE_MAP                                       slice_t /* lines KEY=VALUE, see lines.h */
+#define FIELD_CTYPE_TEXTS                                     slice_t /* lines */
 #define MSG_BEGIN(ENUM, name, wire, doc)                      typedef struct {
 #define MSG_FIELD(name, type, member, wire, limit, need, doc) FIELD_CTYPE_##type member;
 #define MSG_LIST(name, item, member, wire, limit, need, doc)  list_t member;
@@ -120,6 +132,13 @@ err_t message_list_item (const list_t *list, msg_type_t item, uint32_t at, messa
 /* Appends the fields of `item` as one list element to `raw` and counts it: `list->raw` is `raw`'s content afterwards.
  */
 void list_writer_add (list_t *list, buf_t *raw, const message_t *item);
+
+/* Encodes the fields alone, as an item of a list is: what the store keeps. */
+void message_encode_item (const message_t *item, buf_t *out);
+/* And back. `out->type` is given in `type`; otherwise as message_decode. */
+err_t message_decode_item (decoder_t *self, slice_t bytes, msg_type_t type, message_t *out, fault_t *fault);
+/* Sets each absent field of `to` that has the name and type of a present one in `from`. Slices are borrowed. */
+void message_copy_common (const message_t *from, message_t *to);
 
 /* Fills an ERROR message: the code's default sentence when `text` is NULL. `text` is borrowed. */
 void message_error (message_t *self, err_t err, const char *text);

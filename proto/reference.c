@@ -5,7 +5,7 @@
 
 static const char *type_name (const field_spec_t *field)
 {
-    static const char *const names[] = { "text", "bytes", "integer", "unsigned", "bool", "list" };
+    static const char *const names[] = { "text", "bytes", "integer", "unsigned", "bool", "map", "texts", "list" };
     return names[field->type];
 }
 
@@ -14,6 +14,8 @@ static void print_limit (const field_spec_t *field)
     switch (field->type) {
     case FIELD_STR:
     case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS:
         printf ("%lld bytes", (long long)field->limit);
         break;
     case FIELD_INT:

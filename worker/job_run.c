@@ -14,7 +14,7 @@
 enum {
     FETCH_TRIES_MAX = 8,      /* an absolute URL, or a server that is away */
     KILL_AFTER_MS = 5 * 1000, /* between TERM and KILL */
-    ENV_MAX = 32,
+    CHILD_ENV_MAX = 32,
     REFUSAL_MAX = 512, /* bytes kept of what the extractor says */
     EXTRACT_REFUSED = 3,
 };
@@ -96,7 +96,7 @@ static size_t fill_env (const job_t *self, char **env)
 
 static int start_child (job_t *self, const char *const *argv)
 {
-    char *env[ENV_MAX];
+    char *env[CHILD_ENV_MAX];
     size_t count = fill_env (self, env);
     child_spec_t spec = { argv[0], argv, (const char *const *)env, self->folder };
     int error = child_start (&spec, &self->child);

@@ -87,7 +87,9 @@ static void query_add_field (buf_t *url, const field_spec_t *field, const void *
     char number[32];
     switch (field->type) {
     case FIELD_STR:
-    case FIELD_BYTES: {
+    case FIELD_BYTES:
+    case FIELD_MAP:
+    case FIELD_TEXTS: {
         slice_t text = *(const slice_t *)at;
         if (text.ptr)
             query_add (url, field->name, text.ptr, text.len);
@@ -163,7 +165,7 @@ static void answer_away (http_entry_t *entry, const char *text)
     entry->fn (entry->ctx, &answer);
 }
 
-static void answer_refusal (http_entry_t *entry, long status, const json_t *object)
+static void answer_refusal (http_entry_t *entry, long status, json_t *object)
 {
     message_t error;
     fault_t fault;
@@ -180,10 +182,10 @@ static void answer_refusal (http_entry_t *entry, long status, const json_t *obje
     entry->fn (entry->ctx, &answer);
 }
 
-static void answer_reply (http_entry_t *entry, const json_t *object)
+static void answer_reply (http_entry_t *entry, json_t *object)
 {
     /* get-job wraps the job, or null, into an object. */
-    const json_t *fields = object;
+    json_t *fields = object;
     if (entry->reply == MSG_JOB_POLL_OK)
         fields = json_object_get (object, "job");
     message_t reply;

@@ -21,6 +21,8 @@ static inline void filled (message_t *message, msg_type_t type, const char *text
             *(int64_t *)at = field->limit;
         } else if (field->type == FIELD_BOOL) {
             *(int *)at = 1;
+        } else if (field->type == FIELD_MAP || field->type == FIELD_TEXTS) {
+            *(slice_t *)at = SLICE ("key=value\nother=\n");
         } else {
             list_t *list = at;
             *list = (list_t){ .raw = SLICE ("") };

@@ -24,6 +24,8 @@ static void fill (message_t *message, msg_type_t type, buf_t *raw)
             *(int64_t *)(void *)at = field->limit;
         } else if (field->type == FIELD_BOOL) {
             *(int *)(void *)at = 1;
+        } else if (field->type == FIELD_MAP || field->type == FIELD_TEXTS) {
+            *(slice_t *)(void *)at = SLICE ("key=value\nother=\n");
         } else {
             message_t item;
             list_t *list = (list_t *)(void *)at;
@@ -47,7 +49,8 @@ static void assert_field_equal (const field_spec_t *field, const message_t *a, c
 {
     const char *left = (const char *)message_body_const (a) + field->at;
     const char *right = (const char *)message_body_const (b) + field->at;
-    if (field->type == FIELD_STR || field->type == FIELD_BYTES)
+    if (field->type == FIELD_STR || field->type == FIELD_BYTES || field->type == FIELD_MAP ||
+        field->type == FIELD_TEXTS)
         assert_true (slice_eq (*(const slice_t *)(const void *)left, *(const slice_t *)(const void *)right));
     else if (field->type == FIELD_INT || field->type == FIELD_UINT)
         assert_int_equal (*(const int64_t *)(const void *)left, *(const int64_t *)(const void *)right);
