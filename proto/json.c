@@ -147,7 +147,7 @@ static err_t set_number (const json_t *value, int64_t *out, const field_spec_t *
 
 static err_t set_list (const json_t *value, const field_spec_t *field, list_t *out, buf_t *raw, fault_t *fault)
 {
-    if (!json_is_array (value) || !raw)
+    if (!json_is_array (value) || (!raw && json_array_size (value))) /* no lists within lists */
         return wrong_type (field, "a list", fault);
     if ((int64_t)json_array_size (value) > field->limit)
         return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must have %lld items at most.", field->name,
