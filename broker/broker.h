@@ -5,6 +5,10 @@
  *   socket.c    frames in and out
  *   requests.c  who asked what, until it is answered
  *   carry.c     effects of the core and outcomes of the depot
+ *   disk.c      a full disk: going on without what is new
+ *   events.c    what changes, as a stream
+ *   keep.c      housekeeping: what is too old, or too much, goes
+ *   snapshot.c  copies of the record for backups
  *   query.c     job-status, job-list, broker-info: reads of the record
  *   follow.c    job-follow: output as it grows
  *   bytes.c     blobs
@@ -32,6 +36,17 @@ typedef struct {
     int64_t offline_ms;
     int64_t heartbeat_ms;
     int64_t grace_ms;
+    int64_t backoff_ms;
+    int64_t backoff_max_ms;
+    int64_t sleep_max_ms;
+    int64_t output_max;
+    int64_t keep_jobs_ms;
+    int64_t keep_output_ms;
+    int64_t keep_artifacts_ms;
+    int64_t keep_uploads_ms;
+    int64_t data_max;
+    const char *backup;
+    bool check;
     const char *log_level;
 } broker_options_t;
 
@@ -39,12 +54,21 @@ typedef struct {
 typedef struct {
     zmq_msg_t routing;
     zmq_msg_t body;
+    uint64_t request;
     int64_t seq; /* of a job-poll answer that carries a job; 0: none */
     int64_t attempt;
     char token[TOKEN_MAX + 1];
 } reply_t;
 
 typedef struct followers followers_t;
+typedef struct events events_t;
+
+/* What housekeeping remembers between its rounds. */
+typedef struct {
+    int64_t due_ms;
+    int64_t output_after_ms; /* jobs that were over before this have been looked at */
+    int64_t artifacts_after_ms;
+} keep_t;
 
 typedef struct {
     const broker_options_t *options;
@@ -58,6 +82,16 @@ typedef struct {
     depot_t *depot;
     requests_t *requests;
     followers_t *followers;
+    events_t *events;
+    const char *folder;  /* the data directory */
+    decoder_t *items;    /* of stored options */
+    decoder_t *receipts; /* and receipts */
+    buf_t attempts;
+    bool lost;      /* the open transaction cannot be committed: the disk is full */
+    bool disk_full; /* nothing new is taken */
+    int64_t disk_due_ms;
+    keep_t keep;
+    uint64_t snapshot; /* the request for the one under way; 0: none */
     effects_t effects;
     buf_t encoded;
     buf_t list;
@@ -86,6 +120,8 @@ void socket_take (broker_t *self);
 /* Puts an answer into the outbox and forgets the request. A message with job text is a job-poll-ok. */
 void broker_reply (broker_t *self, uint64_t request, message_t *message, int64_t job_seq);
 void broker_reply_error (broker_t *self, uint64_t request, err_t err);
+/* The turn's writes are lost: each answer that tells of one becomes a refusal. */
+void broker_outbox_refuse (broker_t *self, err_t err);
 /* Sends the outbox. After the commit only. */
 void socket_send (broker_t *self);
 
@@ -98,6 +134,43 @@ void broker_order (broker_t *self, depot_order_t *order);
 void broker_submit_discards (broker_t *self);
 /* Moves the frame into the order, and `data` with it. */
 void order_take_frame (depot_order_t *order, zmq_msg_t *frame, slice_t data);
+
+/* disk.c */
+/* Refuses what would need more room, while the disk is full. True when it did. */
+bool disk_refuses (broker_t *self, uint64_t request);
+/* The turn's transaction could not be written: forgets it, and goes on from what is on the disk. */
+void disk_recover (broker_t *self);
+void disk_tick (broker_t *self);
+/* Makes a fresh core from the record. 0 or the store's error. */
+err_t broker_load_core (broker_t *self);
+
+/* events.c */
+events_t *events_new (int64_t wall_ms);
+void events_destroy (events_t **self_p);
+void events_job (broker_t *self, const job_record_t *job);
+void events_worker (broker_t *self, const worker_record_t *worker);
+void events_output (broker_t *self, int64_t seq, int64_t attempt, stream_t stream, int64_t bytes);
+void events_read (broker_t *self, uint64_t request, const msg_events_read_t *in);
+/* The turn is committed (or lost): its events are shown (or forgotten). */
+void events_publish (broker_t *self);
+void events_forget (broker_t *self);
+void events_tick (broker_t *self);
+int64_t events_deadline (const broker_t *self);
+
+/* keep.c */
+void keep_tick (broker_t *self);
+
+/* snapshot.c */
+#define SNAPSHOT_FILE "snapshot.db"
+void snapshot_begin (broker_t *self, uint64_t request);
+/* After a commit: some more pages. */
+void snapshot_tick (broker_t *self);
+
+/* backup.c: `gleaner-broker --backup FILE`. `running`: another process holds the folder. Returns the exit status. */
+int backup_run (const broker_options_t *options, const char *folder, bool running);
+
+/* check.c: `gleaner-broker --check`. Returns 0 when all is sound, 1 when not; says on stdout what it found. */
+int check_run (const char *folder, store_t *store);
 
 /* query.c */
 void query_status (broker_t *self, uint64_t request, slice_t job_id);

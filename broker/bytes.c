@@ -22,6 +22,7 @@ static depot_order_t *commit_order (uint64_t request, const msg_blob_commit_t *i
     depot_order_t *order = upload_order (DEPOT_BLOB_COMMIT, request, in->upload);
     order->bytes = in->bytes;
     order->zip = in->zip == 1;
+    slice_copy (in->sha256, order->sha256, sizeof order->sha256);
     return order;
 }
 
@@ -35,6 +36,8 @@ static depot_order_t *get_order (uint64_t request, const msg_blob_get_t *in)
 
 void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
 {
+    if ((message->type == MSG_BLOB_PUT || message->type == MSG_BLOB_COMMIT) && disk_refuses (self, request))
+        return;
     if (message->type == MSG_BLOB_GET && !hex_valid (message->blob_get.sha256, SHA256_HEX))
         broker_reply_error (self, request, ERR_NO_SUCH_BLOB);
     else if (message->type == MSG_BLOB_GET)
@@ -59,6 +62,17 @@ void bytes_outcome (broker_t *self, depot_order_t *order)
         message_init (&answer, MSG_BLOB_PUT_OK);
         answer.blob_put_ok.offset = order->bytes;
     } else if (order->kind == DEPOT_BLOB_COMMIT) {
+        /* Known to housekeeping in this turn's commit, before anybody hears of it. */
+        err_t err = self->lost ? ERR_DISK_FULL
+                               : self->store->ops->blob_put (self->store, slice_of (order->sha256), order->bytes,
+                                                             self->wall_ms);
+        if (err && err != ERR_DISK_FULL)
+            broker_die (err);
+        if (err) {
+            self->lost = true;
+            broker_reply_error (self, order->request, err);
+            return;
+        }
         message_init (&answer, MSG_BLOB_COMMIT_OK);
         blob_url_format (slice_of (order->sha256), url);
         answer.blob_commit_ok.sha256 = slice_of (order->sha256);

@@ -44,6 +44,9 @@ static void carry_seal (broker_t *self, const effect_t *effect)
     order->attempt = effect->attempt;
     order->want[STREAM_STDOUT].expected = effect->stdout_bytes;
     order->want[STREAM_STDERR].expected = effect->stderr_bytes;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        slice_copy (effect->sha256[i], order->want[i].sha256, sizeof order->want[i].sha256);
+    slice_copy (effect->artifacts, order->sha256, sizeof order->sha256);
     broker_order (self, order);
 }
 
@@ -69,6 +72,10 @@ static void carry_reply_job (broker_t *self, effect_t *effect)
     out->command = job.command;
     out->file_url = job.file_url;
     out->filename = job.filename;
+    message_t options;
+    fault_t fault;
+    if (job.options.len && !message_decode_item (self->items, job.options, MSG_JOB_OPTIONS, &options, &fault))
+        message_copy_common (&options, &effect->message);
     broker_reply (self, effect->request, &effect->message, effect->seq);
 }
 
@@ -76,10 +83,15 @@ static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)
 {
     switch (effect->kind) {
     case EFFECT_JOB_INSERT:
-    case EFFECT_JOB_UPDATE:
+    case EFFECT_JOB_UPDATE: /* effects_persist has stored it */
+        events_job (self, &effect->job);
+        break;
     case EFFECT_WORKER_PUT:
+        events_worker (self, &effect->worker);
+        break;
+    case EFFECT_ATTEMPT_PUT:
     case EFFECT_WORKER_DELETE:
-        break; /* effects_persist has done it */
+        break;
     case EFFECT_REPLY:
         broker_reply (self, effect->request, &effect->message, 0);
         break;
@@ -103,9 +115,13 @@ static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)
 
 void broker_step (broker_t *self, const event_t *event, zmq_msg_t *frame)
 {
+    if (self->lost)
+        return; /* the turn will not be committed: what it did is forgotten, and who asked is told so */
     core_step (self->core, event, &self->effects);
     err_t err = effects_persist (&self->effects, self->store);
-    if (err)
+    if (err == ERR_DISK_FULL)
+        self->lost = true;
+    else if (err)
         broker_die (err);
     for (size_t i = 0; i < self->effects.count; i++)
         carry (self, &self->effects.items[i], frame);
@@ -125,6 +141,7 @@ static void appended (broker_t *self, const depot_order_t *order)
         answer.job_output_ok.offset = order->bytes;
         answer.job_output_ok.cancel_requested = 0;
         follow_wake (self, order->seq);
+        events_output (self, order->seq, order->attempt, order->stream, order->bytes);
     }
     broker_reply (self, order->request, &answer, 0);
 }
@@ -147,6 +164,8 @@ static void sealed (broker_t *self, const depot_order_t *order)
         .stderr_data = sealed_data (order, STREAM_STDERR),
         .stdout_bytes = order->length[STREAM_STDOUT],
         .stderr_bytes = order->length[STREAM_STDERR],
+        .sha256 = { slice_of (order->hash[STREAM_STDOUT]), slice_of (order->hash[STREAM_STDERR]) },
+        .dropped = { order->dropped[STREAM_STDOUT], order->dropped[STREAM_STDERR] },
     };
     broker_step (self, &event, NULL);
 }
@@ -179,6 +198,7 @@ static void take_outcome (broker_t *self, depot_order_t *order)
         read_done (self, order);
         break;
     case DEPOT_DISCARD:
+    case DEPOT_BLOB_REMOVE:
         break;
     }
     depot_order_destroy (&order);

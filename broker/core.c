@@ -11,6 +11,7 @@ static handler_fn *const handlers[MSG_COUNT] = {
     [MSG_WORKER_REGISTER] = core_on_worker_register,
     [MSG_WORKER_HEARTBEAT] = core_on_worker_heartbeat,
     [MSG_WORKER_GOODBYE] = core_on_worker_goodbye,
+    [MSG_WORKER_SLEEP] = core_on_worker_sleep,
     [MSG_WORKER_LIST] = core_on_worker_list,
     [MSG_JOB_CREATE] = core_on_job_create,
     [MSG_JOB_CANCEL] = core_on_job_cancel,
@@ -32,6 +33,11 @@ void core_config_default (core_config_t *config)
         .grace_ms = 30 * 1000,
         .jobs_max = 10 * 1000 * 1000,
         .parked_max = 200 * 1000,
+        .queues_max = 1000,
+        .backoff_ms = 1000,
+        .backoff_max_ms = 5 * 60 * 1000,
+        .sleep_max_ms = 15 * 60 * 1000,
+        .output_max = OUTPUT_MAX_DEFAULT,
     };
 }
 
@@ -60,9 +66,19 @@ core_t *core_new (const core_config_t *config)
     map_init (&self->jobs, job_key, secret);
     map_init (&self->workers, worker_key, secret);
     map_init (&self->places, place_key, secret);
-    list_init (&self->fresh);
+    list_init (&self->queues);
     list_init (&self->polls);
+    self->decoder = decoder_new ();
     return self;
+}
+
+static void job_free (core_t *self, job_t *job)
+{
+    core_queue_leave (self, job);
+    if (job->options)
+        free (job->options->retry_on_exit);
+    free (job->options);
+    free (job);
 }
 
 static void free_everything (core_t *self)
@@ -72,7 +88,9 @@ static void free_everything (core_t *self)
     for (job_t *job = map_next (&self->jobs, &at); job; job = map_next (&self->jobs, &at)) {
         if (job->lease)
             core_lease_free (self, job, false);
-        free (job);
+        else
+            core_queue_remove (self, job);
+        job_free (self, job);
     }
     for (link_t *link = list_first (&self->polls); link; link = list_first (&self->polls))
         core_parked_free (self, LIST_ITEM (link, parked_t, poll_link));
@@ -92,7 +110,8 @@ void core_destroy (core_t **self_p)
     map_fini (&self->jobs);
     map_fini (&self->workers);
     map_fini (&self->places);
-    heap_fini (&self->again);
+    heap_fini (&self->any.jobs);
+    decoder_destroy (&self->decoder);
     heap_fini (&self->timers);
     buf_fini (&self->list);
     free (self);
@@ -132,6 +151,23 @@ void core_refuse (core_t *self, uint64_t request, err_t err, const char *text)
     message_error (core_reply (self, request, MSG_ERROR), err, text);
 }
 
+void core_refuse_field (core_t *self, uint64_t request, err_t err, const char *field, const char *text)
+{
+    core_refuse (self, request, err, text);
+    self->out->items[self->out->count - 1].message.error.field = slice_of (field);
+}
+
+slice_t core_keep (core_t *self, slice_t bytes)
+{
+    if (!bytes.ptr)
+        return SLICE_ABSENT;
+    char *copy = arena_alloc (&self->out->arena, bytes.len + 1);
+    if (bytes.len)
+        memcpy (copy, bytes.ptr, bytes.len);
+    copy[bytes.len] = '\0';
+    return slice_from (copy, bytes.len);
+}
+
 uint64_t core_random (core_t *self)
 {
     uint8_t seed[randombytes_SEEDBYTES];
@@ -150,7 +186,7 @@ void core_timer_set (core_t *self, core_timer_t *timer, timer_kind_t kind, int64
     timer->kind = kind;
     timer->due_ms = due_ms;
     if (!heap_holds (&timer->node) || due_ms < timer->node.key)
-        heap_put (&self->timers, &timer->node, due_ms);
+        heap_put (&self->timers, &timer->node, due_ms, 0);
 }
 
 void core_timer_stop (core_t *self, core_timer_t *timer)
@@ -167,20 +203,25 @@ int64_t core_deadline (const core_t *self)
 static void lease_due (core_t *self, lease_t *lease)
 {
     job_t *job = lease->job;
-    if (self->now_ms >= lease->hard_ms) {
+    long long limit_s = (long long)(job->timeout_ms / 1000);
+    arena_t *arena = &self->out->arena;
+    if (self->now_ms >= lease->hard_ms && lease->worker) { /* it was heard of, and did not end the job in time */
+        core_job_fail (self, job, "timeout",
+                       arena_printf (arena, "The job ran longer than its %lld s, and worker %s did not end it.", limit_s,
+                                     lease->worker->id));
+        return;
+    }
+    if (!lease->worker) { /* whichever of a group's agents has the job: it did not say so in all the time there was */
         core_lease_lost (self, job, "timeout",
-                         arena_printf (&self->out->arena, "The job ran longer than its %lld s.",
-                                       (long long)(job->timeout_ms / 1000)));
+                         arena_printf (arena, "No agent that may have had the job reported within its %lld s.", limit_s));
         return;
     }
     /* A machine that slept through its lease must not be handed the job again by the polls that it left behind: so many
      * slots, so many attempts would be gone. Awake again, it asks anew. */
-    if (lease->worker)
-        core_worker_answer_polls (self, lease->worker);
-    const char *who = lease->worker ? lease->worker->id : "its agent";
+    core_worker_answer_polls (self, lease->worker);
     core_lease_lost (self, job, "worker-lost",
-                     arena_printf (&self->out->arena, "Worker %s was not heard of for %lld s while it ran the job.",
-                                   who, (long long)(self->config.lease_ms / 1000)));
+                     arena_printf (arena, "Worker %s was not heard of for %lld s while it ran the job.",
+                                   lease->worker->id, (long long)(self->config.lease_ms / 1000)));
 }
 
 static void parked_due (core_t *self, parked_t *parked)
@@ -204,6 +245,9 @@ static void timer_due (core_t *self, core_timer_t *timer)
     case TIMER_PARKED:
         parked_due (self, LIST_ITEM (timer, parked_t, timer));
         break;
+    case TIMER_JOB:
+        core_queue_due (self, LIST_ITEM (timer, delay_t, timer));
+        break;
     case TIMER_WORKER:
         core_worker_offline (self, LIST_ITEM (timer, worker_t, timer));
         break;
@@ -215,7 +259,7 @@ static void on_tick (core_t *self)
     for (heap_node_t *top = heap_top (&self->timers); top && top->key <= self->now_ms; top = heap_top (&self->timers)) {
         core_timer_t *timer = LIST_ITEM (top, core_timer_t, node);
         if (timer->due_ms > self->now_ms) {
-            heap_put (&self->timers, top, timer->due_ms); /* was put off meanwhile */
+            heap_put (&self->timers, top, timer->due_ms, 0); /* was put off meanwhile */
             continue;
         }
         core_timer_stop (self, timer);
@@ -261,7 +305,8 @@ bool core_handles (msg_type_t type)
     return type < MSG_COUNT && handlers[type];
 }
 
-slice_t core_message_job_id (const message_t *message)
+/* The job that a message names; absent when none. */
+static slice_t job_id_of (const message_t *message)
 {
 #define JOB_ID_OF(ENUM, name)                                                                                          \
     case MSG_##ENUM:                                                                                                   \
@@ -280,6 +325,23 @@ slice_t core_message_job_id (const message_t *message)
 #undef JOB_ID_OF
 }
 
+core_lookup_t core_lookup (const core_t *self, const message_t *message)
+{
+    core_lookup_t lookup = { .key = SLICE_ABSENT };
+    if (message->type == MSG_JOB_CREATE)
+        lookup.key = message->job_create.idempotency_key;
+    slice_t job_id = job_id_of (message);
+    if (!job_id.ptr || !job_id_parse (job_id, &lookup.id))
+        return lookup;
+    const job_t *job = core_find_job (self, job_id);
+    lookup.job = !job;
+    lookup.attempt = message->type == MSG_JOB_RESULT ? message->job_result.attempt
+                     : message->type == MSG_JOB_FAIL ? message->job_fail.attempt
+                                                     : INT_ABSENT;
+    lookup.past = lookup.attempt != INT_ABSENT && (!job || !job->lease || lookup.attempt != job->attempt);
+    return lookup;
+}
+
 job_t *core_find_job (const core_t *self, slice_t job_id)
 {
     job_id_t id;
@@ -287,6 +349,13 @@ job_t *core_find_job (const core_t *self, slice_t job_id)
         return NULL;
     job_t *job = map_get (&self->jobs, slice_from (&id.seq, sizeof id.seq));
     return job && strcmp (job->salt, id.salt) == 0 ? job : NULL;
+}
+
+bool core_job_salt (const core_t *self, int64_t seq, char salt[JOB_SALT_LEN + 1])
+{
+    const job_t *job = map_get (&self->jobs, slice_from (&seq, sizeof seq));
+    memcpy (salt, job ? job->salt : "000000", JOB_SALT_LEN + 1);
+    return job != NULL;
 }
 
 bool core_knows_job (const core_t *self, slice_t job_id)
@@ -312,10 +381,16 @@ job_t *core_job_new (core_t *self, const job_id_t *id)
     return job;
 }
 
-void core_job_free (core_t *self, job_t *job)
+void core_job_forget (core_t *self, job_t *job)
 {
     map_remove (&self->jobs, job);
     free (job);
+}
+
+void core_job_free (core_t *self, job_t *job)
+{
+    map_remove (&self->jobs, job);
+    job_free (self, job);
 }
 
 core_counts_t core_counts (const core_t *self)

@@ -25,10 +25,17 @@ typedef struct {
     int64_t grace_ms;     /* beyond a job's timeout before the broker ends the attempt itself */
     int64_t jobs_max;     /* pending and running jobs at once; one more is refused with BUSY */
     int64_t parked_max;   /* parked requests at once; one more is answered at once */
+    int64_t
+        queues_max; /* different sets of required labels among live jobs; a job with one more is refused with BUSY */
+    int64_t backoff_ms;     /* before a second attempt, doubled with each further one; jittered down to half of it */
+    int64_t backoff_max_ms; /* and no longer than this */
+    int64_t sleep_max_ms;   /* a sleeping worker's leases are kept for this long at most */
+    int64_t output_max;     /* told to workers: bytes kept of a stream */
     uint8_t seed[32];
 } core_config_t;
 
-/* lease 60 s, offline 30 s, heartbeat 10 s, grace 30 s, 10,000,000 jobs, 200,000 parked; the seed stays zero. */
+/* lease 60 s, offline 30 s, heartbeat 10 s, grace 30 s, 10,000,000 jobs, 200,000 parked, 1,000 queues, back-off 1 s to
+ * 5 min, sleep 15 min, output 64 MiB; the seed stays zero. */
 void core_config_default (core_config_t *config);
 
 typedef enum {
@@ -43,10 +50,10 @@ typedef struct {
     int64_t now_ms;  /* monotonic */
     int64_t wall_ms; /* since the epoch */
 
-    uint64_t request;           /* EVENT_REQUEST: the driver's handle for the answer */
-    const message_t *message;   /* EVENT_REQUEST: one of the types that core_handles says */
-    const job_record_t *stored; /* EVENT_REQUEST: the record of the job that the message names, when core_knows_job says
-                                 * no; NULL when there is none */
+    uint64_t request;             /* EVENT_REQUEST: the driver's handle for the answer */
+    const message_t *message;     /* EVENT_REQUEST: one of the types that core_handles says */
+    const job_record_t *stored;   /* EVENT_REQUEST: the record that core_lookup asks for; NULL when there is none */
+    const attempt_record_t *past; /* EVENT_REQUEST: likewise */
 
     int64_t seq; /* EVENT_SEALED, EVENT_UNDELIVERED: the job */
     int64_t attempt;
@@ -54,11 +61,14 @@ typedef struct {
     err_t err;                          /* EVENT_SEALED: 0, OUTPUT_MISMATCH or DISK_FULL ... */
     slice_t stdout_data, stderr_data;   /* EVENT_SEALED: content up to STORE_INLINE_MAX; absent: it stays in its file */
     int64_t stdout_bytes, stderr_bytes; /* EVENT_SEALED: lengths on disk */
+    slice_t sha256[2];                  /* EVENT_SEALED: of each stream, in hex */
+    int64_t dropped[2];                 /* EVENT_SEALED: bytes that were not kept, as far as the depot knows */
 } event_t;
 
 typedef enum {
     EFFECT_JOB_INSERT,    /* store: `job` is new */
     EFFECT_JOB_UPDATE,    /* store: the changing part of `job` */
+    EFFECT_ATTEMPT_PUT,   /* store: `attempt_row` is new or changed */
     EFFECT_WORKER_PUT,    /* store: `worker` is new or changed */
     EFFECT_WORKER_DELETE, /* store: forget worker `worker.worker_id` */
     EFFECT_REPLY,         /* answer `request` with `message` */
@@ -76,10 +86,13 @@ typedef struct {
     int64_t seq;
     int64_t attempt;
     int64_t stdout_bytes, stderr_bytes; /* EFFECT_SEAL: lengths that the worker names; INT_ABSENT: whatever is there */
+    slice_t sha256[2];                  /* EFFECT_SEAL: hashes that it names; absent: whatever they are */
+    slice_t artifacts;                  /* EFFECT_SEAL: a blob that must be there; absent: none */
     int streams;                        /* EFFECT_DISCARD: 1 stdout, 2 stderr, 3 both */
     message_t message;
     union {
         job_record_t job;
+        attempt_record_t attempt_row;
         worker_record_t worker;
     };
 } effect_t;
@@ -101,8 +114,8 @@ void core_destroy (core_t **self_p);
 
 /* Rebuild after a restart, before the first step, workers first. A job in a final state is refused by assertion. Each
  * running lease and each online worker gets a full new period from now_ms on. */
-void core_load_worker (core_t *self, const worker_record_t *record, int64_t now_ms);
-void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms);
+void core_load_worker (core_t *self, const worker_record_t *record, int64_t now_ms, int64_t wall_ms);
+void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms, int64_t wall_ms);
 /* The highest seq ever given, so that ids go on above it. */
 void core_load_last_seq (core_t *self, int64_t seq);
 
@@ -114,10 +127,23 @@ int64_t core_deadline (const core_t *self);
 
 /* True for the message types that core_step takes. */
 bool core_handles (msg_type_t type);
-/* The job id that a message names, absent when none: the driver looks its record up unless core_knows_job. */
-slice_t core_message_job_id (const message_t *message);
+/* What the core must be given of the record together with a message, since it keeps live jobs only. */
+typedef struct {
+    slice_t key; /* the job with this idempotency key, as `stored`; absent: none */
+    bool job;    /* the job `id`, as `stored` */
+    bool past;   /* attempt `attempt` of job `id`, as `past` */
+    job_id_t id;
+    int64_t attempt;
+} core_lookup_t;
+core_lookup_t core_lookup (const core_t *self, const message_t *message);
 /* True when the job is pending or running here. */
 bool core_knows_job (const core_t *self, slice_t job_id);
+
+/* Fills the salt of a live job's id. False when there is none. */
+bool core_job_salt (const core_t *self, int64_t seq, char salt[JOB_SALT_LEN + 1]);
+
+/* Why a pending job waits: a stable code (static) and one sentence, written to `text`. NULL when it does not wait. */
+const char *core_waiting (const core_t *self, slice_t job_id, int64_t now_ms, buf_t *text);
 
 /* For broker-info and tests. */
 typedef struct {

@@ -50,66 +50,34 @@ void core_reply_job (core_t *self, uint64_t request, job_t *job)
     out->token = arena_printf (&self->out->arena, "%s", job->lease->token);
     out->lease_ms = self->config.lease_ms;
     out->timeout_ms = job->timeout_ms;
+    out->output_max = self->config.output_max;
 }
 
-/* The parked poll that a newly pending job goes to. */
+/* The parked poll that a newly pending job goes to: of those that fit, the one that has waited longest. */
 static parked_t *poll_for (const core_t *self, const job_t *job)
 {
-    link_t *link = list_first (job->pinned ? &job->pinned->polls : &self->polls);
-    if (!link)
-        return NULL;
-    return job->pinned ? LIST_ITEM (link, parked_t, worker_link) : LIST_ITEM (link, parked_t, poll_link);
+    if (job->pinned) {
+        link_t *link = list_first (&job->pinned->polls);
+        return link ? LIST_ITEM (link, parked_t, worker_link) : NULL;
+    }
+    LIST_EACH (link, &self->polls)
+    {
+        parked_t *parked = LIST_ITEM (link, parked_t, poll_link);
+        if (core_queue_fits (job->queue, parked->worker))
+            return parked;
+    }
+    return NULL;
 }
 
-/* Behind those that are older: several may come back in any order. */
-static void put_again_pinned (list_head_t *pinned, job_t *job)
-{
-    link_t *at = pinned->head.next;
-    while (at != &pinned->head && LIST_ITEM (at, job_t, queue_link)->seq < job->seq)
-        at = at->next;
-    list_insert_before (pinned, at, &job->queue_link);
-}
-
-void core_queue_put (core_t *self, job_t *job, bool fresh)
+bool core_dispatch_parked (core_t *self, job_t *job)
 {
     parked_t *parked = poll_for (self, job);
-    if (parked) {
-        core_lease_begin (self, job, parked->worker, parked->slot);
-        core_reply_job (self, parked->request, job);
-        core_parked_free (self, parked);
-        return;
-    }
-    self->pending++;
-    if (job->pinned && fresh)
-        list_append (&job->pinned->pinned, &job->queue_link);
-    else if (job->pinned)
-        put_again_pinned (&job->pinned->pinned, job);
-    else if (fresh)
-        list_append (&self->fresh, &job->queue_link);
-    else
-        heap_put (&self->again, &job->again, job->seq);
-}
-
-void core_queue_remove (core_t *self, job_t *job)
-{
-    self->pending--;
-    if (list_linked (&job->queue_link))
-        list_remove (job->pinned ? &job->pinned->pinned : &self->fresh, &job->queue_link);
-    else
-        heap_remove (&self->again, &job->again);
-}
-
-job_t *core_queue_take (core_t *self, worker_t *worker)
-{
-    link_t *own = worker ? list_first (&worker->pinned) : NULL;
-    link_t *first = own ? own : list_first (&self->fresh);
-    job_t *job = first ? LIST_ITEM (first, job_t, queue_link) : NULL;
-    heap_node_t *top = own ? NULL : heap_top (&self->again);
-    if (top && (!job || top->key < job->seq))
-        job = LIST_ITEM (top, job_t, again);
-    if (job)
-        core_queue_remove (self, job);
-    return job;
+    if (!parked)
+        return false;
+    core_lease_begin (self, job, parked->worker, parked->slot);
+    core_reply_job (self, parked->request, job);
+    core_parked_free (self, parked);
+    return true;
 }
 
 static lease_t *lease_of_slot (const worker_t *worker, int64_t slot)

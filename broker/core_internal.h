@@ -3,10 +3,14 @@
  *   core.c           the machine: events in, effects out, timers, rebuild
  *   core_worker.c    the registry: register, heartbeat, goodbye, offline
  *   core_job.c       submitting and cancelling jobs, their end
- *   core_dispatch.c  the queue and the parked polls: who gets which job
+ *   core_queue.c     pending jobs: in their queues, or waiting for their time
+ *   core_options.c   what a job asks for, and whether it may
+ *   core_dispatch.c  polls, parked or not: who gets which job
  *   core_lease.c     leases: begin, renewal, end, who may write under them
  *   core_group.c     leases of old agents that do not say who they are
  *   core_result.c    output and results
+ *   core_attempt.c   attempts that did not make the job's end: kept, and tried again
+ *   core_explain.c   why a job waits
  */
 #ifndef GLEANER_CORE_INTERNAL_H
 #define GLEANER_CORE_INTERNAL_H
@@ -18,7 +22,7 @@
 
 enum { TOKEN_LEN = 32 };
 
-typedef enum { TIMER_LEASE, TIMER_PARKED, TIMER_WORKER } timer_kind_t;
+typedef enum { TIMER_LEASE, TIMER_PARKED, TIMER_WORKER, TIMER_JOB } timer_kind_t;
 
 /* Putting a timer off is only a write to `due_ms`: the heap is brought up to date when the old time comes. So a renewal
  * costs the same however many leases there are. */
@@ -33,19 +37,51 @@ typedef struct lease lease_t;
 typedef struct worker worker_t;
 typedef struct place place_t;
 typedef struct parked parked_t;
+typedef struct queue queue_t;
 
-/* A result that waits for its output to be sealed. */
+/* What a job-result and a job-fail say in the same words. Slices are borrowed from the message. */
+typedef struct {
+    msg_type_t type; /* MSG_JOB_RESULT or MSG_JOB_FAIL */
+    slice_t job_id, worker_id, token;
+    int64_t attempt;
+    int64_t exit_code, signal;
+    slice_t reason, error_message;
+    slice_t data[2]; /* a stream that came with the result; absent: what was appended */
+    int64_t expected[2];
+    slice_t sha256[2];
+    int64_t dropped[2];
+    slice_t artifacts, artifacts_note;
+    int64_t artifacts_bytes, artifacts_count;
+} claim_t;
+
+/* A result that waits for its output to be sealed. Its claim's slices point into `texts`. */
 typedef struct {
     uint64_t request;
-    msg_type_t type; /* MSG_JOB_RESULT or MSG_JOB_FAIL */
-    int64_t exit_code;
-    int64_t signal;
-    char *reason;
-    char *error_message;
-    char *inline_data[2]; /* a stream that came with the result; NULL: sealed from what was appended */
-    size_t inline_len[2];
-    int64_t expected[2];
+    claim_t claim;
+    char *texts;
 } result_t;
+
+/* What a job asks for that the core decides by; most jobs have none. */
+typedef struct {
+    int64_t priority;
+    int64_t backoff_ms;  /* INT_ABSENT: the broker's */
+    char *retry_on_exit; /* lines; NULL: none */
+} job_options_t;
+
+/* Jobs that the same workers may run, the next one first: by priority, then by age. */
+struct queue {
+    link_t link;    /* in core->queues; not a worker's own */
+    char *requires; /* labels that a worker must have, as lines; NULL: none */
+    heap_t jobs;    /* those whose time has come */
+    size_t users;   /* live jobs that belong here */
+};
+
+/* A pending job whose time has not come. */
+typedef struct {
+    core_timer_t timer;
+    job_t *job;
+    bool backing_off;
+} delay_t;
 
 struct lease {
     core_timer_t timer;
@@ -73,9 +109,11 @@ struct job {
     int32_t max_attempts;
     int64_t timeout_ms;
     worker_t *pinned;
-    link_t queue_link; /* fresh queue, or its pinned worker's */
-    heap_node_t again; /* requeued ones, by seq */
-    lease_t *lease;    /* NULL while pending */
+    queue_t *queue;         /* where it belongs: its requirements', or its pinned worker's */
+    heap_node_t node;       /* in the queue, while pending and its time has come */
+    delay_t *delay;         /* while pending and it has not */
+    lease_t *lease;         /* NULL while pending */
+    job_options_t *options; /* NULL: none */
 };
 
 struct worker {
@@ -91,9 +129,12 @@ struct worker {
     bool online;
     core_timer_t timer;
     list_head_t leases;
-    list_head_t polls;  /* parked */
-    list_head_t pinned; /* pending jobs that only it may run */
-    place_t *place;     /* where it was last heard of; stays while it is a candidate somewhere */
+    list_head_t polls;       /* parked */
+    queue_t pinned;          /* pending jobs that only it may run */
+    char *labels;            /* lines; NULL: none */
+    int64_t asleep_since_ms; /* monotonic; INT_ABSENT: awake */
+    int64_t asleep_until_wall_ms;
+    place_t *place; /* where it was last heard of; stays while it is a candidate somewhere */
     link_t place_link;
     size_t group_count; /* groups that it is a candidate of */
 };
@@ -122,17 +163,18 @@ struct core {
     int64_t wall_ms;
     effects_t *out;
     int64_t last_seq;
-    map_t jobs;        /* by seq */
-    map_t workers;     /* by id */
-    map_t places;      /* by address */
-    list_head_t fresh; /* pending jobs never started, oldest first */
-    heap_t again;      /* pending jobs to start once more, by seq */
-    list_head_t polls; /* parked polls, longest waiting first */
+    map_t jobs;         /* by seq */
+    map_t workers;      /* by id */
+    map_t places;       /* by address */
+    queue_t any;        /* jobs that require nothing */
+    list_head_t queues; /* the other queues */
+    list_head_t polls;  /* parked polls, longest waiting first */
     heap_t timers;
     int64_t pending;
     int64_t parked;
     buf_t list; /* items of a list answer */
     uint64_t random_count;
+    decoder_t *decoder; /* of stored options */
 };
 
 /* core.c */
@@ -140,6 +182,10 @@ effect_t *core_effect (core_t *self, effect_kind_t kind);
 /* An EFFECT_REPLY with a message of `type`, to be filled in. */
 message_t *core_reply (core_t *self, uint64_t request, msg_type_t type);
 void core_refuse (core_t *self, uint64_t request, err_t err, const char *text);
+/* Names the field at fault; `field` is static. */
+void core_refuse_field (core_t *self, uint64_t request, err_t err, const char *field, const char *text);
+/* A copy that lives as long as this step's effects. */
+slice_t core_keep (core_t *self, slice_t bytes);
 uint64_t core_random (core_t *self);
 void core_timer_set (core_t *self, core_timer_t *timer, timer_kind_t kind, int64_t due_ms);
 void core_timer_stop (core_t *self, core_timer_t *timer);
@@ -147,12 +193,15 @@ job_t *core_find_job (const core_t *self, slice_t job_id);
 slice_t core_job_id_text (core_t *self, const job_t *job);
 job_t *core_job_new (core_t *self, const job_id_t *id);
 void core_job_free (core_t *self, job_t *job);
+/* Undoes core_job_new, before the job has a queue. */
+void core_job_forget (core_t *self, job_t *job);
 
 /* core_worker.c */
 void core_on_worker_register (core_t *self, const event_t *event);
 void core_on_worker_heartbeat (core_t *self, const event_t *event);
 void core_on_worker_goodbye (core_t *self, const event_t *event);
 void core_on_worker_list (core_t *self, const event_t *event);
+void core_on_worker_sleep (core_t *self, const event_t *event);
 worker_t *core_find_worker (const core_t *self, slice_t worker_id);
 /* Heard of: online from now on for offline_ms. */
 void core_worker_seen (core_t *self, worker_t *worker);
@@ -179,17 +228,60 @@ bool core_stored_cancelled (const job_record_t *stored);
 
 /* core_dispatch.c */
 void core_on_job_poll (core_t *self, const event_t *event);
-/* Queues a pending job at the place that its seq gives it, or hands it to a parked poll. */
-void core_queue_put (core_t *self, job_t *job, bool fresh);
-void core_queue_remove (core_t *self, job_t *job);
 void core_poll_answer_empty (core_t *self, parked_t *parked);
 void core_parked_free (core_t *self, parked_t *parked);
 parked_t *core_park (core_t *self, uint64_t request, int64_t wait_ms);
 bool core_may_park (const core_t *self, int64_t wait_ms);
-/* The next job for a worker (its pinned ones first), taken out of the queue; NULL when there is none. */
-job_t *core_queue_take (core_t *self, worker_t *worker);
+/* Hands a job whose time has come to a parked poll that fits. False when there is none. */
+bool core_dispatch_parked (core_t *self, job_t *job);
 /* Answers a poll with the lease's job. */
 void core_reply_job (core_t *self, uint64_t request, job_t *job);
+
+/* core_queue.c */
+/* The queue for a set of requirements (lines); NULL when there are too many different ones. The job that is given it
+ * keeps it alive. */
+queue_t *core_queue_find (core_t *self, slice_t requires);
+void core_queue_enter (job_t *job, queue_t *queue);
+/* The job is no longer alive. */
+void core_queue_leave (core_t *self, job_t *job);
+/* A pending job: queued at the place that priority and seq give it, or handed to a parked poll at once. */
+void core_queue_put (core_t *self, job_t *job);
+/* A pending job that waits until `due_ms` first. */
+void core_queue_delay (core_t *self, job_t *job, int64_t due_ms, bool backing_off);
+void core_queue_due (core_t *self, delay_t *delay);
+/* Takes a pending job out, queued or waiting. */
+void core_queue_remove (core_t *self, job_t *job);
+/* The next job for a worker (its pinned ones first; NULL: an agent without labels), taken out; NULL: none. */
+job_t *core_queue_take (core_t *self, worker_t *worker);
+/* True when the worker has all that the queue's jobs require. */
+bool core_queue_fits (const queue_t *queue, const worker_t *worker);
+
+/* core_options.c */
+/* 0, or the code of what a job-create asks for and may not; `field` and `text` then say which and why (static). */
+err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text);
+/* Encodes them for the store; absent when there are none. Lives as long as this step's effects. */
+slice_t core_options_encode (core_t *self, const message_t *create);
+/* Gives a job its queue and what the core keeps of its options. False when there are too many queues. */
+bool core_options_take (core_t *self, job_t *job, const msg_job_options_t *options);
+bool core_options_retry (const job_t *job, int64_t exit_code);
+
+/* core_attempt.c */
+typedef struct {
+    slice_t reason;
+    slice_t text;
+    int64_t exit_code; /* INT_ABSENT: none */
+    int64_t signal;    /* INT_ABSENT: none */
+    bool accepted;     /* by its worker's own word */
+    slice_t data[2];   /* streams that are in no file; absent: in files, if anywhere */
+} attempt_end_t;
+/* Records how the running attempt ended. */
+void core_attempt_record (core_t *self, const job_t *job, const attempt_end_t *end);
+/* Whether the job may be started once more. */
+bool core_attempt_left (const job_t *job);
+/* Records it, and queues the job again after a back-off. */
+void core_attempt_retry (core_t *self, job_t *job, const attempt_end_t *end);
+/* A result of an attempt that is over: the same once more is answered as before, any other is noted and refused. */
+void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim);
 
 /* core_lease.c */
 /* A new attempt: the job is running. With worker NULL it is a group's. */
@@ -200,7 +292,7 @@ lease_t *core_lease_new (core_t *self, job_t *job, worker_t *worker, int64_t slo
 void core_lease_renew (core_t *self, lease_t *lease);
 /* Detaches and frees it; what is parked on it is answered. */
 void core_lease_free (core_t *self, job_t *job, bool cancelled);
-/* The attempt is over without a result: again, or failed for good. */
+/* The attempt is over without a result: again after a back-off, or failed for good. */
 void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text);
 /* Given back before anything was started: the attempt does not count. */
 void core_lease_return (core_t *self, job_t *job);
@@ -225,5 +317,7 @@ void core_on_job_result (core_t *self, const event_t *event);
 void core_on_job_fail (core_t *self, const event_t *event);
 void core_on_sealed (core_t *self, const event_t *event);
 void core_result_free (result_t **self_p);
+/* Says that the result is recorded. */
+void core_result_reply (core_t *self, uint64_t request, msg_type_t type, slice_t job_id);
 
 #endif

@@ -1,5 +1,6 @@
 #include "broker/core_internal.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,23 +25,28 @@ static worker_t *worker_of_machine (const core_t *self, slice_t machine)
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at)) {
         if (!worker->online || !worker->machine || !slice_eq_str (machine, worker->machine))
             continue;
-        size_t load = worker->leases.count + worker->pinned.count;
-        if (!found || load < found->leases.count + found->pinned.count ||
-            (load == found->leases.count + found->pinned.count && strcmp (worker->id, found->id) < 0))
+        size_t load = worker->leases.count + worker->pinned.users;
+        if (!found || load < found->leases.count + found->pinned.users ||
+            (load == found->leases.count + found->pinned.users && strcmp (worker->id, found->id) < 0))
             found = worker;
     }
     return found;
 }
 
-static err_t check_create (const core_t *self, const msg_job_create_t *in, worker_t **pinned)
+static err_t check_create (const core_t *self, const msg_job_create_t *in, worker_t **pinned, const char **field,
+                           const char **text)
 {
     *pinned = NULL;
+    *field = *text = NULL;
     if (!command_safe (in->command))
         return ERR_BAD_COMMAND;
     if (!filename_safe (in->filename))
         return ERR_BAD_FILENAME;
     if (!file_url_safe (in->file_url))
         return ERR_BAD_FILE_URL;
+    err_t err = core_options_check (in, field, text);
+    if (err)
+        return err;
     if ((int64_t)self->jobs.count >= self->config.jobs_max)
         return ERR_BUSY;
     if (!in->machine.ptr)
@@ -54,23 +60,84 @@ static int64_t or_default (int64_t value, int64_t fallback)
     return value == INT_ABSENT || value == 0 ? fallback : value;
 }
 
-void core_on_job_create (core_t *self, const event_t *event)
+/* What was asked for, so that the same key with another request is found out. */
+static slice_t hash_request (core_t *self, const message_t *create)
 {
-    const msg_job_create_t *in = &event->message->job_create;
-    worker_t *pinned = NULL;
-    err_t err = check_create (self, in, &pinned);
-    if (err) {
-        core_refuse (self, event->request, err, NULL);
+    message_t plain = *create;
+    plain.job_create.idempotency_key = SLICE_ABSENT;
+    buf_clear (&self->list);
+    message_encode_item (&plain, &self->list);
+    unsigned char hash[REQUEST_HASH];
+    crypto_generichash (hash, sizeof hash, (const unsigned char *)self->list.ptr, self->list.len, NULL, 0);
+    return core_keep (self, slice_from (hash, sizeof hash));
+}
+
+static void reply_created (core_t *self, uint64_t request, slice_t job_id, bool repeated)
+{
+    msg_job_create_ok_t *out = &core_reply (self, request, MSG_JOB_CREATE_OK)->job_create_ok;
+    out->job_id = job_id;
+    if (repeated)
+        out->repeated = 1;
+}
+
+static void repeat_create (core_t *self, const event_t *event, slice_t hash)
+{
+    if (!slice_eq (event->stored->request_hash, hash)) {
+        core_refuse_field (self, event->request, ERR_IDEMPOTENCY_MISMATCH, "idempotencyKey", NULL);
         return;
     }
+    char *text = arena_alloc (&self->out->arena, JOB_ID_LEN + 1);
+    job_id_format (&event->stored->id, text);
+    reply_created (self, event->request, slice_from (text, JOB_ID_LEN), true);
+}
+
+/* How long from now on it is to wait, ms. */
+static int64_t delay_of (const core_t *self, const msg_job_create_t *in)
+{
+    int64_t delay = in->delay_ms == INT_ABSENT ? 0 : in->delay_ms;
+    int64_t until = in->not_before == INT_ABSENT ? 0 : in->not_before - self->wall_ms;
+    return delay > until ? delay : until;
+}
+
+/* NULL when its requirements make one queue too many. */
+static job_t *job_of (core_t *self, const msg_job_create_t *in, const message_t *options, worker_t *pinned)
+{
     job_id_t id = { .seq = job_seq_next (self->last_seq, self->wall_ms) };
     job_salt_make (core_random (self), id.salt);
-    self->last_seq = id.seq;
     job_t *job = core_job_new (self, &id);
     job->max_attempts = (int32_t)or_default (in->max_attempts, ATTEMPTS_DEFAULT);
     job->timeout_ms = or_default (in->timeout_ms, TIMEOUT_DEFAULT_MS);
     job->pinned = pinned;
+    if (!core_options_take (self, job, &options->job_options)) {
+        core_job_forget (self, job);
+        return NULL;
+    }
+    self->last_seq = id.seq;
+    return job;
+}
 
+void core_on_job_create (core_t *self, const event_t *event)
+{
+    const msg_job_create_t *in = &event->message->job_create;
+    slice_t hash = in->idempotency_key.ptr ? hash_request (self, event->message) : SLICE_ABSENT;
+    if (hash.ptr && event->stored) {
+        repeat_create (self, event, hash);
+        return;
+    }
+    worker_t *pinned = NULL;
+    const char *field = NULL;
+    const char *text = NULL;
+    err_t err = check_create (self, in, &pinned, &field, &text);
+    message_t options;
+    message_init (&options, MSG_JOB_OPTIONS);
+    message_copy_common (event->message, &options);
+    job_t *job = err ? NULL : job_of (self, in, &options, pinned);
+    if (!job) {
+        core_refuse_field (self, event->request, err ? err : ERR_BUSY, field,
+                           err ? text : "Too many different requirements are queued: try again later.");
+        return;
+    }
+    int64_t delay = delay_of (self, in);
     job_record_t *record = &core_effect (self, EFFECT_JOB_INSERT)->job;
     core_job_record (self, job, record);
     record->command = in->command;
@@ -80,8 +147,16 @@ void core_on_job_create (core_t *self, const event_t *event)
     record->max_attempts = job->max_attempts;
     record->created_ms = self->wall_ms;
     record->pinned = slice_of (pinned ? pinned->id : NULL);
-    core_reply (self, event->request, MSG_JOB_CREATE_OK)->job_create_ok.job_id = core_job_id_text (self, job);
-    core_queue_put (self, job, true);
+    record->options = core_options_encode (self, &options);
+    record->labels = in->labels;
+    record->idempotency_key = in->idempotency_key;
+    record->request_hash = hash;
+    record->not_before_ms = delay > 0 ? self->wall_ms + delay : 0;
+    reply_created (self, event->request, core_job_id_text (self, job), false);
+    if (delay > 0)
+        core_queue_delay (self, job, self->now_ms + delay, false);
+    else
+        core_queue_put (self, job);
 }
 
 void core_job_record (core_t *self, const job_t *job, job_record_t *record)
@@ -94,6 +169,7 @@ void core_job_record (core_t *self, const job_t *job, job_record_t *record)
         .slot = lease ? lease->slot : SLOT_NONE,
         .started_ms = lease ? lease->started_wall_ms : 0,
         .exit_code = INT_ABSENT,
+        .signal = INT_ABSENT,
         .stdout_bytes = INT_ABSENT,
         .stderr_bytes = INT_ABSENT,
         .max_attempts = job->max_attempts,
@@ -133,12 +209,16 @@ void core_job_fail (core_t *self, job_t *job, const char *reason, slice_t text)
     job_record_t how = {
         .state = JOB_FAILED,
         .exit_code = INT_ABSENT,
+        .signal = INT_ABSENT,
         .reason = slice_of (reason),
         .error_message = text,
         .stdout_bytes = INT_ABSENT,
         .stderr_bytes = INT_ABSENT,
     };
-    if (!job->lease) { /* nothing has run, or nothing that ran is shown */
+    if (job->lease) {
+        attempt_end_t end = { .reason = how.reason, .text = text, .exit_code = INT_ABSENT, .signal = INT_ABSENT };
+        core_attempt_record (self, job, &end);
+    } else { /* nothing has run, or nothing that ran is shown */
         how.stdout_data = how.stderr_data = SLICE ("");
         how.stdout_bytes = how.stderr_bytes = 0;
     }

@@ -78,26 +78,17 @@ void core_lease_free (core_t *self, job_t *job, bool cancelled)
     job->lease = NULL;
 }
 
-static void requeue (core_t *self, job_t *job)
-{
-    effect_t *discard = core_effect (self, EFFECT_DISCARD);
-    discard->seq = job->seq;
-    discard->attempt = job->attempt;
-    discard->streams = 3;
-    core_lease_free (self, job, false);
-    core_effect (self, EFFECT_JOB_CHANGED)->seq = job->seq;
-}
-
 void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text)
 {
-    bool nowhere = job->pinned && !job->pinned->online;
-    if (job->attempt >= job->max_attempts || nowhere) {
+    if (!core_attempt_left (job)) {
+        if (job->max_attempts > 1)
+            text = arena_printf (&self->out->arena, SLICE_FMT " That was attempt %d of %d.", SLICE_ARG (text),
+                                 (int)job->attempt, (int)job->max_attempts);
         core_job_fail (self, job, reason, text);
         return;
     }
-    requeue (self, job);
-    core_job_record (self, job, &core_effect (self, EFFECT_JOB_UPDATE)->job);
-    core_queue_put (self, job, false);
+    attempt_end_t end = { .reason = slice_of (reason), .text = text, .exit_code = INT_ABSENT, .signal = INT_ABSENT };
+    core_attempt_retry (self, job, &end);
 }
 
 void core_lease_return (core_t *self, job_t *job)
@@ -106,10 +97,15 @@ void core_lease_return (core_t *self, job_t *job)
         core_job_fail (self, job, "worker-lost", SLICE ("The worker that alone may run the job is offline."));
         return;
     }
-    requeue (self, job);
+    effect_t *discard = core_effect (self, EFFECT_DISCARD);
+    discard->seq = job->seq;
+    discard->attempt = job->attempt;
+    discard->streams = 3;
+    core_lease_free (self, job, false);
+    core_effect (self, EFFECT_JOB_CHANGED)->seq = job->seq;
     job->attempt--;
     core_job_record (self, job, &core_effect (self, EFFECT_JOB_UPDATE)->job);
-    core_queue_put (self, job, false);
+    core_queue_put (self, job);
 }
 
 /* A group's lease belongs to the first candidate that names itself with the job; the others are out of it. */

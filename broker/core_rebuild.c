@@ -11,12 +11,26 @@ void core_load_last_seq (core_t *self, int64_t seq)
         self->last_seq = seq;
 }
 
-void core_load_worker (core_t *self, const worker_record_t *record, int64_t now_ms)
+/* What is left of a time that the wall clock told before the restart; that clock may have gone back meanwhile. */
+static int64_t left_ms (int64_t until_wall_ms, int64_t wall_ms, int64_t most)
+{
+    int64_t left = until_wall_ms - wall_ms;
+    return left < 0 ? 0 : left > most ? most : left;
+}
+
+void core_load_worker (core_t *self, const worker_record_t *record, int64_t now_ms, int64_t wall_ms)
 {
     self->now_ms = now_ms;
     worker_t *worker = core_worker_load (self, record);
-    if (worker->online)
-        core_timer_set (self, &worker->timer, TIMER_WORKER, now_ms + self->config.offline_ms);
+    if (!worker->online)
+        return;
+    int64_t asleep = left_ms (record->asleep_until_ms, wall_ms, self->config.sleep_max_ms);
+    if (asleep) {
+        worker->asleep_since_ms = now_ms;
+        worker->asleep_until_wall_ms = wall_ms + asleep;
+    }
+    core_timer_set (self, &worker->timer, TIMER_WORKER,
+                    now_ms + (asleep > self->config.offline_ms ? asleep : self->config.offline_ms));
 }
 
 /* The workers that a stored group names. The caller frees. */
@@ -39,7 +53,7 @@ static worker_t **load_candidates (core_t *self, slice_t text, size_t *count)
     return candidates;
 }
 
-static void load_lease (core_t *self, job_t *job, const job_record_t *record)
+static void load_lease (core_t *self, job_t *job, const job_record_t *record, int64_t wall_ms)
 {
     worker_t *worker = record->worker_id.ptr ? core_find_worker (self, record->worker_id) : NULL;
     lease_t *lease = core_lease_new (self, job, worker, record->slot);
@@ -47,8 +61,13 @@ static void load_lease (core_t *self, job_t *job, const job_record_t *record)
     lease->started_wall_ms = record->started_ms;
     lease->appended = true; /* files may be there from before */
     lease->claimed = true;  /* and its holder may be at work */
-    if (worker)
+    if (worker) {
+        int64_t asleep =
+            worker->asleep_since_ms == INT_ABSENT ? 0 : left_ms (worker->asleep_until_wall_ms, wall_ms, INT64_MAX);
+        if (asleep > self->config.lease_ms)
+            core_timer_set (self, &lease->timer, TIMER_LEASE, self->now_ms + asleep);
         return;
+    }
     size_t count = 0;
     worker_t **candidates = load_candidates (self, record->group, &count);
     if (count)
@@ -58,7 +77,20 @@ static void load_lease (core_t *self, job_t *job, const job_record_t *record)
     free (candidates);
 }
 
-void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms)
+static void load_options (core_t *self, job_t *job, slice_t stored)
+{
+    message_t options;
+    fault_t fault;
+    message_init (&options, MSG_JOB_OPTIONS);
+    if (stored.len)
+        message_decode_item (self->decoder, stored, MSG_JOB_OPTIONS, &options, &fault);
+    int64_t most = self->config.queues_max;
+    self->config.queues_max = INT64_MAX; /* they were let in before */
+    core_options_take (self, job, &options.job_options);
+    self->config.queues_max = most;
+}
+
+void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms, int64_t wall_ms)
 {
     assert (record->state == JOB_PENDING || record->state == JOB_RUNNING);
     self->now_ms = now_ms;
@@ -67,11 +99,17 @@ void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms)
     job->max_attempts = (int32_t)record->max_attempts;
     job->timeout_ms = record->timeout_ms;
     job->pinned = record->pinned.ptr ? core_find_worker (self, record->pinned) : NULL;
+    load_options (self, job, record->options);
     core_load_last_seq (self, job->seq);
+    bool backing_off = record->attempt > 0;
+    int64_t most = backing_off ? self->config.backoff_max_ms : INT64_MAX / 4;
+    int64_t wait = left_ms (record->not_before_ms, wall_ms, most);
     if (record->state == JOB_RUNNING)
-        load_lease (self, job, record);
+        load_lease (self, job, record, wall_ms);
+    else if (wait)
+        core_queue_delay (self, job, now_ms + wait, backing_off);
     else
-        core_queue_put (self, job, record->attempt == 0);
+        core_queue_put (self, job);
 }
 
 static void check_lease (const core_t *self, const job_t *job)
@@ -79,9 +117,9 @@ static void check_lease (const core_t *self, const job_t *job)
     const lease_t *lease = job->lease;
     assert (lease->job == job);
     assert (heap_holds (&lease->timer.node));
-    assert (!list_linked (&job->queue_link) && !heap_holds (&job->again));
+    assert (!job->delay && !heap_holds (&job->node));
     assert (!(lease->worker && lease->candidate_count));
-    assert (lease->timer.due_ms <= lease->hard_ms);
+    assert (lease->timer.due_ms <= lease->hard_ms || (lease->worker && lease->worker->asleep_since_ms != INT_ABSENT));
     assert (!lease->renew || lease->renew->lease == lease);
     (void)self;
 }
@@ -100,9 +138,16 @@ static void check_worker (const core_t *self, const worker_t *worker)
         count++;
     }
     assert (count == worker->leases.count);
-    LIST_EACH (at, &worker->pinned)
-    assert (LIST_ITEM (at, job_t, queue_link)->pinned == worker);
-    assert (!self->fresh.count || !worker->polls.count);
+    for (size_t i = 0; i < worker->pinned.jobs.count; i++)
+        assert (LIST_ITEM (worker->pinned.jobs.nodes[i], job_t, node)->pinned == worker);
+    if (!worker->polls.count)
+        return; /* else no job that it may run is left waiting */
+    assert (!self->any.jobs.count && !worker->pinned.jobs.count);
+    LIST_EACH (at, &self->queues)
+    {
+        const queue_t *queue = LIST_ITEM (at, queue_t, link);
+        assert (!queue->jobs.count || !core_queue_fits (queue, worker));
+    }
 }
 
 void core_check (const core_t *self)
@@ -116,17 +161,10 @@ void core_check (const core_t *self)
             continue;
         }
         pending++;
-        assert (list_linked (&job->queue_link) != heap_holds (&job->again));
+        assert ((job->delay != NULL) != heap_holds (&job->node));
     }
     assert (pending == self->pending);
     at = 0;
     for (const worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
         check_worker (self, worker);
-    int64_t last = 0;
-    LIST_EACH (link, &self->fresh)
-    {
-        const job_t *job = LIST_ITEM (link, job_t, queue_link);
-        assert (job->seq > last);
-        last = job->seq;
-    }
 }

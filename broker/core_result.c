@@ -1,5 +1,6 @@
 #include "broker/core_internal.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,10 +9,7 @@ void core_result_free (result_t **self_p)
     result_t *self = *self_p;
     if (!self)
         return;
-    free (self->reason);
-    free (self->error_message);
-    free (self->inline_data[0]);
-    free (self->inline_data[1]);
+    free (self->texts);
     free (self);
     *self_p = NULL;
 }
@@ -65,28 +63,29 @@ void core_on_job_output (core_t *self, const event_t *event)
 
 /* ---- results ---- */
 
-/* What a job-result and a job-fail say in the same words. Slices are borrowed from the message. */
-typedef struct {
-    msg_type_t type;
-    slice_t job_id, worker_id, token;
-    int64_t attempt;
-    int64_t exit_code, signal;
-    slice_t reason, error_message;
-    slice_t data[2];
-    int64_t expected[2];
-} claim_t;
+/* Stable codes of how a worker can fail, and whether another attempt may do better. */
+static const struct {
+    const char *reason;
+    bool again;
+} failures[] = {
+    { "worker-error", true },     { "download-failed", true }, { "disk-full", true },  { "file-missing", false },
+    { "archive-refused", false }, { "timeout", false },        { "cancelled", false },
+};
 
-static const char *const fail_reasons[] = { "worker-error", "download-failed", "archive-refused",
-                                            "timeout",      "cancelled",       "disk-full" };
-
-/* Reasons are stable codes: a worker's own word is taken only when it is one of ours. */
-static slice_t fail_reason (slice_t said)
+/* A worker's own word is taken only when it is one of ours. */
+static size_t failure_of (slice_t said)
 {
-    for (size_t i = 0; i < sizeof fail_reasons / sizeof *fail_reasons; i++)
-        if (slice_eq_str (said, fail_reasons[i]))
-            return said;
-    return slice_of (fail_reasons[0]);
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (slice_eq_str (said, failures[i].reason))
+            return i;
+    return 0;
 }
+
+#define CLAIM_RECEIPT(in)                                                                                              \
+    .expected = { (in)->stdout_bytes, (in)->stderr_bytes }, .sha256 = { (in)->stdout_sha256, (in)->stderr_sha256 },    \
+    .dropped = { (in)->stdout_dropped, (in)->stderr_dropped }, .artifacts = (in)->artifacts_sha256,                    \
+    .artifacts_note = (in)->artifacts_note, .artifacts_bytes = (in)->artifacts_bytes,                                  \
+    .artifacts_count = (in)->artifacts_count
 
 static claim_t claim_of (const message_t *message)
 {
@@ -101,7 +100,7 @@ static claim_t claim_of (const message_t *message)
             .exit_code = in->exit_code,
             .signal = in->signal,
             .data = { in->stdout_data, in->stderr_data },
-            .expected = { in->stdout_bytes, in->stderr_bytes },
+            CLAIM_RECEIPT (in),
         };
     }
     const msg_job_fail_t *in = &message->job_fail;
@@ -113,13 +112,13 @@ static claim_t claim_of (const message_t *message)
         .attempt = in->attempt,
         .exit_code = INT_ABSENT,
         .signal = INT_ABSENT,
-        .reason = fail_reason (in->reason),
+        .reason = slice_of (failures[failure_of (in->reason)].reason),
         .error_message = in->error_message.ptr ? in->error_message : SLICE ("The worker could not run the job."),
-        .expected = { in->stdout_bytes, in->stderr_bytes },
+        CLAIM_RECEIPT (in),
     };
 }
 
-static void reply_accepted (core_t *self, uint64_t request, msg_type_t type, slice_t job_id)
+void core_result_reply (core_t *self, uint64_t request, msg_type_t type, slice_t job_id)
 {
     if (type == MSG_JOB_RESULT)
         core_reply (self, request, MSG_JOB_RESULT_OK)->job_result_ok.job_id = job_id;
@@ -137,9 +136,9 @@ static void result_of_finished (core_t *self, const event_t *event, const claim_
         core_refuse (self, event->request, ERR_NOT_LEASE_HOLDER, "The job is over: nobody holds it any more.");
     else if (stored->token.ptr && slice_eq (stored->token, claim->token) &&
              (claim->attempt == INT_ABSENT || claim->attempt == stored->attempt))
-        reply_accepted (self, event->request, claim->type, claim->job_id);
+        core_result_reply (self, event->request, claim->type, claim->job_id);
     else
-        core_refuse (self, event->request, ERR_STALE_ATTEMPT, NULL);
+        core_attempt_late (self, event, claim);
 }
 
 static void refuse_mismatch (core_t *self, uint64_t request, int stream, int64_t length)
@@ -150,27 +149,61 @@ static void refuse_mismatch (core_t *self, uint64_t request, int stream, int64_t
     out->stream = slice_of (stream ? "stderr" : "stdout");
 }
 
+/* What is known of the streams of an attempt that is over. */
+typedef struct {
+    slice_t data[2]; /* absent: in its file */
+    int64_t bytes[2];
+    slice_t sha256[2];
+    int64_t dropped[2];
+} streams_t;
+
 /* Everything that makes the job's end, but for its output. */
 static job_record_t end_of (core_t *self, const claim_t *claim)
 {
     job_record_t how = {
         .state = claim->type == MSG_JOB_RESULT && claim->exit_code == 0 ? JOB_COMPLETED : JOB_FAILED,
         .exit_code = claim->exit_code,
+        .signal = claim->signal != INT_ABSENT && claim->signal > 0 ? claim->signal : INT_ABSENT,
         .reason = claim->reason,
         .error_message = claim->error_message,
+        .artifacts = claim->artifacts,
     };
     if (claim->type == MSG_JOB_FAIL || how.state == JOB_COMPLETED)
         return how;
-    if (claim->signal != INT_ABSENT && claim->signal > 0) {
+    if (how.signal != INT_ABSENT) {
         how.reason = SLICE ("signal");
         how.error_message =
-            arena_printf (&self->out->arena, "A command was ended by signal %lld.", (long long)claim->signal);
+            arena_printf (&self->out->arena, "A command was ended by signal %lld.", (long long)how.signal);
     } else {
         how.reason = SLICE ("exit-nonzero");
         how.error_message =
             arena_printf (&self->out->arena, "A command ended with exit code %lld.", (long long)claim->exit_code);
     }
     return how;
+}
+
+static int64_t known (int64_t told, int64_t seen)
+{
+    int64_t dropped = told != INT_ABSENT ? told : seen;
+    return dropped > 0 ? dropped : INT_ABSENT;
+}
+
+static slice_t receipt_of (core_t *self, const claim_t *claim, const streams_t *streams)
+{
+    message_t receipt;
+    message_init (&receipt, MSG_RECEIPT);
+    msg_receipt_t *out = &receipt.receipt;
+    out->stdout_sha256 = streams->sha256[0];
+    out->stderr_sha256 = streams->sha256[1];
+    out->stdout_dropped = known (claim->dropped[0], streams->dropped[0]);
+    out->stderr_dropped = known (claim->dropped[1], streams->dropped[1]);
+    out->artifacts_sha256 = claim->artifacts;
+    out->artifacts_bytes = claim->artifacts_bytes;
+    out->artifacts_count = claim->artifacts_count;
+    out->artifacts_note = claim->artifacts_note;
+    buf_clear (&self->list);
+    message_encode_item (&receipt, &self->list);
+    return core_keep (self, buf_slice (&self->list));
 }
 
 static void discard_streams (core_t *self, const job_t *job, int streams)
@@ -183,50 +216,125 @@ static void discard_streams (core_t *self, const job_t *job, int streams)
     effect->streams = streams;
 }
 
+/* An agent that sends no token is taken at its word: its failure ends the job, as it always did (http-api.md). */
+static bool worth_another (const job_t *job, const claim_t *claim)
+{
+    if (!core_attempt_left (job))
+        return false;
+    if (claim->type == MSG_JOB_FAIL)
+        return claim->token.ptr && failures[failure_of (claim->reason)].again;
+    return claim->exit_code != 0 && core_options_retry (job, claim->exit_code);
+}
+
+/* The result stands: the job is over, or another attempt follows. */
+static void settle (core_t *self, uint64_t request, job_t *job, const claim_t *claim, const streams_t *streams)
+{
+    job_record_t how = end_of (self, claim);
+    core_result_reply (self, request, claim->type, core_job_id_text (self, job));
+    discard_streams (self, job, (streams->data[0].ptr ? 1 : 0) | (streams->data[1].ptr ? 2 : 0));
+    if (worth_another (job, claim)) {
+        attempt_end_t end = {
+            .reason = how.reason,
+            .text = how.error_message,
+            .exit_code = how.exit_code,
+            .signal = how.signal,
+            .accepted = true,
+            .data = { streams->data[0], streams->data[1] },
+        };
+        core_attempt_retry (self, job, &end);
+        return;
+    }
+    how.stdout_data = streams->data[0];
+    how.stderr_data = streams->data[1];
+    how.stdout_bytes = streams->bytes[0];
+    how.stderr_bytes = streams->bytes[1];
+    how.receipt = receipt_of (self, claim, streams);
+    core_job_finish (self, job, &how, true);
+}
+
 static bool seal_needed (const lease_t *lease, const claim_t *claim)
 {
-    return lease->appended && !(claim->data[0].ptr && claim->data[1].ptr);
+    return claim->artifacts.ptr || (lease->appended && !(claim->data[0].ptr && claim->data[1].ptr));
+}
+
+/* Points a slice to a copy of its bytes at `at`. Returns where the next one goes. */
+static char *move_slice (slice_t *slice, char *at)
+{
+    if (!slice->ptr)
+        return at;
+    if (slice->len)
+        memcpy (at, slice->ptr, slice->len);
+    slice->ptr = at;
+    return at + slice->len + 1;
+}
+
+static result_t *result_new (uint64_t request, const claim_t *claim)
+{
+    result_t *result = xcalloc (1, sizeof *result);
+    result->request = request;
+    result->claim = *claim;
+    claim_t *own = &result->claim;
+    slice_t *slices[] = { &own->job_id,        &own->worker_id, &own->token,         &own->reason,
+                          &own->error_message, &own->data[0],   &own->data[1],       &own->sha256[0],
+                          &own->sha256[1],     &own->artifacts, &own->artifacts_note };
+    size_t size = 1;
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
+        size += slices[i]->len + 1;
+    result->texts = xcalloc (1, size);
+    char *at = result->texts;
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
+        at = move_slice (slices[i], at);
+    return result;
 }
 
 static void seal (core_t *self, const event_t *event, job_t *job, const claim_t *claim)
 {
-    result_t *result = xcalloc (1, sizeof *result);
-    result->request = event->request;
-    result->type = claim->type;
-    result->exit_code = claim->exit_code;
-    result->signal = claim->signal;
-    result->reason = slice_dup (claim->reason);
-    result->error_message = slice_dup (claim->error_message);
-    for (int i = 0; i < 2; i++) {
-        result->inline_data[i] = slice_dup (claim->data[i]);
-        result->inline_len[i] = claim->data[i].len;
-        result->expected[i] = claim->data[i].ptr ? INT_ABSENT : claim->expected[i];
-    }
-    job->lease->result = result;
+    job->lease->result = result_new (event->request, claim);
     effect_t *effect = core_effect (self, EFFECT_SEAL);
     effect->seq = job->seq;
     effect->attempt = job->attempt;
-    effect->stdout_bytes = result->expected[0];
-    effect->stderr_bytes = result->expected[1];
+    effect->stdout_bytes = claim->data[0].ptr ? INT_ABSENT : claim->expected[0];
+    effect->stderr_bytes = claim->data[1].ptr ? INT_ABSENT : claim->expected[1];
+    for (int i = 0; i < 2; i++)
+        effect->sha256[i] = claim->data[i].ptr ? SLICE_ABSENT : core_keep (self, claim->sha256[i]);
+    effect->artifacts = core_keep (self, claim->artifacts);
+}
+
+/* A stream that came with the result: its hash, and whether it is what was announced. */
+static bool take_inline (core_t *self, const claim_t *claim, int i, streams_t *streams)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char *hex = arena_alloc (&self->out->arena, SHA256_HEX + 1);
+    crypto_hash_sha256 (hash, (const unsigned char *)claim->data[i].ptr, claim->data[i].len);
+    hex_format (hash, sizeof hash, hex);
+    streams->data[i] = core_keep (self, claim->data[i]);
+    streams->bytes[i] = (int64_t)claim->data[i].len;
+    streams->sha256[i] = slice_from (hex, SHA256_HEX);
+    streams->dropped[i] = INT_ABSENT;
+    return !claim->sha256[i].ptr || slice_eq (claim->sha256[i], streams->sha256[i]);
+}
+
+static const claim_t *with_empty (const claim_t *claim, int i, claim_t *room)
+{
+    *room = *claim;
+    if (!room->data[i].ptr)
+        room->data[i] = SLICE ("");
+    return room;
 }
 
 /* The result came whole: recorded in this one step. */
 static void finish_at_once (core_t *self, const event_t *event, job_t *job, const claim_t *claim)
 {
+    streams_t streams = { 0 };
     for (int i = 0; i < 2; i++) {
-        if (!claim->data[i].ptr && claim->expected[i] != INT_ABSENT && claim->expected[i] != 0) {
-            refuse_mismatch (self, event->request, i, 0);
+        claim_t room;
+        bool more = !claim->data[i].ptr && claim->expected[i] != INT_ABSENT && claim->expected[i] != 0;
+        if (more || !take_inline (self, with_empty (claim, i, &room), i, &streams)) {
+            refuse_mismatch (self, event->request, i, more ? 0 : (int64_t)claim->data[i].len);
             return;
         }
     }
-    job_record_t how = end_of (self, claim);
-    how.stdout_data = claim->data[0].ptr ? claim->data[0] : SLICE ("");
-    how.stderr_data = claim->data[1].ptr ? claim->data[1] : SLICE ("");
-    how.stdout_bytes = (int64_t)how.stdout_data.len;
-    how.stderr_bytes = (int64_t)how.stderr_data.len;
-    discard_streams (self, job, 3);
-    reply_accepted (self, event->request, claim->type, claim->job_id);
-    core_job_finish (self, job, &how, true);
+    settle (self, event->request, job, claim, &streams);
 }
 
 static void on_result (core_t *self, const event_t *event)
@@ -240,7 +348,9 @@ static void on_result (core_t *self, const event_t *event)
     err_t err = core_lease_claim (self, job, claim.worker_id, claim.attempt, claim.token);
     if (!err && job->lease->result)
         err = ERR_RESULT_PENDING;
-    if (err)
+    if (err == ERR_STALE_ATTEMPT)
+        core_attempt_late (self, event, &claim);
+    else if (err)
         core_refuse (self, event->request, err, NULL);
     else if (seal_needed (job->lease, &claim))
         seal (self, event, job, &claim);
@@ -258,46 +368,41 @@ void core_on_job_fail (core_t *self, const event_t *event)
     on_result (self, event);
 }
 
-/* A text that outlives its result: until the next step. */
-static slice_t keep_text (core_t *self, const char *text, size_t len)
+static void finish_sealed (core_t *self, const event_t *event, job_t *job, result_t *result)
 {
-    if (!text)
-        return SLICE_ABSENT;
-    char *copy = arena_alloc (&self->out->arena, len + 1);
-    memcpy (copy, text, len);
-    return slice_from (copy, len);
+    streams_t streams = {
+        .data = { event->stdout_data, event->stderr_data },
+        .bytes = { event->stdout_bytes, event->stderr_bytes },
+        .sha256 = { event->sha256[0], event->sha256[1] },
+        .dropped = { event->dropped[0], event->dropped[1] },
+    };
+    for (int i = 0; i < 2; i++) {
+        if (!result->claim.data[i].ptr || take_inline (self, &result->claim, i, &streams))
+            continue;
+        refuse_mismatch (self, result->request, i, streams.bytes[i]);
+        core_result_free (&job->lease->result);
+        return;
+    }
+    /* The lease, and the result with it, ends before its effects are carried out. */
+    claim_t claim = result->claim;
+    slice_t *texts[] = { &claim.reason,    &claim.error_message, &claim.artifacts, &claim.artifacts_note,
+                         &claim.sha256[0], &claim.sha256[1],     &claim.token };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = core_keep (self, *texts[i]);
+    claim.data[0] = claim.data[1] = claim.job_id = claim.worker_id = SLICE_ABSENT;
+    uint64_t request = result->request;
+    core_result_free (&job->lease->result);
+    settle (self, request, job, &claim, &streams);
 }
 
-static void finish_sealed (core_t *self, const event_t *event, job_t *job, const result_t *result)
+/* Which stream is not as the worker names it. */
+static int faulty_stream (const claim_t *claim, const event_t *event)
 {
-    claim_t claim = {
-        .type = result->type,
-        .exit_code = result->exit_code,
-        .signal = result->signal,
-        .reason = keep_text (self, result->reason, result->reason ? strlen (result->reason) : 0),
-        .error_message =
-            keep_text (self, result->error_message, result->error_message ? strlen (result->error_message) : 0),
-    };
-    job_record_t how = end_of (self, &claim);
-    slice_t sealed[2] = { event->stdout_data, event->stderr_data };
-    int64_t length[2] = { event->stdout_bytes, event->stderr_bytes };
-    int gone = 0;
-    for (int i = 0; i < 2; i++) {
-        if (result->inline_data[i]) {
-            sealed[i] = keep_text (self, result->inline_data[i], result->inline_len[i]);
-            length[i] = (int64_t)result->inline_len[i];
-        }
-        if (sealed[i].ptr)
-            gone |= 1 << i;
-    }
-    how.stdout_data = sealed[0];
-    how.stderr_data = sealed[1];
-    how.stdout_bytes = length[0];
-    how.stderr_bytes = length[1];
-    discard_streams (self, job, gone);
-    reply_accepted (self, result->request, result->type, core_job_id_text (self, job));
-    core_result_free (&job->lease->result);
-    core_job_finish (self, job, &how, true);
+    if (claim->data[0].ptr)
+        return 1;
+    bool length = claim->expected[0] != INT_ABSENT && claim->expected[0] != event->stdout_bytes;
+    bool hash = claim->sha256[0].ptr && event->sha256[0].ptr && !slice_eq (claim->sha256[0], event->sha256[0]);
+    return length || hash ? 0 : 1;
 }
 
 void core_on_sealed (core_t *self, const event_t *event)
@@ -311,8 +416,8 @@ void core_on_sealed (core_t *self, const event_t *event)
         return;
     }
     if (event->err == ERR_OUTPUT_MISMATCH) {
-        bool first = result->expected[0] != INT_ABSENT && result->expected[0] != event->stdout_bytes;
-        refuse_mismatch (self, result->request, first ? 0 : 1, first ? event->stdout_bytes : event->stderr_bytes);
+        int faulty = faulty_stream (&result->claim, event);
+        refuse_mismatch (self, result->request, faulty, faulty ? event->stderr_bytes : event->stdout_bytes);
     } else {
         core_refuse (self, result->request, event->err, NULL);
     }

@@ -60,6 +60,8 @@ void core_worker_free (core_t *self, worker_t *worker)
     free (worker->os);
     free (worker->version);
     free (worker->machine);
+    free (worker->labels);
+    heap_fini (&worker->pinned.jobs);
     free (worker);
 }
 
@@ -69,7 +71,7 @@ static worker_t *worker_new (core_t *self, slice_t worker_id)
     worker->id = slice_dup (worker_id);
     list_init (&worker->leases);
     list_init (&worker->polls);
-    list_init (&worker->pinned);
+    worker->asleep_since_ms = INT_ABSENT;
     map_put (&self->workers, worker);
     return worker;
 }
@@ -84,10 +86,12 @@ static void worker_store (core_t *self, const worker_t *worker)
         .version = slice_of (worker->version),
         .machine = slice_of (worker->machine),
         .remote_addr = slice_of (worker->place ? worker->place->addr : NULL),
+        .labels = slice_of (worker->labels),
         .cpu_count = worker->cpu_count,
         .slots = worker->slots,
         .registered_ms = worker->registered_wall_ms,
         .last_seen_ms = worker->seen_wall_ms,
+        .asleep_until_ms = worker->asleep_since_ms == INT_ABSENT ? 0 : worker->asleep_until_wall_ms,
         .online = worker->online,
     };
 }
@@ -105,6 +109,7 @@ worker_t *core_worker_load (core_t *self, const worker_record_t *record)
     replace_text (&worker->os, record->os);
     replace_text (&worker->version, record->version);
     replace_text (&worker->machine, record->machine);
+    replace_text (&worker->labels, record->labels);
     worker->cpu_count = record->cpu_count;
     worker->slots = record->slots;
     worker->registered_wall_ms = record->registered_ms;
@@ -114,11 +119,27 @@ worker_t *core_worker_load (core_t *self, const worker_record_t *record)
     return worker;
 }
 
+/* Its leases live on from now; the time that it slept does not count as its jobs' running time. */
+static void wake (core_t *self, worker_t *worker)
+{
+    int64_t slept = self->now_ms - worker->asleep_since_ms;
+    worker->asleep_since_ms = INT_ABSENT;
+    LIST_EACH (link, &worker->leases)
+    {
+        lease_t *lease = LIST_ITEM (link, lease_t, worker_link);
+        lease->hard_ms += slept;
+        core_lease_renew (self, lease);
+    }
+}
+
 void core_worker_seen (core_t *self, worker_t *worker)
 {
+    bool asleep = worker->asleep_since_ms != INT_ABSENT;
+    if (asleep)
+        wake (self, worker);
     worker->seen_wall_ms = self->wall_ms;
     core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + self->config.offline_ms);
-    if (worker->online)
+    if (worker->online && !asleep)
         return;
     worker->online = true;
     worker_store (self, worker);
@@ -127,8 +148,8 @@ void core_worker_seen (core_t *self, worker_t *worker)
 /* Jobs that only this worker may run cannot run now: direct mode answers at once or not at all. */
 static void fail_pinned (core_t *self, worker_t *worker)
 {
-    for (link_t *link = list_first (&worker->pinned); link; link = list_first (&worker->pinned)) {
-        job_t *job = LIST_ITEM (link, job_t, queue_link);
+    for (heap_node_t *top = heap_top (&worker->pinned.jobs); top; top = heap_top (&worker->pinned.jobs)) {
+        job_t *job = LIST_ITEM (top, job_t, node);
         slice_t text =
             arena_printf (&self->out->arena, "Worker %s, which alone may run the job, is offline.", worker->id);
         core_job_fail (self, job, "worker-lost", text);
@@ -145,6 +166,7 @@ void core_worker_offline (core_t *self, worker_t *worker)
 {
     core_timer_stop (self, &worker->timer);
     worker->online = false;
+    worker->asleep_since_ms = INT_ABSENT;
     core_worker_answer_polls (self, worker);
     core_group_offline (self, worker);
     fail_pinned (self, worker);
@@ -195,7 +217,7 @@ static bool make_room (core_t *self)
     worker_t *oldest = NULL;
     size_t at = 0;
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
-        if (!worker->online && !worker->leases.count && !worker->pinned.count && !worker->group_count &&
+        if (!worker->online && !worker->leases.count && !worker->pinned.users && !worker->group_count &&
             (!oldest || worker->seen_wall_ms < oldest->seen_wall_ms))
             oldest = worker;
     if (!oldest)
@@ -225,6 +247,8 @@ void core_on_worker_register (core_t *self, const event_t *event)
     replace_text (&worker->os, in->os);
     replace_text (&worker->version, in->version);
     replace_text (&worker->machine, in->machine);
+    replace_text (&worker->labels, in->labels);
+    worker->asleep_since_ms = INT_ABSENT;
     worker->cpu_count = in->cpu_count;
     worker->slots = in->slots;
     worker->registered_wall_ms = worker->seen_wall_ms = self->wall_ms;
@@ -278,6 +302,35 @@ void core_on_worker_goodbye (core_t *self, const event_t *event)
     give_back_leases (self, worker, &in->keep, "said goodbye");
 }
 
+void core_on_worker_sleep (core_t *self, const event_t *event)
+{
+    const msg_worker_sleep_t *in = &event->message->worker_sleep;
+    worker_t *worker = core_find_worker (self, in->worker_id);
+    if (!worker) {
+        core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
+        return;
+    }
+    int64_t most = self->config.sleep_max_ms;
+    int64_t time_ms = in->for_ms == INT_ABSENT || in->for_ms > most ? most : in->for_ms;
+    core_worker_seen (self, worker);
+    core_worker_answer_polls (self, worker); /* nothing is handed to a machine that sleeps */
+    worker->asleep_since_ms = self->now_ms;
+    worker->asleep_until_wall_ms = self->wall_ms + time_ms;
+    int64_t shortest = self->config.offline_ms; /* also its own renewal must reach us */
+    core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + (time_ms > shortest ? time_ms : shortest));
+    LIST_EACH (link, &worker->leases)
+    {
+        lease_t *lease = LIST_ITEM (link, lease_t, worker_link);
+        int64_t due = self->now_ms + time_ms;
+        if (due > lease->timer.due_ms)
+            core_timer_set (self, &lease->timer, TIMER_LEASE, due);
+    }
+    worker_store (self, worker);
+    msg_worker_sleep_ok_t *out = &core_reply (self, event->request, MSG_WORKER_SLEEP_OK)->worker_sleep_ok;
+    out->worker_id = slice_of (worker->id);
+    out->for_ms = time_ms;
+}
+
 static void fill_entry (core_t *self, const worker_t *worker, msg_worker_entry_t *entry)
 {
     entry->worker_id = slice_of (worker->id);
@@ -285,6 +338,9 @@ static void fill_entry (core_t *self, const worker_t *worker, msg_worker_entry_t
     entry->os = slice_of (worker->os);
     entry->cpu_count = worker->cpu_count;
     entry->version = slice_of (worker->version);
+    entry->labels = slice_of (worker->labels);
+    if (worker->asleep_since_ms != INT_ABSENT)
+        entry->asleep_until = worker->asleep_until_wall_ms;
     entry->slots = worker->slots;
     const char *status = !worker->online ? "offline" : worker->leases.count ? "busy" : "idle";
     entry->status = slice_of (status);

@@ -55,8 +55,10 @@ void depot_order_destroy (depot_order_t **self_p)
         zmq_msg_close (self->frame);
         free (self->frame);
     }
-    for (int i = 0; i < STREAM_COUNT; i++)
+    for (int i = 0; i < STREAM_COUNT; i++) {
         buf_fini (&self->got[i]);
+        buf_fini (&self->end[i]);
+    }
     free (self);
     *self_p = NULL;
 }
@@ -100,11 +102,16 @@ static void carry_out (depot_t *self, depot_order_t *order)
     case DEPOT_BLOB_GET:
         depot_blob_get (&self->blobs, order);
         break;
+    case DEPOT_BLOB_REMOVE:
+        depot_blob_remove (&self->blobs, order);
+        break;
     case DEPOT_APPEND:
         depot_append (&self->outputs, order);
         break;
     case DEPOT_SEAL:
         depot_seal (&self->outputs, order);
+        if (!order->err && order->sha256[0] && !depot_blob_there (&self->blobs, order->sha256, NULL))
+            order->err = ERR_ARTIFACTS_MISSING;
         break;
     case DEPOT_READ:
         depot_read (&self->outputs, order);
@@ -155,9 +162,10 @@ static bool depot_open (depot_t *self, const char *data_dir, char *problem, size
     return true;
 }
 
-depot_t *depot_new (const char *data_dir, char *problem, size_t problem_size)
+depot_t *depot_new (const char *data_dir, int64_t output_max, char *problem, size_t problem_size)
 {
     depot_t *self = xcalloc (1, sizeof *self);
+    self->outputs.max = output_max;
     queue_init (&self->waiting);
     queue_init (&self->finished);
     pthread_mutex_init (&self->lock, NULL);
@@ -208,7 +216,7 @@ err_t depot_submit (depot_t *self, depot_order_t **order_p)
     pthread_mutex_lock (&self->lock);
     bool full = self->count >= ORDERS_MAX || self->bytes + order->data.len > ORDER_BYTES_MAX;
     /* Removals make room and are never refused; there is one at most for each job that ends. */
-    if (full && order->kind != DEPOT_DISCARD) {
+    if (full && order->kind != DEPOT_DISCARD && order->kind != DEPOT_BLOB_REMOVE) {
         pthread_mutex_unlock (&self->lock);
         return ERR_BUSY;
     }

@@ -1,9 +1,9 @@
 /* depot.h - bytes on disk, kept by a thread of their own so that the loop never waits for a disk's bytes.
  *
- *   DATA/blobs/ab/abcd...       content-addressed: written to a temporary file, hashed, fsynced, renamed, folder
- * fsynced DATA/uploads/               temporary files of uploads; swept at start DATA/output/SS/SEQ.ATTEMPT.stdout |
- * .stderr     append-only; SS = seq % 256 in hex DATA/output/SS/SEQ.ATTEMPT.stdout.new           a copy that takes the
- * stream's place at seal
+ *   DATA/blobs/ab/abcd...                  content-addressed: written to a temporary file, hashed, fsynced, renamed,
+ * its folder fsynced DATA/uploads/                          temporary files of uploads; swept at start
+ *   DATA/output/SS/SEQ.ATTEMPT.stdout      append-only, likewise .stderr; SS = seq % 256 in hex
+ *   DATA/output/SS/SEQ.ATTEMPT.stdout.new  a copy that takes the stream's place at seal
  *
  * Orders are carried out one after the other; each is answered once with an outcome. Order of one caller's orders is
  * kept, which is what lets a seal see every append before it.
@@ -19,15 +19,19 @@
 
 typedef struct depot depot_t;
 
+enum { BLOB_YOUNG_MS = 10 * 1000 };
+
 typedef enum {
     DEPOT_BLOB_PUT,    /* upload, offset, data -> offset */
-    DEPOT_BLOB_COMMIT, /* upload, bytes, zip -> sha256, bytes */
+    DEPOT_BLOB_COMMIT, /* upload, bytes, zip, sha256 (may be empty) -> sha256, bytes */
     DEPOT_BLOB_ABORT,  /* upload */
     DEPOT_BLOB_GET,    /* sha256, offset -> data, bytes */
+    DEPOT_BLOB_REMOVE, /* sha256: its file goes, unless it came again in the last BLOB_YOUNG_MS */
     DEPOT_APPEND,      /* seq, attempt, stream, offset (INT_ABSENT: end), replace, data -> offset */
-    DEPOT_SEAL,        /* seq, attempt, expected lengths -> lengths, small contents */
-    DEPOT_READ,        /* seq, attempt, offset and limit per stream -> data per stream, lengths */
-    DEPOT_DISCARD,     /* seq, attempt, streams: their files go */
+    DEPOT_SEAL,    /* seq, attempt, expected lengths and hashes, sha256 of a blob that must be there (may be empty) ->
+                    * lengths, hashes, small contents */
+    DEPOT_READ,    /* seq, attempt, offset and limit per stream -> data per stream, lengths */
+    DEPOT_DISCARD, /* seq, attempt, streams: their files go */
 } depot_kind_t;
 
 typedef enum { STREAM_STDOUT, STREAM_STDERR, STREAM_COUNT } stream_t;
@@ -44,13 +48,15 @@ typedef struct depot_order {
     char sha256[65];
     bool zip;
     int64_t seq, attempt;
-    int streams; /* DISCARD: bit 1 << stream */
+    int streams;  /* DISCARD: bit 1 << stream */
+    int64_t tail; /* READ: bytes of each stream's end that are wanted too */
     stream_t stream;
     bool replace;
     int64_t offset;
     slice_t data;
     struct {
         int64_t expected; /* SEAL; INT_ABSENT: whatever is there */
+        char sha256[65];  /* SEAL; empty: whatever it is */
         int64_t offset;   /* READ */
         int64_t limit;    /* READ */
     } want[STREAM_COUNT];
@@ -60,8 +66,11 @@ typedef struct depot_order {
     int64_t bytes; /* a blob's length; APPEND, BLOB_PUT: the length now; OUTPUT_GAP, OUTPUT_MISMATCH: likewise */
     stream_t fault_stream;   /* OUTPUT_MISMATCH: which */
     buf_t got[STREAM_COUNT]; /* BLOB_GET: got[0]; READ, SEAL: content */
+    buf_t end[STREAM_COUNT]; /* READ: the last `tail` bytes */
     bool has[STREAM_COUNT];  /* SEAL: `got` holds the whole stream and its file is gone */
     int64_t length[STREAM_COUNT];
+    char hash[STREAM_COUNT][65];   /* SEAL */
+    int64_t dropped[STREAM_COUNT]; /* SEAL: bytes beyond the cap, as far as is remembered */
 
     struct depot_order *next; /* the depot's */
 } depot_order_t;
@@ -69,9 +78,9 @@ typedef struct depot_order {
 depot_order_t *depot_order_new (depot_kind_t kind, uint64_t request);
 void depot_order_destroy (depot_order_t **self_p);
 
-/* Makes the folders below `data_dir`, sweeps left-overs, starts the thread. NULL and one sentence in `problem` on
- * failure. */
-depot_t *depot_new (const char *data_dir, char *problem, size_t problem_size);
+/* Makes the folders below `data_dir`, sweeps left-overs, starts the thread. Of a stream, `output_max` bytes are kept,
+ * the rest is dropped. NULL and one sentence in `problem` on failure. */
+depot_t *depot_new (const char *data_dir, int64_t output_max, char *problem, size_t problem_size);
 /* Finishes what was submitted, stops the thread. */
 void depot_destroy (depot_t **self_p);
 

@@ -163,6 +163,7 @@ static bool is_zip (int fd, int64_t length)
 static err_t store_blob (depot_blobs_t *self, upload_t *upload, const char *sha256)
 {
     char shard[3] = { sha256[0], sha256[1], '\0' };
+    futimens (upload->fd, NULL); /* by its age it is known that a removal on its way does not mean this one */
     if (fsync (upload->fd) != 0)
         return depot_failed ("fsync a blob");
     int folder = depot_folder_open (self->folder, shard);
@@ -178,8 +179,10 @@ static err_t store_blob (depot_blobs_t *self, upload_t *upload, const char *sha2
 void depot_blob_commit (depot_blobs_t *self, depot_order_t *order)
 {
     size_t at = upload_find (self, order->upload);
-    if (at == self->count) {
-        order->err = ERR_NO_SUCH_UPLOAD;
+    if (at == self->count) { /* a commit sent again, its answer having been lost? */
+        int64_t bytes = 0;
+        bool done = depot_blob_there (self, order->sha256, &bytes) && bytes == order->bytes;
+        order->err = done ? ERR_NONE : ERR_NO_SUCH_UPLOAD;
         return;
     }
     upload_t *upload = self->uploads[at];
@@ -222,4 +225,34 @@ void depot_blob_get (depot_blobs_t *self, depot_order_t *order)
         order->err = depot_read_at (fd, order->offset, CHUNK_MAX, &order->got[0]);
     order->bytes = (int64_t)info.st_size;
     close (fd);
+}
+
+static bool blob_path (const char *sha256, char path[NAME_SIZE])
+{
+    snprintf (path, NAME_SIZE, "%.2s/%.64s", sha256, sha256);
+    return strlen (sha256) == SHA256_HEX;
+}
+
+bool depot_blob_there (const depot_blobs_t *self, const char *sha256, int64_t *bytes)
+{
+    char path[NAME_SIZE];
+    struct stat info;
+    if (!blob_path (sha256, path) || fstatat (self->folder, path, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    if (bytes)
+        *bytes = (int64_t)info.st_size;
+    return true;
+}
+
+void depot_blob_remove (depot_blobs_t *self, depot_order_t *order)
+{
+    char path[NAME_SIZE];
+    struct stat info;
+    if (!blob_path (order->sha256, path) || fstatat (self->folder, path, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    int64_t age = clock_wall_ms () - (int64_t)info.st_mtim.tv_sec * 1000;
+    if (age >= 0 && age < BLOB_YOUNG_MS)
+        return;
+    if (unlinkat (self->folder, path, 0) != 0)
+        order->err = depot_failed ("remove a blob");
 }

@@ -32,10 +32,14 @@ typedef struct {
     bool replace;
     int fd; /* -1: free */
     int64_t length;
+    int64_t hashed; /* bytes that `hash` has taken: behind `length` for a file that was opened again */
+    int64_t dropped;
+    crypto_hash_sha256_state hash;
 } output_file_t;
 
 typedef struct {
-    int folder; /* DATA/output */
+    int folder;  /* DATA/output */
+    int64_t max; /* bytes kept of a stream */
     output_file_t files[OUTPUT_FDS_MAX];
 } depot_outputs_t;
 
@@ -46,6 +50,8 @@ void depot_blob_put (depot_blobs_t *self, depot_order_t *order);
 void depot_blob_commit (depot_blobs_t *self, depot_order_t *order);
 void depot_blob_abort (depot_blobs_t *self, depot_order_t *order);
 void depot_blob_get (depot_blobs_t *self, depot_order_t *order);
+void depot_blob_remove (depot_blobs_t *self, depot_order_t *order);
+bool depot_blob_there (const depot_blobs_t *self, const char *sha256, int64_t *bytes);
 
 /* depot_output.c */
 bool depot_outputs_init (depot_outputs_t *self, int data_folder);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "broker/depot_internal.h"
+#include "proto/id.h"
 
 enum { PATH_SIZE = 80 };
 
@@ -78,7 +79,13 @@ static output_file_t *file_open (depot_outputs_t *self, const depot_order_t *ord
         return NULL;
     }
     file_close (file);
-    *file = (output_file_t){ order->seq, order->attempt, stream, replace, fd, info.st_size };
+    *file = (output_file_t){ .seq = order->seq,
+                             .attempt = order->attempt,
+                             .stream = stream,
+                             .replace = replace,
+                             .fd = fd,
+                             .length = info.st_size };
+    crypto_hash_sha256_init (&file->hash);
     return file;
 }
 
@@ -89,6 +96,34 @@ static void file_forget (depot_outputs_t *self, const depot_order_t *order, stre
         file_close (file);
 }
 
+/* New bytes at the file's end, those beyond the cap dropped. */
+static err_t file_extend (depot_outputs_t *self, output_file_t *file, slice_t data)
+{
+    int64_t room = self->max > file->length ? self->max - file->length : 0;
+    if ((int64_t)data.len > room) {
+        file->dropped += (int64_t)data.len - room;
+        data.len = (size_t)room;
+    }
+    err_t err = depot_write_at (file->fd, data, file->length);
+    if (err)
+        return err;
+    if (file->hashed == file->length) {
+        crypto_hash_sha256_update (&file->hash, (const unsigned char *)data.ptr, data.len);
+        file->hashed += (int64_t)data.len;
+    }
+    file->length += (int64_t)data.len;
+    return ERR_NONE;
+}
+
+static err_t file_restart (output_file_t *file)
+{
+    if (ftruncate (file->fd, 0) != 0)
+        return depot_failed ("truncate an output file");
+    file->length = file->hashed = file->dropped = 0;
+    crypto_hash_sha256_init (&file->hash);
+    return ERR_NONE;
+}
+
 void depot_append (depot_outputs_t *self, depot_order_t *order)
 {
     output_file_t *file = file_open (self, order, order->stream, order->replace, O_CREAT);
@@ -96,23 +131,40 @@ void depot_append (depot_outputs_t *self, depot_order_t *order)
         order->err = depot_failed ("open an output file");
         return;
     }
-    if (order->replace && order->offset == 0 && file->length) { /* the copy begins anew */
-        order->err = ftruncate (file->fd, 0) == 0 ? ERR_NONE : depot_failed ("truncate an output file");
-        file->length = 0;
-    }
+    if (order->replace && order->offset == 0 && file->length) /* the copy begins anew */
+        order->err = file_restart (file);
     int64_t offset = order->offset == INT_ABSENT ? file->length : order->offset;
-    if (!order->err && offset > file->length)
+    if (!order->err && offset > file->length && file->length < self->max)
         order->err = ERR_OUTPUT_GAP;
-    size_t had = (size_t)(file->length - offset); /* sent before: its answer was lost */
+    size_t had = offset < file->length ? (size_t)(file->length - offset) : 0; /* sent before: its answer was lost */
     if (!order->err && had < order->data.len) {
-        slice_t rest = slice_from (order->data.ptr + had, order->data.len - had);
-        order->err = depot_write_at (file->fd, rest, file->length);
-        if (!order->err)
-            file->length += (int64_t)rest.len;
-        else
+        order->err = file_extend (self, file, slice_from (order->data.ptr + had, order->data.len - had));
+        if (order->err)
             file_forget (self, order, order->stream, order->replace);
     }
     order->bytes = file->length;
+}
+
+/* Brings the hash up to the file's end and writes it as hex. */
+static err_t file_hash (output_file_t *file, char hex[65])
+{
+    enum { PIECE = 256 * 1024 };
+    buf_t piece = { 0 };
+    err_t err = ERR_NONE;
+    while (!err && file->hashed < file->length) {
+        buf_clear (&piece);
+        err = depot_read_at (file->fd, file->hashed, PIECE, &piece);
+        if (!err && !piece.len)
+            err = ERR_INTERNAL; /* it became shorter: nobody but us may write here */
+        crypto_hash_sha256_update (&file->hash, (const unsigned char *)piece.ptr, piece.len);
+        file->hashed += (int64_t)piece.len;
+    }
+    buf_fini (&piece);
+    crypto_hash_sha256_state final = file->hash; /* more may be appended if this result is refused */
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_final (&final, hash);
+    hex_format (hash, sizeof hash, hex);
+    return err;
 }
 
 static err_t sync_folder (depot_outputs_t *self, int64_t seq)
@@ -148,7 +200,16 @@ static err_t seal_stream (depot_outputs_t *self, depot_order_t *order, stream_t 
     if (!file && errno != ENOENT)
         return depot_failed ("open an output file");
     order->length[stream] = file ? file->length : 0;
+    order->dropped[stream] = file ? file->dropped : INT_ABSENT;
     if (order->want[stream].expected != INT_ABSENT && order->want[stream].expected != order->length[stream])
+        return ERR_OUTPUT_MISMATCH;
+    output_file_t nothing = { 0 };
+    crypto_hash_sha256_init (&nothing.hash);
+    err_t unread = file_hash (file ? file : &nothing, order->hash[stream]);
+    if (unread)
+        return unread;
+    const char *wanted = order->want[stream].sha256;
+    if (*wanted && strcmp (wanted, order->hash[stream]) != 0)
         return ERR_OUTPUT_MISMATCH;
     order->has[stream] = order->length[stream] <= STORE_INLINE_MAX;
     if (!file)
@@ -186,6 +247,9 @@ void depot_read (depot_outputs_t *self, depot_order_t *order)
         int64_t take = there < order->want[stream].limit ? there : order->want[stream].limit;
         if (file && take > 0)
             order->err = depot_read_at (file->fd, order->want[stream].offset, take, &order->got[stream]);
+        int64_t tail = order->tail < order->length[stream] ? order->tail : order->length[stream];
+        if (file && tail > 0 && !order->err)
+            order->err = depot_read_at (file->fd, order->length[stream] - tail, tail, &order->end[stream]);
     }
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     int64_t deadline_ms;
     bool reading; /* the depot reads for it */
     bool woken;   /* something came while it did */
+    bool stay;    /* with its attempt, also when that is over */
 } follower_t;
 
 struct followers {
@@ -78,7 +79,14 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
         all = all && follower->offset[i] + (int64_t)data[i].len >= length[i];
         some = some || data[i].len;
     }
-    bool end = is_final (job) && all;
+    bool past = follower->stay && follower->attempt < job->attempt;
+    bool end = (is_final (job) || past) && all;
+    for (int i = 0; i < STREAM_COUNT && end; i++) {
+        if (follower->offset[i] <= length[i])
+            continue;
+        refuse (self, follower, ERR_BEYOND_END);
+        return;
+    }
     if (!some && !end && self->now_ms < follower->deadline_ms)
         return;
     char job_id[JOB_ID_LEN + 1];
@@ -94,7 +102,7 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
     out->stdout_data = data[STREAM_STDOUT];
     out->stderr_data = data[STREAM_STDERR];
     out->end = end;
-    if (end) {
+    if (end && !past) {
         out->exit_code = job->exit_code;
         out->error_message = job->error_message;
         out->reason = job->reason;
@@ -111,9 +119,8 @@ static slice_t piece (slice_t data, int64_t offset)
     return slice_from (data.ptr + offset, left < FOLLOW_MAX ? left : FOLLOW_MAX);
 }
 
-static void order_read (broker_t *self, follower_t *follower, const job_record_t *job)
+static void order_read (broker_t *self, follower_t *follower, const slice_t data[STREAM_COUNT])
 {
-    const slice_t data[STREAM_COUNT] = { job->stdout_data, job->stderr_data };
     depot_order_t *order = depot_order_new (DEPOT_READ, follower->request);
     order->seq = follower->id.seq;
     order->attempt = follower->attempt;
@@ -126,6 +133,22 @@ static void order_read (broker_t *self, follower_t *follower, const job_record_t
     broker_order (self, order);
 }
 
+/* The streams of the follower's attempt as far as the store holds them; absent: in files. False: they are gone. */
+static bool stored_streams (broker_t *self, const follower_t *follower, const job_record_t *job,
+                            slice_t held[STREAM_COUNT])
+{
+    attempt_record_t row;
+    bool past = follower->attempt < job->attempt || job->state == JOB_PENDING;
+    held[STREAM_STDOUT] = job->stdout_data;
+    held[STREAM_STDERR] = job->stderr_data;
+    if (past && follower->attempt > 0) {
+        err_t err = self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row);
+        held[STREAM_STDOUT] = err ? SLICE_ABSENT : row.stdout_data;
+        held[STREAM_STDERR] = err ? SLICE_ABSENT : row.stderr_data;
+    }
+    return !(job->purged & PURGED_OUTPUT) || job->stdout_bytes + job->stderr_bytes == 0;
+}
+
 static void follow_try (broker_t *self, follower_t *follower)
 {
     job_record_t job;
@@ -134,17 +157,26 @@ static void follow_try (broker_t *self, follower_t *follower)
         refuse (self, follower, err);
         return;
     }
-    if (job.attempt != follower->attempt) { /* another attempt: its output begins anew */
+    if (follower->stay && follower->attempt > job.attempt) {
+        refuse (self, follower, ERR_BEYOND_END);
+        return;
+    }
+    if (job.attempt != follower->attempt && !follower->stay) { /* another attempt: its output begins anew */
         follower->attempt = job.attempt;
         follower->offset[STREAM_STDOUT] = follower->offset[STREAM_STDERR] = 0;
     }
-    if (job.state != JOB_PENDING && job.attempt > 0 && !(job.stdout_data.ptr && job.stderr_data.ptr)) {
-        order_read (self, follower, &job);
+    slice_t held[STREAM_COUNT];
+    if (!stored_streams (self, follower, &job, held)) {
+        refuse (self, follower, ERR_OUTPUT_GONE);
         return;
     }
-    slice_t data[STREAM_COUNT] = { piece (job.stdout_data, follower->offset[STREAM_STDOUT]),
-                                   piece (job.stderr_data, follower->offset[STREAM_STDERR]) };
-    int64_t length[STREAM_COUNT] = { (int64_t)job.stdout_data.len, (int64_t)job.stderr_data.len };
+    bool begun = job.attempt > 0 && (job.state != JOB_PENDING || follower->attempt < job.attempt || follower->stay);
+    if (begun && !(held[0].ptr && held[1].ptr)) {
+        order_read (self, follower, held);
+        return;
+    }
+    slice_t data[STREAM_COUNT] = { piece (held[0], follower->offset[0]), piece (held[1], follower->offset[1]) };
+    int64_t length[STREAM_COUNT] = { (int64_t)held[0].len, (int64_t)held[1].len };
     answer_or_wait (self, follower, &job, data, length);
 }
 
@@ -171,11 +203,13 @@ void follow_read (broker_t *self, depot_order_t *order)
         refuse (self, follower, err);
         return;
     }
-    if (job.attempt != order->attempt || follower->woken) { /* went on meanwhile: look again */
+    bool moved = job.attempt != order->attempt && !follower->stay;
+    if (moved || follower->woken) { /* went on meanwhile: look again */
         follow_try (self, follower);
         return;
     }
-    slice_t inlined[STREAM_COUNT] = { job.stdout_data, job.stderr_data };
+    slice_t inlined[STREAM_COUNT];
+    stored_streams (self, follower, &job, inlined);
     slice_t data[STREAM_COUNT];
     int64_t length[STREAM_COUNT];
     for (int i = 0; i < STREAM_COUNT; i++) {
@@ -203,11 +237,12 @@ void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in)
     follower->request = request;
     follower->id = id;
     follower->attempt = in->attempt == INT_ABSENT ? job.attempt : in->attempt;
+    follower->stay = in->stay == 1 && in->attempt != INT_ABSENT;
     follower->offset[STREAM_STDOUT] = in->stdout_offset == INT_ABSENT ? 0 : in->stdout_offset;
     follower->offset[STREAM_STDERR] = in->stderr_offset == INT_ABSENT ? 0 : in->stderr_offset;
     follower->deadline_ms = self->now_ms + (in->wait == INT_ABSENT ? 0 : in->wait);
     list_append (bucket_of (self->followers, id.seq), &follower->link);
-    heap_put (&self->followers->timers, &follower->timer, follower->deadline_ms);
+    heap_put (&self->followers->timers, &follower->timer, follower->deadline_ms, 0);
     follow_try (self, follower);
 }
 
@@ -231,7 +266,7 @@ void follow_tick (broker_t *self)
          top = heap_top (&self->followers->timers)) {
         follower_t *follower = LIST_ITEM (top, follower_t, timer);
         /* It is answered now, or when the depot has read for it: either way its deadline has done its work. */
-        heap_put (&self->followers->timers, top, INT64_MAX);
+        heap_put (&self->followers->timers, top, INT64_MAX, 0);
         if (!follower->reading)
             follow_try (self, follower);
     }

@@ -21,11 +21,16 @@ static void place (heap_t *self, heap_node_t *node, size_t at)
     node->place = at + 1;
 }
 
+static bool before (const heap_node_t *a, const heap_node_t *b)
+{
+    return a->key != b->key ? a->key < b->key : a->tie < b->tie;
+}
+
 static void sift_up (heap_t *self, heap_node_t *node, size_t at)
 {
     while (at > 0) {
         size_t parent = (at - 1) / 2;
-        if (self->nodes[parent]->key <= node->key)
+        if (!before (node, self->nodes[parent]))
             break;
         place (self, self->nodes[parent], at);
         at = parent;
@@ -39,9 +44,9 @@ static void sift_down (heap_t *self, heap_node_t *node, size_t at)
         size_t child = 2 * at + 1;
         if (child >= self->count)
             break;
-        if (child + 1 < self->count && self->nodes[child + 1]->key < self->nodes[child]->key)
+        if (child + 1 < self->count && before (self->nodes[child + 1], self->nodes[child]))
             child++;
-        if (self->nodes[child]->key >= node->key)
+        if (!before (self->nodes[child], node))
             break;
         place (self, self->nodes[child], at);
         at = child;
@@ -49,7 +54,7 @@ static void sift_down (heap_t *self, heap_node_t *node, size_t at)
     place (self, node, at);
 }
 
-void heap_put (heap_t *self, heap_node_t *node, int64_t key)
+void heap_put (heap_t *self, heap_node_t *node, int64_t key, int64_t tie)
 {
     if (!heap_holds (node)) {
         if (self->count == self->cap) {
@@ -57,11 +62,14 @@ void heap_put (heap_t *self, heap_node_t *node, int64_t key)
             self->nodes = xrealloc (self->nodes, self->cap * sizeof *self->nodes);
         }
         node->key = key;
+        node->tie = tie;
         sift_up (self, node, self->count++);
         return;
     }
-    bool up = key < node->key;
+    heap_node_t to = { key, tie, 0 };
+    bool up = before (&to, node);
     node->key = key;
+    node->tie = tie;
     if (up)
         sift_up (self, node, node->place - 1);
     else
@@ -77,7 +85,7 @@ void heap_remove (heap_t *self, heap_node_t *node)
     heap_node_t *last = self->nodes[--self->count];
     if (last == node)
         return;
-    if (last->key < node->key)
+    if (before (last, node))
         sift_up (self, last, at);
     else
         sift_down (self, last, at);

@@ -8,6 +8,7 @@
 
 typedef struct {
     int64_t key;
+    int64_t tie;  /* decides between equal keys: the lower first */
     size_t place; /* 1 + its index; 0: in no heap */
 } heap_node_t;
 
@@ -21,8 +22,8 @@ typedef struct {
 void heap_fini (heap_t *self);
 /* The node with the lowest key; NULL when empty. */
 heap_node_t *heap_top (const heap_t *self);
-/* Puts the node in, or moves it to its new key. O(log n). */
-void heap_put (heap_t *self, heap_node_t *node, int64_t key);
+/* Puts the node in, or moves it to its new key. O(log n); O(1) when no other is behind it. */
+void heap_put (heap_t *self, heap_node_t *node, int64_t key, int64_t tie);
 /* Takes the node out; a node that is not in is left alone. O(log n). */
 void heap_remove (heap_t *self, heap_node_t *node);
 

@@ -28,6 +28,10 @@ static long patience (const broker_t *self)
     int64_t due = core_deadline (self->core);
     int64_t follow = follow_deadline (self);
     due = follow < due ? follow : due;
+    int64_t events = events_deadline (self);
+    due = events < due ? events : due;
+    due = self->disk_due_ms < due ? self->disk_due_ms : due;
+    due = self->keep.due_ms < due ? self->keep.due_ms : due;
     int64_t wait = self->again || self->returned ? 0 : due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
     return (long)(wait < 0 ? 0 : wait > POLL_MAX_MS ? POLL_MAX_MS : wait);
 }
@@ -59,6 +63,9 @@ static void tick (broker_t *self)
         broker_step (self, &event, NULL);
     }
     follow_tick (self);
+    events_tick (self);
+    disk_tick (self);
+    keep_tick (self);
 }
 
 static void turn (broker_t *self)
@@ -72,11 +79,16 @@ static void turn (broker_t *self)
     /* The one place where it is decided that nothing acknowledged is ever lost: all that this turn changed is on disk,
      * by one commit for the whole batch, before any of its answers leaves. Output files that the record has made
      * superfluous go last. */
-    err_t err = self->store->ops->commit (self->store);
-    if (err)
+    err_t err = self->lost ? ERR_DISK_FULL : self->store->ops->commit (self->store);
+    if (err == ERR_DISK_FULL)
+        disk_recover (self);
+    else if (err)
         broker_die (err);
+    else
+        events_publish (self);
     socket_send (self);
     broker_submit_discards (self);
+    snapshot_tick (self);
 }
 
 void broker_run (broker_t *self)

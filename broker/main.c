@@ -46,14 +46,15 @@ static bool data_folder (const broker_options_t *options, char path[PATH_SIZE], 
 }
 
 /* Held until the process ends; the descriptor is given up to it. */
-static bool lock_folder (const char *folder, char *problem)
+static bool lock_folder (const char *folder, bool *busy, char *problem)
 {
     char path[PATH_SIZE + 8];
     snprintf (path, sizeof path, "%s/lock", folder);
     int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0)
         return true;
-    if (fd >= 0 && errno == EWOULDBLOCK)
+    *busy = fd >= 0 && errno == EWOULDBLOCK;
+    if (*busy)
         snprintf (problem, PROBLEM_SIZE, "another broker uses '%.900s': stop it, or give this one another --data.",
                   folder);
     else
@@ -65,25 +66,19 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
 {
     char path[PATH_SIZE + 16];
     snprintf (path, sizeof path, "%s/gleaner.db", folder);
-    if (!lock_folder (folder, problem))
+    bool busy = false;
+    if (!lock_folder (folder, &busy, problem))
         return false;
     self->store = store_sqlite_open (path, problem, PROBLEM_SIZE);
-    self->depot = self->store ? depot_new (folder, problem, PROBLEM_SIZE) : NULL;
+    self->depot = self->store ? depot_new (folder, self->options->output_max, problem, PROBLEM_SIZE) : NULL;
     return self->depot != NULL;
 }
 
 static bool start_core (broker_t *self, char *problem)
 {
-    core_config_t config;
-    core_config_default (&config);
-    config.lease_ms = self->options->lease_ms;
-    config.offline_ms = self->options->offline_ms;
-    config.heartbeat_ms = self->options->heartbeat_ms;
-    config.grace_ms = self->options->grace_ms;
-    randombytes_buf (config.seed, sizeof config.seed);
-    self->core = core_new (&config);
-    self->started_ms = clock_mono_ms ();
-    if (!core_rebuild (self->core, self->store, self->started_ms))
+    self->started_ms = self->now_ms = clock_mono_ms ();
+    self->wall_ms = clock_wall_ms ();
+    if (!broker_load_core (self))
         return true;
     snprintf (problem, PROBLEM_SIZE, "the record cannot be read: see the log line above.");
     return false;
@@ -152,7 +147,11 @@ static void broker_fini (broker_t *self)
     effects_fini (&self->effects);
     requests_destroy (&self->requests);
     followers_destroy (&self->followers);
+    events_destroy (&self->events);
     decoder_destroy (&self->decoder);
+    decoder_destroy (&self->items);
+    decoder_destroy (&self->receipts);
+    buf_fini (&self->attempts);
     buf_fini (&self->encoded);
     buf_fini (&self->list);
     free (self->outbox);
@@ -161,6 +160,15 @@ static void broker_fini (broker_t *self)
         depot_order_destroy (&order);
         order = next;
     }
+}
+
+/* For --backup on this machine, whatever --listen says. */
+static void bind_control (broker_t *self, const char *folder)
+{
+    char endpoint[PATH_SIZE];
+    snprintf (endpoint, sizeof endpoint, "ipc://%.4000s/control", folder);
+    if (zmq_bind (self->router, endpoint) != 0) /* its path may be too long for a socket: then --listen serves */
+        log_event (LEVEL_DEBUG, "no-control-socket", "%s: %s", endpoint, zmq_strerror (errno));
 }
 
 static void run (broker_t *self, zsock_t *socket, const char *folder)
@@ -172,8 +180,38 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->requests = requests_new ();
     self->followers = followers_new ();
     self->decoder = decoder_new ();
+    self->items = decoder_new ();
+    self->receipts = decoder_new ();
+    self->events = events_new (self->wall_ms);
+    self->folder = folder;
+    bind_control (self, folder);
     broker_run (self);
     log_event (LEVEL_INFO, "broker-stopped", "everything is on disk");
+}
+
+/* --check and --backup: work on the folder, and end. */
+static int serve_once (const broker_options_t *options)
+{
+    char problem[PROBLEM_SIZE];
+    char folder[PATH_SIZE];
+    char path[PATH_SIZE + 16];
+    bool busy = false;
+    if (!data_folder (options, folder, problem))
+        return refuse (problem);
+    bool locked = lock_folder (folder, &busy, problem);
+    if (options->backup && (locked || busy))
+        return backup_run (options, folder, busy);
+    if (!locked)
+        return refuse (problem);
+    snprintf (path, sizeof path, "%s/gleaner.db", folder);
+    store_t *store = store_sqlite_open (path, problem, sizeof problem);
+    if (!store) {
+        printf ("%s\n", problem);
+        return 1;
+    }
+    int status = check_run (folder, store);
+    store->ops->close (&store);
+    return status;
 }
 
 int main (int argc, char **argv)
@@ -185,6 +223,11 @@ int main (int argc, char **argv)
     log_init ("broker", log_level_find (options.log_level));
     if (sodium_init () < 0)
         return refuse ("libsodium cannot start.");
+    if (options.check || options.backup) {
+        status = serve_once (&options);
+        broker_options_fini (&options);
+        return status;
+    }
     char problem[PROBLEM_SIZE];
     char folder[PATH_SIZE];
     broker_t self = { .options = &options, .signals = program_signals () };

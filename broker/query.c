@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/broker.h"
@@ -18,9 +19,37 @@ static int64_t known_ms (int64_t ms)
     return ms ? ms : INT_ABSENT;
 }
 
-static void fill_status (const job_record_t *job, const char *job_id, msg_job_status_ok_t *out)
+static void fill_receipt (broker_t *self, const job_record_t *job, message_t *status)
 {
-    out->job_id = slice_from (job_id, JOB_ID_LEN);
+    message_t receipt;
+    fault_t fault;
+    if (job->receipt.len && !message_decode_item (self->receipts, job->receipt, MSG_RECEIPT, &receipt, &fault))
+        message_copy_common (&receipt, status);
+    if (job->purged & PURGED_ARTIFACTS)
+        status->job_status_ok.artifacts_sha256 = SLICE_ABSENT;
+}
+
+static void fill_options (broker_t *self, const job_record_t *job, message_t *status)
+{
+    message_t options;
+    fault_t fault;
+    if (job->options.len && !message_decode_item (self->items, job->options, MSG_JOB_OPTIONS, &options, &fault))
+        message_copy_common (&options, status);
+}
+
+/* Room for what a status points to beside the record. */
+typedef struct {
+    char job_id[JOB_ID_LEN + 1];
+    char artifacts_url[URL_MAX];
+    buf_t waiting;
+} shown_t;
+
+static void fill_status (broker_t *self, const job_record_t *job, shown_t *room, message_t *status)
+{
+    message_init (status, MSG_JOB_STATUS_OK);
+    msg_job_status_ok_t *out = &status->job_status_ok;
+    job_id_format (&job->id, room->job_id);
+    out->job_id = slice_of (room->job_id);
     out->status = slice_of (job_state_name (job->state));
     out->worker_id = job->worker_id;
     out->command = job->command;
@@ -29,6 +58,7 @@ static void fill_status (const job_record_t *job, const char *job_id, msg_job_st
     out->stdout_bytes = job->stdout_bytes;
     out->stderr_bytes = job->stderr_bytes;
     out->exit_code = job->exit_code;
+    out->signal = job->signal;
     out->error_message = job->error_message;
     out->reason = job->reason;
     out->attempt = job->attempt;
@@ -37,6 +67,114 @@ static void fill_status (const job_record_t *job, const char *job_id, msg_job_st
     out->created_at = known_ms (job->created_ms);
     out->started_at = known_ms (job->started_ms);
     out->completed_at = known_ms (job->completed_ms);
+    out->not_before = known_ms (job->not_before_ms);
+    out->idempotency_key = job->idempotency_key;
+    fill_receipt (self, job, status);
+    fill_options (self, job, status);
+    if (job->artifacts.ptr && !(job->purged & PURGED_ARTIFACTS)) {
+        snprintf (room->artifacts_url, sizeof room->artifacts_url, "/api/jobs/artifacts?jobId=%s", room->job_id);
+        out->artifacts_url = slice_of (room->artifacts_url);
+    }
+    buf_clear (&room->waiting);
+    const char *why =
+        job->state == JOB_PENDING ? core_waiting (self->core, out->job_id, self->now_ms, &room->waiting) : NULL;
+    out->waiting_reason = slice_of (why);
+    out->waiting = why ? buf_slice (&room->waiting) : SLICE_ABSENT;
+}
+
+/* ---- the attempts ---- */
+
+typedef struct {
+    broker_t *broker;
+    list_t list;
+    int64_t skip; /* of the oldest, when there are too many */
+    int64_t last; /* the highest number that has a row */
+} attempts_t;
+
+static void attempt_add (void *ctx, const attempt_record_t *row)
+{
+    attempts_t *attempts = ctx;
+    attempts->last = row->attempt;
+    if (row->attempt <= attempts->skip)
+        return;
+    message_t item;
+    message_init (&item, MSG_ATTEMPT_ENTRY);
+    msg_attempt_entry_t *out = &item.attempt_entry;
+    out->attempt = row->attempt;
+    out->status = row->accepted ? SLICE ("failed") : SLICE ("lost");
+    out->worker_id = row->worker_id;
+    out->reason = row->reason;
+    out->error_message = row->error_message;
+    out->exit_code = row->exit_code;
+    out->signal = row->signal;
+    out->started_at = known_ms (row->started_ms);
+    out->completed_at = known_ms (row->completed_ms);
+    out->late_at = known_ms (row->late_ms);
+    out->late_exit_code = row->late_exit_code;
+    list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
+}
+
+/* The attempt that runs, or that made the job's end, has no row of its own. */
+static void attempt_of_job (attempts_t *attempts, const job_record_t *job)
+{
+    if (!job->attempt || job->attempt == attempts->last || job->state == JOB_PENDING)
+        return;
+    message_t item;
+    message_init (&item, MSG_ATTEMPT_ENTRY);
+    msg_attempt_entry_t *out = &item.attempt_entry;
+    out->attempt = job->attempt;
+    out->status = slice_of (job_state_name (job->state));
+    out->worker_id = job->worker_id;
+    out->reason = job->reason;
+    out->error_message = job->error_message;
+    out->exit_code = job->exit_code;
+    out->signal = job->signal;
+    out->started_at = known_ms (job->started_ms);
+    out->completed_at = known_ms (job->completed_ms);
+    list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
+}
+
+static void fill_attempts (broker_t *self, const job_record_t *job, message_t *status)
+{
+    attempts_t attempts = { .broker = self, .list = { .raw = SLICE ("") }, .skip = job->attempt - ATTEMPTS_SHOWN_MAX };
+    buf_clear (&self->attempts);
+    self->store->ops->attempt_each (self->store, job->id.seq, attempt_add, &attempts);
+    attempt_of_job (&attempts, job);
+    status->job_status_ok.attempts = attempts.list;
+}
+
+/* The last lines of a text, LAST_LINES of them at most. */
+static slice_t last_lines (slice_t text)
+{
+    enum { LAST_LINES = 10 };
+    size_t from = text.len;
+    while (from && (text.ptr[from - 1] == '\n' || text.ptr[from - 1] == '\r'))
+        from--;
+    size_t end = from;
+    for (int lines = 0; from && end - from < LAST_LINES_MAX / 2; from--)
+        if (text.ptr[from - 1] == '\n' && ++lines == LAST_LINES)
+            break;
+    return slice_from (text.ptr + from, end - from);
+}
+
+/* Evidence: from stderr, or from stdout when that is silent. `ends` are the streams' ends; `room` keeps the text. */
+static void fill_last_lines (const job_record_t *job, const slice_t ends[STREAM_COUNT], message_t *status, buf_t *room)
+{
+    if (job->state != JOB_FAILED)
+        return;
+    for (int stream = STREAM_COUNT; stream-- > 0;) {
+        slice_t lines = ends[stream].len ? last_lines (ends[stream]) : SLICE ("");
+        if (!lines.len)
+            continue;
+        buf_clear (room);
+        utf8_repair (lines, room);
+        for (size_t i = 0; i < room->len; i++)
+            if (room->ptr[i] == '\0')
+                room->ptr[i] = ' ';
+        status->job_status_ok.last_lines = slice_from (
+            room->ptr, room->len > LAST_LINES_MAX ? utf8_cut (buf_slice (room), LAST_LINES_MAX) : room->len);
+        return;
+    }
 }
 
 /* The record of a request's job; answers the request itself and returns false when there is none. */
@@ -54,6 +192,15 @@ static bool output_in_files (const job_record_t *job)
     return job->attempt > 0 && job->state != JOB_PENDING && !(job->stdout_data.ptr && job->stderr_data.ptr);
 }
 
+static bool show_read (const depot_order_t *order, stream_t stream, slice_t *shown, int64_t *bytes)
+{
+    if (order->want[stream].limit < 0)
+        return false;
+    *shown = slice_from (order->got[stream].ptr, order->got[stream].len);
+    *bytes = order->length[stream];
+    return order->length[stream] > (int64_t)shown->len;
+}
+
 static void read_for_status (broker_t *self, uint64_t request, const job_record_t *job)
 {
     depot_order_t *order = depot_order_new (DEPOT_READ, request);
@@ -61,7 +208,34 @@ static void read_for_status (broker_t *self, uint64_t request, const job_record_
     order->attempt = job->attempt;
     order->want[STREAM_STDOUT].limit = job->stdout_data.ptr ? -1 : STATUS_OUTPUT_MAX;
     order->want[STREAM_STDERR].limit = job->stderr_data.ptr ? -1 : STATUS_OUTPUT_MAX;
+    order->tail = job->state == JOB_FAILED ? LAST_LINES_MAX : 0;
     broker_order (self, order);
+}
+
+/* `order`: what was read of the streams that are in files; NULL when none are. */
+static void answer_status (broker_t *self, uint64_t request, const job_record_t *job, const depot_order_t *order)
+{
+    message_t answer;
+    shown_t room = { 0 };
+    buf_t lines = { 0 };
+    fill_status (self, job, &room, &answer);
+    msg_job_status_ok_t *out = &answer.job_status_ok;
+    bool cut = show (job->stdout_data, job->stdout_bytes, STATUS_OUTPUT_MAX, &out->stdout_data);
+    cut = show (job->stderr_data, job->stderr_bytes, STATUS_OUTPUT_MAX, &out->stderr_data) || cut;
+    slice_t ends[STREAM_COUNT] = { job->stdout_data, job->stderr_data };
+    if (order) {
+        cut = show_read (order, STREAM_STDOUT, &out->stdout_data, &out->stdout_bytes) || cut;
+        cut = show_read (order, STREAM_STDERR, &out->stderr_data, &out->stderr_bytes) || cut;
+    }
+    for (int i = 0; order && i < STREAM_COUNT; i++)
+        if (order->want[i].limit >= 0)
+            ends[i] = slice_from (order->end[i].ptr, order->end[i].len);
+    out->output_cut = cut;
+    fill_attempts (self, job, &answer);
+    fill_last_lines (job, ends, &answer, &lines);
+    broker_reply (self, request, &answer, 0);
+    buf_fini (&room.waiting);
+    buf_fini (&lines);
 }
 
 void query_status (broker_t *self, uint64_t request, slice_t job_id)
@@ -74,23 +248,7 @@ void query_status (broker_t *self, uint64_t request, slice_t job_id)
         read_for_status (self, request, &job);
         return;
     }
-    message_t answer;
-    message_init (&answer, MSG_JOB_STATUS_OK);
-    msg_job_status_ok_t *out = &answer.job_status_ok;
-    fill_status (&job, job_id.ptr, out);
-    bool cut = show (job.stdout_data, job.stdout_bytes, STATUS_OUTPUT_MAX, &out->stdout_data);
-    cut = show (job.stderr_data, job.stderr_bytes, STATUS_OUTPUT_MAX, &out->stderr_data) || cut;
-    out->output_cut = cut;
-    broker_reply (self, request, &answer, 0);
-}
-
-static bool show_read (const depot_order_t *order, stream_t stream, slice_t *shown, int64_t *bytes)
-{
-    if (order->want[stream].limit < 0)
-        return false;
-    *shown = slice_from (order->got[stream].ptr, order->got[stream].len);
-    *bytes = order->length[stream];
-    return order->length[stream] > (int64_t)shown->len;
+    answer_status (self, request, &job, NULL);
 }
 
 void query_status_read (broker_t *self, depot_order_t *order)
@@ -108,16 +266,7 @@ void query_status_read (broker_t *self, depot_order_t *order)
         query_status (self, order->request, slice_of (job_id));
         return;
     }
-    message_t answer;
-    message_init (&answer, MSG_JOB_STATUS_OK);
-    msg_job_status_ok_t *out = &answer.job_status_ok;
-    fill_status (&job, job_id, out);
-    bool cut = show (job.stdout_data, job.stdout_bytes, STATUS_OUTPUT_MAX, &out->stdout_data);
-    cut = show (job.stderr_data, job.stderr_bytes, STATUS_OUTPUT_MAX, &out->stderr_data) || cut;
-    cut = show_read (order, STREAM_STDOUT, &out->stdout_data, &out->stdout_bytes) || cut;
-    cut = show_read (order, STREAM_STDERR, &out->stderr_data, &out->stderr_bytes) || cut;
-    out->output_cut = cut;
-    broker_reply (self, order->request, &answer, 0);
+    answer_status (self, order->request, &job, order);
 }
 
 typedef struct {
@@ -126,6 +275,7 @@ typedef struct {
     int64_t left; /* jobs that may still go onto the page */
     bool full;    /* there are more */
     char last[JOB_ID_LEN + 1];
+    shown_t room;
 } page_t;
 
 static void page_add (void *ctx, const job_record_t *job)
@@ -137,31 +287,55 @@ static void page_add (void *ctx, const job_record_t *job)
         return;
     }
     page->left--;
-    job_id_format (&job->id, page->last);
     message_t item;
-    message_init (&item, MSG_JOB_STATUS_OK);
     msg_job_status_ok_t *out = &item.job_status_ok;
-    fill_status (job, page->last, out);
+    fill_status (page->broker, job, &page->room, &item);
+    memcpy (page->last, page->room.job_id, sizeof page->last);
     bool cut = show (job->stdout_data, job->stdout_bytes, LIST_OUTPUT_MAX, &out->stdout_data);
     cut = show (job->stderr_data, job->stderr_bytes, LIST_OUTPUT_MAX, &out->stderr_data) || cut;
     out->output_cut = cut || output_in_files (job);
     list_writer_add (&page->list, raw, &item);
 }
 
+static void refuse_list (broker_t *self, uint64_t request, const char *field, const char *text)
+{
+    message_t refusal;
+    message_error (&refusal, ERR_SCHEMA, text);
+    refusal.error.field = slice_of (field);
+    broker_reply (self, request, &refusal, 0);
+}
+
+static bool state_find (slice_t name, int *state)
+{
+    for (*state = JOB_PENDING; *state <= JOB_FAILED; ++*state)
+        if (slice_eq_str (name, job_state_name ((job_state_t)*state)))
+            return true;
+    return false;
+}
+
 void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
 {
     job_id_t from = { .seq = INT64_MAX };
+    job_filter_t filter = {
+        .state = -1,
+        .since_ms = in->since == INT_ABSENT ? 0 : in->since,
+        .worker = in->worker,
+        .label = in->label.len ? in->label : SLICE_ABSENT,
+    };
     if (in->cursor.ptr && !job_id_parse (in->cursor, &from)) {
-        message_t refusal;
-        message_error (&refusal, ERR_SCHEMA, "`cursor` must be what the answer before gave.");
-        refusal.error.field = SLICE ("cursor");
-        broker_reply (self, request, &refusal, 0);
+        refuse_list (self, request, "cursor", "`cursor` must be what the answer before gave.");
         return;
     }
+    if (in->state.ptr && !state_find (in->state, &filter.state)) {
+        refuse_list (self, request, "state", "`state` must be pending, running, completed or failed.");
+        return;
+    }
+    filter.before_seq = from.seq;
     int64_t limit = in->limit == INT_ABSENT || in->limit == 0 ? LIST_DEFAULT : in->limit;
     page_t page = { .broker = self, .list = { .raw = SLICE ("") }, .left = limit };
     buf_clear (&self->list);
-    err_t err = self->store->ops->job_list (self->store, from.seq, limit + 1, page_add, &page);
+    err_t err = self->store->ops->job_list (self->store, &filter, limit + 1, page_add, &page);
+    buf_fini (&page.room.waiting);
     if (err) {
         broker_reply_error (self, request, err);
         return;
@@ -189,5 +363,9 @@ void query_info (broker_t *self, uint64_t request)
     out->total_workers = counts.workers;
     out->uptime_ms = self->now_ms - self->started_ms;
     out->refused_frames = self->refused_frames;
+    store_sizes_t sizes = self->store->ops->sizes (self->store);
+    out->disk_full = self->disk_full;
+    out->blob_bytes = sizes.blobs > 0 ? sizes.blobs : 0;
+    out->output_bytes = sizes.outputs > 0 ? sizes.outputs : 0;
     broker_reply (self, request, &answer, 0);
 }

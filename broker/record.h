@@ -28,24 +28,65 @@ typedef struct {
     int64_t max_attempts;
     int64_t created_ms; /* wall */
     slice_t pinned;     /* worker that alone may run it (direct mode); absent: any */
+    slice_t options;    /* a job-options item, encoded; absent: none */
+    slice_t labels;     /* of the options, as lines: what lists look for. Written, not read back */
+    slice_t idempotency_key;
+    slice_t request_hash; /* of the job-create that came with the key; REQUEST_HASH bytes */
 
     /* change with each transition */
     job_state_t state;
-    int64_t attempt;      /* attempts started; 0 before the first */
-    slice_t worker_id;    /* holder of the last attempt; absent before, and while a group holds it */
-    slice_t group;        /* ids of the candidates of an unbound group lease, one a line; absent: no group */
-    slice_t token;        /* fencing token of the last attempt */
-    int64_t slot;         /* the lease's slot or SLOT_NONE */
-    int64_t started_ms;   /* wall, of the last attempt; 0: not yet */
-    int64_t completed_ms; /* wall; 0: not yet */
-    int64_t exit_code;    /* INT_ABSENT: none */
-    slice_t reason;       /* stable code of how it ended */
+    int64_t attempt;       /* attempts started; 0 before the first */
+    slice_t worker_id;     /* holder of the last attempt; absent before, and while a group holds it */
+    slice_t group;         /* ids of the candidates of an unbound group lease, one a line; absent: no group */
+    slice_t token;         /* fencing token of the last attempt */
+    int64_t slot;          /* the lease's slot or SLOT_NONE */
+    int64_t started_ms;    /* wall, of the last attempt; 0: not yet */
+    int64_t completed_ms;  /* wall; 0: not yet */
+    int64_t not_before_ms; /* wall; 0: at once. Set at creation and by a back-off */
+    int64_t exit_code;     /* INT_ABSENT: none */
+    int64_t signal;        /* INT_ABSENT: none */
+    slice_t reason;        /* stable code of how it ended */
     slice_t error_message;
     slice_t stdout_data; /* a finished stream up to STORE_INLINE_MAX; absent: read the attempt's output file */
     slice_t stderr_data;
     int64_t stdout_bytes; /* length of the stream; INT_ABSENT: as long as the attempt's output file is */
     int64_t stderr_bytes;
+    slice_t receipt;   /* a receipt item, encoded: hashes and what was dropped; absent: none */
+    slice_t artifacts; /* blob of the job's artifacts, SHA-256 in hex; absent: none */
+    int64_t purged;    /* PURGED_ bits: what housekeeping has removed */
 } job_record_t;
+
+enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2 };
+enum { REQUEST_HASH = 32 };
+
+/* An attempt that is over and whose job is not told by it: another came after it, or the job ended without its result.
+ * The attempt that made the job's end stands in the job itself. */
+typedef struct {
+    int64_t seq;
+    int64_t attempt;
+    slice_t worker_id;
+    slice_t token;
+    int accepted; /* its worker's own word ended it: the same word again gets the same answer */
+    slice_t reason;
+    slice_t error_message;
+    int64_t exit_code; /* INT_ABSENT: none */
+    int64_t signal;    /* INT_ABSENT: none */
+    int64_t started_ms;
+    int64_t completed_ms;
+    slice_t stdout_data; /* as in job_record_t */
+    slice_t stderr_data;
+    int64_t late_ms; /* wall, when a result came too late; 0: none did */
+    int64_t late_exit_code;
+} attempt_record_t;
+
+/* What a list of jobs is narrowed to. */
+typedef struct {
+    int64_t before_seq; /* INT64_MAX: from the newest */
+    int64_t since_ms;   /* created then or later, wall; 0: any */
+    int state;          /* job_state_t; -1: any */
+    slice_t worker;     /* absent: any */
+    slice_t label;      /* KEY or KEY=VALUE; absent: any */
+} job_filter_t;
 
 typedef struct {
     slice_t worker_id;
@@ -54,11 +95,13 @@ typedef struct {
     slice_t version;
     slice_t machine;
     slice_t remote_addr;
-    int64_t cpu_count;     /* INT_ABSENT: not told */
-    int64_t slots;         /* INT_ABSENT: not told: an old agent */
-    int64_t registered_ms; /* wall */
-    int64_t last_seen_ms;  /* wall; as of the last stored change */
-    int online;            /* 0: said goodbye or was not heard of */
+    slice_t labels;          /* as lines; absent: none */
+    int64_t cpu_count;       /* INT_ABSENT: not told */
+    int64_t slots;           /* INT_ABSENT: not told: an old agent */
+    int64_t registered_ms;   /* wall */
+    int64_t last_seen_ms;    /* wall; as of the last stored change */
+    int64_t asleep_until_ms; /* wall; 0: awake */
+    int online;              /* 0: said goodbye or was not heard of */
 } worker_record_t;
 
 #endif

@@ -95,3 +95,13 @@ void request_close (requests_t *self, uint64_t handle)
     place->next_free = self->free_at;
     self->free_at = (uint32_t)(handle >> 32) + 1;
 }
+
+uint64_t requests_next (const requests_t *self, uint32_t *at)
+{
+    while (*at < self->count) {
+        uint32_t index = (*at)++;
+        if (self->places[index].request)
+            return (uint64_t)index << 32 | self->places[index].generation;
+    }
+    return 0;
+}

@@ -8,6 +8,7 @@ enum { REQUESTS_MAX = 1000 * 1000 }; /* unanswered requests at once; one more is
 
 typedef struct {
     msg_type_t type;
+    bool answered;           /* its answer is in the outbox: nothing more can be said to it */
     slice_t routing;         /* the peer's ZeroMQ routing id */
     slice_t id;              /* the sender's id, raw msgpack; absent when it gave none */
     char job_id[ID_MAX + 1]; /* of a job-status */
@@ -22,5 +23,7 @@ uint64_t request_open (requests_t *self, msg_type_t type, slice_t routing, slice
 /* NULL when the handle's request has been answered. */
 request_t *request_find (const requests_t *self, uint64_t handle);
 void request_close (requests_t *self, uint64_t handle);
+/* The next open request: begin with *at 0; 0 at the end. The one given may be closed before the next call. */
+uint64_t requests_next (const requests_t *self, uint32_t *at);
 
 #endif

@@ -2,10 +2,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/apply.h"
 #include "broker/broker.h"
 #include "proto/log.h"
 
 /* ---- out ---- */
+
+/* The body alone, of an answer that is not yet sent. */
+static void set_body (reply_t *reply, const buf_t *body)
+{
+    zmq_msg_init_size (&reply->body, body->len);
+    memcpy (zmq_msg_data (&reply->body), body->ptr, body->len);
+}
 
 static reply_t *outbox_add (broker_t *self, slice_t routing, const buf_t *body)
 {
@@ -17,26 +25,44 @@ static reply_t *outbox_add (broker_t *self, slice_t routing, const buf_t *body)
     reply->seq = 0;
     zmq_msg_init_size (&reply->routing, routing.len);
     memcpy (zmq_msg_data (&reply->routing), routing.ptr, routing.len);
-    zmq_msg_init_size (&reply->body, body->len);
-    memcpy (zmq_msg_data (&reply->body), body->ptr, body->len);
+    set_body (reply, body);
     return reply;
 }
 
 void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t job_seq)
 {
-    const request_t *request = request_find (self->requests, handle);
-    if (!request)
+    request_t *request = request_find (self->requests, handle);
+    if (!request || request->answered)
         return;
+    request->answered = true;
     message->id = request->id;
     buf_clear (&self->encoded);
     message_encode (message, &self->encoded);
     reply_t *reply = outbox_add (self, request->routing, &self->encoded);
+    reply->request = handle;
     if (job_seq) {
         reply->seq = job_seq;
         reply->attempt = message->job_poll_ok.attempt;
         slice_copy (message->job_poll_ok.token, reply->token, sizeof reply->token);
     }
-    request_close (self->requests, handle);
+}
+
+void broker_outbox_refuse (broker_t *self, err_t err)
+{
+    for (size_t i = 0; i < self->outbox_count; i++) {
+        reply_t *reply = &self->outbox[i];
+        const request_t *request = request_find (self->requests, reply->request);
+        if (!request || !core_handles (request->type))
+            continue; /* a read's answer is as true as before */
+        message_t message;
+        message_error (&message, err, NULL);
+        message.id = request->id;
+        buf_clear (&self->encoded);
+        message_encode (&message, &self->encoded);
+        zmq_msg_close (&reply->body);
+        set_body (reply, &self->encoded);
+        reply->seq = 0;
+    }
 }
 
 void broker_reply_error (broker_t *self, uint64_t handle, err_t err)
@@ -82,6 +108,7 @@ void socket_send (broker_t *self)
     self->outbox_count = self->outbox_cap = 0;
     for (size_t i = 0; i < count; i++) {
         reply_t *reply = &sending[i];
+        request_close (self->requests, reply->request);
         int error = send_reply (self, reply);
         if (error && reply->seq)
             undelivered (self, reply);
@@ -104,7 +131,7 @@ typedef void simple_fn (broker_t *self, uint64_t request, const message_t *messa
 
 static void to_core (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
 {
-    job_record_t stored;
+    looked_up_t found;
     event_t event = {
         .kind = EVENT_REQUEST,
         .now_ms = self->now_ms,
@@ -112,14 +139,11 @@ static void to_core (broker_t *self, uint64_t request, const message_t *message,
         .request = request,
         .message = message,
     };
-    slice_t job_id = core_message_job_id (message);
-    job_id_t id;
-    if (job_id.ptr && !core_knows_job (self->core, job_id) && job_id_parse (job_id, &id)) {
-        err_t err = self->store->ops->job_get (self->store, &id, &stored);
-        if (err && err != ERR_NO_SUCH_JOB)
-            broker_die (err);
-        event.stored = err ? NULL : &stored;
-    }
+    if (message->type == MSG_JOB_CREATE && disk_refuses (self, request))
+        return;
+    err_t err = event_look_up (&event, self->core, self->store, &found);
+    if (err)
+        broker_die (err);
     broker_step (self, &event, frame);
 }
 
@@ -137,6 +161,12 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
         break;
     case MSG_JOB_FOLLOW:
         follow_begin (self, request, &message->job_follow);
+        break;
+    case MSG_EVENTS_READ:
+        events_read (self, request, &message->events_read);
+        break;
+    case MSG_BROKER_SNAPSHOT:
+        snapshot_begin (self, request);
         break;
     case MSG_BLOB_PUT:
     case MSG_BLOB_COMMIT:

@@ -2,9 +2,10 @@
  *
  * All operations block and belong to one thread. Writes join the open transaction (opened by the first write); only
  * commit makes them durable, and all of them or none. Reads see the open transaction. Nothing here frees what the
- * caller passes; slices in records that are read out are valid until the next operation on the store. Functions return
- * 0, DISK_FULL, or INTERNAL; after an error of a write or a commit the caller must stop acknowledging: the
- * transaction's outcome is unknown until the store is opened again.
+ * caller passes; slices in a job, or an attempt, that is read out are valid until the next write, commit or read of
+ * that kind. Functions return 0, DISK_FULL, or INTERNAL. After DISK_FULL nothing of the open transaction is kept once
+ * `rollback` has been called. After INTERNAL the caller must stop acknowledging: the transaction's outcome is unknown
+ * until the store is opened again.
  */
 #ifndef GLEANER_STORE_H
 #define GLEANER_STORE_H
@@ -15,25 +16,59 @@ typedef struct store store_t;
 
 typedef void store_job_fn (void *ctx, const job_record_t *job);
 typedef void store_worker_fn (void *ctx, const worker_record_t *worker);
+typedef void store_attempt_fn (void *ctx, const attempt_record_t *attempt);
+typedef void store_blob_fn (void *ctx, slice_t sha256, int64_t bytes);
+
+/* What the store keeps besides rows, in bytes. */
+typedef struct {
+    int64_t blobs;   /* of known blobs */
+    int64_t outputs; /* of finished jobs' streams that are in files */
+} store_sizes_t;
 
 typedef struct {
     const char *name;
     /* Writes; idempotent but for job_insert, which asserts that the seq is new. */
     err_t (*job_insert) (store_t *self, const job_record_t *job);
-    err_t (*job_update) (store_t *self, const job_record_t *job); /* the part that changes; the row is there */
+    err_t (*job_update) (store_t *self, const job_record_t *job);          /* the part that changes; the row is there */
+    err_t (*attempt_put) (store_t *self, const attempt_record_t *attempt); /* new, or changed */
     err_t (*worker_put) (store_t *self, const worker_record_t *worker);
     err_t (*worker_delete) (store_t *self, slice_t worker_id);
+    /* The blob is on disk: known from now on, last used at `now_ms` (wall). */
+    err_t (*blob_put) (store_t *self, slice_t sha256, int64_t bytes, int64_t now_ms);
     /* Durable when it returns 0. Without an open transaction: 0 at once. */
     err_t (*commit) (store_t *self);
+    /* Gives back room on the disk that is only held for speed. Not within a transaction. */
+    void (*compact) (store_t *self);
+    /* Forgets the open transaction, if there is one. */
+    void (*rollback) (store_t *self);
     /* Reads. job_get: NO_SUCH_JOB when there is none (the salt must match too). */
     err_t (*job_get) (store_t *self, const job_id_t *id, job_record_t *job);
-    /* Jobs below `before_seq` (INT64_MAX: from the newest), newest first, until `fn` was called `limit` times. */
-    err_t (*job_list) (store_t *self, int64_t before_seq, int64_t limit, store_job_fn *fn, void *ctx);
+    /* The job that was created with this key; NO_SUCH_JOB. */
+    err_t (*job_by_key) (store_t *self, slice_t key, job_record_t *job);
+    /* Jobs that the filter lets through, newest first, until `fn` was called `limit` times. */
+    err_t (*job_list) (store_t *self, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx);
+    /* NO_SUCH_JOB when the attempt has no row of its own. */
+    err_t (*attempt_get) (store_t *self, int64_t seq, int64_t attempt, attempt_record_t *out);
+    /* Attempts of a job that have rows, oldest first. */
+    err_t (*attempt_each) (store_t *self, int64_t seq, store_attempt_fn *fn, void *ctx);
     /* Pending and running jobs, oldest first; cost does not grow with finished ones. */
     err_t (*job_live) (store_t *self, store_job_fn *fn, void *ctx);
     err_t (*worker_each) (store_t *self, store_worker_fn *fn, void *ctx);
     int64_t (*job_count) (store_t *self);    /* all jobs; O(1) after opening */
     int64_t (*job_last_seq) (store_t *self); /* 0 when there is none */
+    /* Housekeeping. Each removes up to `limit` rows within the open transaction and names them to `fn`, whose files can
+     * go once that is committed. Jobs: final ones that were over before `before_ms`, oldest first, with their attempts.
+     * Blobs: those that no job refers to and that were last used before `before_ms`. */
+    err_t (*job_expire) (store_t *self, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx);
+    err_t (*blob_expire) (store_t *self, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
+    /* Final jobs that were over from `*after_ms` to before `before_ms` lose their output or artifacts (`what`, PURGED_
+     * bits); `*after_ms` moves on. */
+    err_t (*job_purge) (store_t *self, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
+                        void *ctx);
+    store_sizes_t (*sizes) (store_t *self);
+    /* A consistent copy into the file at `path`, some pages a call: 0 when there is more to do, 1 when it is complete
+     * and on disk, -1 on failure (logged). `path` NULL gives up a copy that is under way. */
+    int (*snapshot_step) (store_t *self, const char *path);
     void (*close) (store_t **self_p);
 } store_ops_t;
 
@@ -45,6 +80,10 @@ struct store {
 /* Opens DIR/gleaner.db, made when missing. On failure returns NULL and one sentence in `problem`: not a database, held
  * by another broker, schema newer than this program, no permission, no space. */
 store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size);
+
+/* Examines a database that no broker uses: integrity of its pages and references. Calls `fn` with one sentence for each
+ * fault. False with `problem` when it cannot be opened. */
+bool store_sqlite_check (store_t *self, void (*fn) (void *ctx, const char *fault), void *ctx);
 
 /* A store in memory. */
 store_t *store_ram_new (void);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/store.h"
+#include "proto/lines.h"
 
 typedef struct {
     job_record_t *committed; /* NULL: added by the open transaction */
@@ -29,6 +30,9 @@ typedef struct {
     size_t dirty_count, dirty_cap;
     ram_worker_t *workers;
     size_t worker_count, worker_cap;
+    attempt_record_t **attempts;
+    size_t attempt_count, attempt_cap;
+    size_t attempts_committed;
 } store_ram_t;
 
 static store_ram_t *ram_of (store_t *store)
@@ -50,17 +54,20 @@ static char *move_text (slice_t *slice, char *at)
 
 static job_record_t *job_copy (const job_record_t *from)
 {
-    slice_t texts[] = { from->command,       from->file_url,    from->filename,   from->pinned,
-                        from->worker_id,     from->group,       from->token,      from->reason,
-                        from->error_message, from->stdout_data, from->stderr_data };
+    slice_t texts[] = { from->command,     from->file_url,       from->filename, from->pinned,        from->worker_id,
+                        from->group,       from->token,          from->reason,   from->error_message, from->stdout_data,
+                        from->stderr_data, from->options,        from->labels,   from->request_hash,  from->receipt,
+                        from->artifacts,   from->idempotency_key };
     size_t size = sizeof *from;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         size += texts[i].len + 1;
     job_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->command,       &copy->file_url,    &copy->filename,   &copy->pinned,
-                          &copy->worker_id,     &copy->group,       &copy->token,      &copy->reason,
-                          &copy->error_message, &copy->stdout_data, &copy->stderr_data };
+    slice_t *slices[] = { &copy->command,        &copy->file_url,     &copy->filename,    &copy->pinned,
+                          &copy->worker_id,      &copy->group,        &copy->token,       &copy->reason,
+                          &copy->error_message,  &copy->stdout_data,  &copy->stderr_data, &copy->options,
+                          &copy->labels,         &copy->request_hash, &copy->receipt,     &copy->artifacts,
+                          &copy->idempotency_key };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
@@ -70,11 +77,11 @@ static job_record_t *job_copy (const job_record_t *from)
 static worker_record_t *worker_copy (const worker_record_t *from)
 {
     size_t size = sizeof *from + from->worker_id.len + from->hostname.len + from->os.len + from->version.len +
-                  from->machine.len + from->remote_addr.len + 6;
+                  from->machine.len + from->remote_addr.len + from->labels.len + 7;
     worker_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->worker_id, &copy->hostname, &copy->os,
-                          &copy->version,   &copy->machine,  &copy->remote_addr };
+    slice_t *slices[] = { &copy->worker_id, &copy->hostname,    &copy->os,    &copy->version,
+                          &copy->machine,   &copy->remote_addr, &copy->labels };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
@@ -151,6 +158,10 @@ static err_t job_update (store_t *store, const job_record_t *job)
     now.max_attempts = old->max_attempts;
     now.created_ms = old->created_ms;
     now.pinned = old->pinned;
+    now.options = old->options;
+    now.labels = old->labels;
+    now.idempotency_key = old->idempotency_key;
+    now.request_hash = old->request_hash;
     job_touch (self, at, &now);
     return ERR_NONE;
 }
@@ -166,11 +177,48 @@ static err_t job_get (store_t *store, const job_id_t *id, job_record_t *job)
     return ERR_NONE;
 }
 
-static err_t job_list (store_t *store, int64_t before_seq, int64_t limit, store_job_fn *fn, void *ctx)
+static err_t job_by_key (store_t *store, slice_t key, job_record_t *job)
 {
     store_ram_t *self = ram_of (store);
-    for (size_t at = job_at (self, before_seq); at > 0 && limit > 0; limit--)
-        fn (ctx, job_now (self, --at));
+    for (size_t at = self->job_count; at > 0;) {
+        const job_record_t *row = job_now (self, --at);
+        if (!row->idempotency_key.ptr || !slice_eq (row->idempotency_key, key))
+            continue;
+        *job = *row;
+        return ERR_NONE;
+    }
+    return ERR_NO_SUCH_JOB;
+}
+
+static bool has_label (slice_t labels, slice_t wanted)
+{
+    slice_t line;
+    while (lines_next (&labels, &line)) {
+        bool longer = line.len > wanted.len && line.ptr[wanted.len] == '=';
+        if (slice_eq (line, wanted) || (longer && memcmp (line.ptr, wanted.ptr, wanted.len) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool lets_through (const job_filter_t *filter, const job_record_t *job)
+{
+    return (filter->state < 0 || filter->state == (int)job->state) &&
+           job->id.seq >= filter->since_ms * JOB_SEQ_PER_MS &&
+           (!filter->worker.ptr || slice_eq (filter->worker, job->worker_id)) &&
+           (!filter->label.ptr || has_label (job->labels, filter->label));
+}
+
+static err_t job_list (store_t *store, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx)
+{
+    store_ram_t *self = ram_of (store);
+    for (size_t at = job_at (self, filter->before_seq); at > 0 && limit > 0;) {
+        const job_record_t *job = job_now (self, --at);
+        if (!lets_through (filter, job))
+            continue;
+        fn (ctx, job);
+        limit--;
+    }
     return ERR_NONE;
 }
 
@@ -192,6 +240,55 @@ static int64_t job_last_seq (store_t *store)
 {
     store_ram_t *self = ram_of (store);
     return self->job_count ? job_now (self, self->job_count - 1)->id.seq : 0;
+}
+
+/* ---- attempts: in the order of their writing; the last row of one counts ---- */
+
+static attempt_record_t *attempt_copy (const attempt_record_t *from)
+{
+    slice_t texts[] = { from->worker_id,     from->token,       from->reason,
+                        from->error_message, from->stdout_data, from->stderr_data };
+    size_t size = sizeof *from;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        size += texts[i].len + 1;
+    attempt_record_t *copy = xcalloc (1, size);
+    *copy = *from;
+    slice_t *slices[] = { &copy->worker_id,     &copy->token,       &copy->reason,
+                          &copy->error_message, &copy->stdout_data, &copy->stderr_data };
+    char *at = (char *)(copy + 1);
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
+        at = move_text (slices[i], at);
+    return copy;
+}
+
+static err_t attempt_put (store_t *store, const attempt_record_t *attempt)
+{
+    store_ram_t *self = ram_of (store);
+    self->attempts = grown (self->attempts, self->attempt_count, &self->attempt_cap, sizeof *self->attempts);
+    self->attempts[self->attempt_count++] = attempt_copy (attempt);
+    return ERR_NONE;
+}
+
+static err_t attempt_get (store_t *store, int64_t seq, int64_t attempt, attempt_record_t *out)
+{
+    store_ram_t *self = ram_of (store);
+    for (size_t at = self->attempt_count; at > 0;) {
+        const attempt_record_t *row = self->attempts[--at];
+        if (row->seq != seq || row->attempt != attempt)
+            continue;
+        *out = *row;
+        return ERR_NONE;
+    }
+    return ERR_NO_SUCH_JOB;
+}
+
+static err_t attempt_each (store_t *store, int64_t seq, store_attempt_fn *fn, void *ctx)
+{
+    attempt_record_t row;
+    for (int64_t attempt = 1; attempt <= ATTEMPT_MAX; attempt++)
+        if (!attempt_get (store, seq, attempt, &row))
+            fn (ctx, &row);
+    return ERR_NONE;
 }
 
 /* ---- workers: few, so a plain array ---- */
@@ -276,6 +373,9 @@ static void settle (store_ram_t *self, bool keep)
         job->changed = NULL;
     }
     self->dirty_count = 0;
+    while (!keep && self->attempt_count > self->attempts_committed)
+        free (self->attempts[--self->attempt_count]);
+    self->attempts_committed = self->attempt_count;
     while (self->job_count && !self->jobs[self->job_count - 1].committed)
         self->job_count--; /* added by the transaction that is gone */
     for (size_t i = 0; i < self->worker_count; i++)
@@ -294,9 +394,58 @@ static err_t commit (store_t *store)
     return ERR_NONE;
 }
 
+static void compact (store_t *store)
+{
+    (void)store;
+}
+
+static void rollback (store_t *store)
+{
+    settle (ram_of (store), false);
+}
+
 void store_ram_crash (store_t *self)
 {
-    settle (ram_of (self), false);
+    rollback (self);
+}
+
+/* The simulator keeps everything and copies nothing. */
+
+static err_t blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t now_ms)
+{
+    (void)store, (void)sha256, (void)bytes, (void)now_ms;
+    return ERR_NONE;
+}
+
+static err_t job_expire (store_t *store, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx)
+{
+    (void)store, (void)before_ms, (void)limit, (void)fn, (void)ctx;
+    return ERR_NONE;
+}
+
+static err_t blob_expire (store_t *store, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx)
+{
+    (void)store, (void)before_ms, (void)limit, (void)fn, (void)ctx;
+    return ERR_NONE;
+}
+
+static err_t job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
+                        void *ctx)
+{
+    (void)store, (void)after_ms, (void)before_ms, (void)what, (void)limit, (void)fn, (void)ctx;
+    return ERR_NONE;
+}
+
+static store_sizes_t sizes (store_t *store)
+{
+    (void)store;
+    return (store_sizes_t){ 0 };
+}
+
+static int snapshot_step (store_t *store, const char *path)
+{
+    (void)store, (void)path;
+    return -1;
 }
 
 static void store_close (store_t **self_p)
@@ -309,6 +458,9 @@ static void store_close (store_t **self_p)
         free (self->jobs[i].committed);
     for (size_t i = 0; i < self->worker_count; i++)
         free (self->workers[i].committed);
+    for (size_t i = 0; i < self->attempt_count; i++)
+        free (self->attempts[i]);
+    free (self->attempts);
     free (self->jobs);
     free (self->dirty);
     free (self->workers);
@@ -320,12 +472,24 @@ static const store_ops_t ram_ops = {
     .name = "ram",
     .job_insert = job_insert,
     .job_update = job_update,
+    .attempt_put = attempt_put,
     .worker_put = worker_put,
     .worker_delete = worker_delete,
+    .blob_put = blob_put,
     .commit = commit,
+    .compact = compact,
+    .rollback = rollback,
     .job_get = job_get,
+    .job_by_key = job_by_key,
     .job_list = job_list,
     .job_live = job_live,
+    .attempt_get = attempt_get,
+    .attempt_each = attempt_each,
+    .job_expire = job_expire,
+    .blob_expire = blob_expire,
+    .job_purge = job_purge,
+    .sizes = sizes,
+    .snapshot_step = snapshot_step,
     .worker_each = worker_each,
     .job_count = job_count,
     .job_last_seq = job_last_seq,

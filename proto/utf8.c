@@ -66,3 +66,12 @@ void utf8_repair (slice_t s, buf_t *out)
         left -= used;
     }
 }
+
+size_t utf8_cut (slice_t s, size_t limit)
+{
+    if (s.len <= limit)
+        return s.len;
+    while (limit && ((unsigned char)s.ptr[limit] & 0xc0) == 0x80)
+        limit--;
+    return limit;
+}

@@ -25,7 +25,7 @@ static void put (world_t *w, const packet_t *packet)
     int64_t delay = 1 + (int64_t)(sim_random (w) % 20);
     if (!w->healed && sim_chance (w, 30)) /* late, and so behind others */
         delay += (int64_t)(sim_random (w) % 90000);
-    heap_put (&w->packets, &copy->due, w->now_ms + delay);
+    heap_put (&w->packets, &copy->due, w->now_ms + delay, 0);
 }
 
 void net_send (world_t *w, const packet_t *packet)

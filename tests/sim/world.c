@@ -37,7 +37,7 @@ static void core_begin (world_t *w)
     if (w->broken == BREAK_FORGET_JOBS)
         core_load_last_seq (w->core, w->store->ops->job_last_seq (w->store));
     else
-        core_rebuild (w->core, w->store, w->now_ms);
+        core_rebuild (w->core, w->store, w->now_ms, WALL_MS * 1000LL + w->now_ms);
 }
 
 /* The process is gone: what was not committed, every answer on its way, every parked request. */
@@ -149,12 +149,9 @@ static void answer_status (world_t *w, uint64_t request, slice_t job_id)
 static void request_step (world_t *w, const packet_t *packet, uint64_t request, const message_t *decoded)
 {
     event_t event = { .kind = EVENT_REQUEST, .request = request, .message = decoded };
-    job_record_t stored;
-    job_id_t id;
-    slice_t job_id = core_message_job_id (decoded);
-    if (job_id.ptr && !core_knows_job (w->core, job_id) && job_id_parse (job_id, &id) &&
-        !w->store->ops->job_get (w->store, &id, &stored))
-        event.stored = &stored;
+    looked_up_t found;
+    if (event_look_up (&event, w->core, w->store, &found))
+        sim_fail (w, "the store cannot be read");
     w->current = packet;
     step (w, &event);
     w->current = NULL;

@@ -18,11 +18,14 @@ typedef struct {
     message_t message;
 } story_t;
 
+#define STORY_WALL_MS 1700000000000LL
+
 static inline int story_setup (void **state)
 {
     story_t *self = xcalloc (1, sizeof *self);
     core_config_t config;
     core_config_default (&config);
+    config.backoff_ms = 0; /* those that are about it set it */
     self->core = core_new (&config);
     self->now_ms = 1000;
     *state = self;
@@ -42,7 +45,7 @@ static inline int story_teardown (void **state)
 static inline void story_event (story_t *self, event_t event)
 {
     event.now_ms = self->now_ms;
-    event.wall_ms = 1700000000000 + self->now_ms;
+    event.wall_ms = STORY_WALL_MS + self->now_ms;
     core_step (self->core, &event, &self->effects);
     core_check (self->core);
 }

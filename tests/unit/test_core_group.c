@@ -111,7 +111,7 @@ static void test_a_group_is_rebuilt_where_its_agents_are (void **state)
     core_config_t config;
     core_config_default (&config);
     self->core = core_new (&config);
-    assert_int_equal (core_rebuild (self->core, store, self->now_ms), 0);
+    assert_int_equal (core_rebuild (self->core, store, self->now_ms, STORY_WALL_MS + self->now_ms), 0);
     story_result (self, &held, false, true, NULL);
     story_answer (self, self->request, MSG_JOB_RESULT_OK);
     store->ops->close (&store);

@@ -258,7 +258,7 @@ static void test_after_a_restart_every_lease_has_a_full_period (void **state)
     core_config_default (&config);
     self->core = core_new (&config);
     self->now_ms += 1000 * 1000;
-    assert_int_equal (core_rebuild (self->core, store, self->now_ms), 0);
+    assert_int_equal (core_rebuild (self->core, store, self->now_ms, STORY_WALL_MS + self->now_ms), 0);
     story_pass (self, 59999);
     job_id_t id;
     assert_true (job_id_parse (slice_of (held.job), &id));
@@ -283,7 +283,7 @@ static void test_after_a_restart_ids_go_on_above_the_last (void **state)
     core_config_default (&config);
     self->core = core_new (&config);
     self->now_ms = 1000; /* and the wall clock was put back */
-    assert_int_equal (core_rebuild (self->core, store, self->now_ms), 0);
+    assert_int_equal (core_rebuild (self->core, store, self->now_ms, STORY_WALL_MS + self->now_ms), 0);
     char *next = story_create (self, 1);
     job_id_t before;
     job_id_t after;

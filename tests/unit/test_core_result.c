@@ -106,17 +106,27 @@ static void fail_with (story_t *self, const held_t *held, const char *reason, co
     story_answer (self, self->request, MSG_JOB_FAIL_OK);
 }
 
-static void test_a_workers_own_failure_is_final (void **state)
+static void test_what_cannot_get_better_is_final (void **state)
 {
     story_t *self = *state;
     held_t held = story_running (self, 3);
-    fail_with (self, &held, "download-failed", "No such file.");
-    job_record_t record = story_final (self, "failed", "download-failed");
+    fail_with (self, &held, "file-missing", "No such file.");
+    job_record_t record = story_final (self, "failed", "file-missing");
     assert_slice (record.error_message, "No such file.");
     assert_int_equal (record.exit_code, INT_ABSENT);
-    held = story_running (self, 3);
+}
+
+static void test_a_workers_own_failure_is_tried_again (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 2);
     fail_with (self, &held, "because", NULL); /* only our own codes are passed on */
-    story_final (self, "failed", "worker-error");
+    story_answer (self, self->request, MSG_JOB_FAIL_OK);
+    const effect_t *row = story_effect (self, EFFECT_ATTEMPT_PUT, 0);
+    assert_slice (row->attempt_row.reason, "worker-error");
+    assert_int_equal (row->attempt_row.attempt, 1);
+    assert_true (row->attempt_row.accepted);
+    assert_int_equal (core_counts (self->core).pending, 1);
 }
 
 static void test_an_inline_stream_takes_the_place_of_what_was_appended (void **state)
@@ -237,7 +247,8 @@ int main (void)
         STORY (test_a_result_waits_for_its_output),
         STORY (test_lengths_of_what_never_came_are_refused),
         STORY (test_how_a_job_failed_is_told_by_a_code),
-        STORY (test_a_workers_own_failure_is_final),
+        STORY (test_what_cannot_get_better_is_final),
+        STORY (test_a_workers_own_failure_is_tried_again),
         STORY (test_an_inline_stream_takes_the_place_of_what_was_appended),
         STORY (test_a_long_stream_stays_in_its_file),
         STORY (test_output_after_the_result_is_refused),

@@ -19,7 +19,7 @@ static int setup (void **state)
     (void)state;
     snprintf (folder, sizeof folder, "/tmp/gleaner-depot-XXXXXX");
     assert_non_null (mkdtemp (folder));
-    depot = depot_new (folder, problem, sizeof problem);
+    depot = depot_new (folder, 1 << 30, problem, sizeof problem);
     assert_non_null (depot);
     return 0;
 }
@@ -267,7 +267,7 @@ static void test_output_survives_a_restart (void **state)
     int64_t length = 0;
     assert_int_equal (append (1, STREAM_STDOUT, 0, false, "hello", 5, &length), 0);
     depot_destroy (&depot);
-    depot = depot_new (folder, problem, sizeof problem);
+    depot = depot_new (folder, 1 << 30, problem, sizeof problem);
     assert_non_null (depot);
     assert_int_equal (append (1, STREAM_STDOUT, INT_ABSENT, false, "!", 1, &length), 0);
     assert_int_equal (length, 6);
@@ -276,7 +276,7 @@ static void test_output_survives_a_restart (void **state)
 static void test_a_folder_that_cannot_be_used (void **state)
 {
     (void)state;
-    assert_null (depot_new ("/proc/nowhere", problem, sizeof problem));
+    assert_null (depot_new ("/proc/nowhere", 1 << 30, problem, sizeof problem));
     assert_non_null (strstr (problem, "/proc/nowhere"));
 }
 

@@ -167,7 +167,8 @@ static void test_lists (void **state)
     }
     assert_int_equal (ops->commit (self->store), 0);
     seen_t newest = { 0 };
-    assert_int_equal (ops->job_list (self->store, 5, 3, see_job, &newest), 0);
+    assert_int_equal (ops->job_list (self->store, &(job_filter_t){ .before_seq = 5, .state = -1 }, 3, see_job, &newest),
+                      0);
     assert_int_equal (newest.count, 3);
     assert_int_equal (newest.seqs[0], 4);
     assert_int_equal (newest.seqs[2], 2);

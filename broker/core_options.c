@@ -1,0 +1,139 @@
+#include "broker/core_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/lines.h"
+
+static bool name_safe (slice_t key)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        char c = key.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && !(i && c >= '0' && c <= '9'))
+            return false;
+    }
+    return key.len > 0;
+}
+
+static bool env_safe (slice_t env)
+{
+    slice_t line, key, value;
+    while (lines_next (&env, &line)) {
+        line_split (line, &key, &value);
+        if (!name_safe (key) || (key.len >= 8 && memcmp (key.ptr, "GLEANER_", 8) == 0))
+            return false;
+    }
+    return true;
+}
+
+/* Below the job's folder: relative, without dot segments, and without backslashes, which some worlds take for slashes.
+ */
+static bool glob_safe (slice_t glob)
+{
+    if (!glob.len || glob.ptr[0] == '/' || memchr (glob.ptr, '\\', glob.len))
+        return false;
+    for (size_t from = 0; from <= glob.len;) {
+        const char *end = memchr (glob.ptr + from, '/', glob.len - from);
+        size_t len = (end ? (size_t)(end - glob.ptr) : glob.len) - from;
+        if (len == 2 && memcmp (glob.ptr + from, "..", 2) == 0)
+            return false;
+        from += len + 1;
+    }
+    return true;
+}
+
+static bool globs_safe (slice_t globs)
+{
+    slice_t line;
+    while (lines_next (&globs, &line))
+        if (!glob_safe (line))
+            return false;
+    return true;
+}
+
+/* The exit code that a line names, 0 for any; -1 when it names none. */
+static int exit_code_of (slice_t line)
+{
+    if (slice_eq_str (line, "any") || slice_eq_str (line, "true"))
+        return 0;
+    int code = 0;
+    for (size_t i = 0; i < line.len; i++) {
+        if (line.ptr[i] < '0' || line.ptr[i] > '9' || code > 255)
+            return -1;
+        code = code * 10 + (line.ptr[i] - '0');
+    }
+    return line.len && code >= 1 && code <= 255 ? code : -1;
+}
+
+static bool exits_safe (slice_t exits)
+{
+    slice_t line;
+    while (lines_next (&exits, &line))
+        if (!slice_eq_str (line, "false") && exit_code_of (line) < 0)
+            return false;
+    return true;
+}
+
+err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text)
+{
+    if (in->on_error.ptr && !slice_eq_str (in->on_error, "stop") && !slice_eq_str (in->on_error, "continue")) {
+        *field = "onError";
+        *text = "`onError` must be stop or continue.";
+        return ERR_SCHEMA;
+    }
+    if (in->env.ptr && !env_safe (in->env)) {
+        *field = "env";
+        *text = "`env` must hold names of letters, digits and _, not beginning with GLEANER_.";
+        return ERR_SCHEMA;
+    }
+    if (in->artifacts.ptr && !globs_safe (in->artifacts)) {
+        *field = "artifacts";
+        *text = NULL;
+        return ERR_BAD_GLOB;
+    }
+    if (in->retry_on_exit.ptr && !exits_safe (in->retry_on_exit)) {
+        *field = "retryOnExit";
+        *text = "`retryOnExit` must hold exit codes from 1 to 255, or `any`.";
+        return ERR_SCHEMA;
+    }
+    return ERR_NONE;
+}
+
+slice_t core_options_encode (core_t *self, const message_t *create)
+{
+    message_t options;
+    message_init (&options, MSG_JOB_OPTIONS);
+    message_copy_common (create, &options);
+    buf_clear (&self->list);
+    message_encode_item (&options, &self->list);
+    return self->list.len > 1 ? core_keep (self, buf_slice (&self->list)) : SLICE_ABSENT; /* 1: an empty map */
+}
+
+bool core_options_take (core_t *self, job_t *job, const msg_job_options_t *options)
+{
+    queue_t *queue = job->pinned ? &job->pinned->pinned : core_queue_find (self, options->requires);
+    if (!queue)
+        return false;
+    core_queue_enter (job, queue);
+    int64_t priority = options->priority == INT_ABSENT ? 0 : options->priority;
+    if (!priority && options->backoff_ms == INT_ABSENT && !options->retry_on_exit.len)
+        return true;
+    job->options = xcalloc (1, sizeof *job->options);
+    job->options->priority = priority;
+    job->options->backoff_ms = options->backoff_ms;
+    job->options->retry_on_exit = options->retry_on_exit.len ? slice_dup (options->retry_on_exit) : NULL;
+    return true;
+}
+
+bool core_options_retry (const job_t *job, int64_t exit_code)
+{
+    slice_t exits = slice_of (job->options ? job->options->retry_on_exit : NULL);
+    slice_t line;
+    while (lines_next (&exits, &line)) {
+        int code = exit_code_of (line);
+        if (code == 0 || (code > 0 && code == exit_code))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,120 @@
+#include "broker/core_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/lines.h"
+
+queue_t *core_queue_find (core_t *self, slice_t requires)
+{
+    if (!requires.len)
+        return &self->any;
+    LIST_EACH (link, &self->queues)
+    {
+        queue_t *queue = LIST_ITEM (link, queue_t, link);
+        if (slice_eq_str (requires, queue->requires))
+            return queue;
+    }
+    if ((int64_t)self->queues.count >= self->config.queues_max)
+        return NULL;
+    queue_t *queue = xcalloc (1, sizeof *queue);
+    queue->requires = slice_dup (requires);
+    list_append (&self->queues, &queue->link);
+    return queue;
+}
+
+void core_queue_enter (job_t *job, queue_t *queue)
+{
+    job->queue = queue;
+    queue->users++;
+}
+
+void core_queue_leave (core_t *self, job_t *job)
+{
+    queue_t *queue = job->queue;
+    if (--queue->users || !list_linked (&queue->link))
+        return;
+    list_remove (&self->queues, &queue->link);
+    heap_fini (&queue->jobs);
+    free (queue->requires);
+    free (queue);
+}
+
+bool core_queue_fits (const queue_t *queue, const worker_t *worker)
+{
+    slice_t rest = slice_of (queue->requires);
+    slice_t have = slice_of (worker ? worker->labels : NULL);
+    slice_t line, key, value;
+    while (lines_next (&rest, &line)) {
+        line_split (line, &key, &value);
+        if (!slice_eq (lines_get (have, key), value))
+            return false;
+    }
+    return true;
+}
+
+void core_queue_put (core_t *self, job_t *job)
+{
+    if (core_dispatch_parked (self, job))
+        return;
+    self->pending++;
+    heap_put (&job->queue->jobs, &job->node, job->options ? -job->options->priority : 0, job->seq);
+}
+
+void core_queue_delay (core_t *self, job_t *job, int64_t due_ms, bool backing_off)
+{
+    self->pending++;
+    job->delay = xcalloc (1, sizeof *job->delay);
+    job->delay->job = job;
+    job->delay->backing_off = backing_off;
+    core_timer_set (self, &job->delay->timer, TIMER_JOB, due_ms);
+}
+
+static void end_delay (core_t *self, job_t *job)
+{
+    core_timer_stop (self, &job->delay->timer);
+    free (job->delay);
+    job->delay = NULL;
+}
+
+void core_queue_due (core_t *self, delay_t *delay)
+{
+    job_t *job = delay->job;
+    end_delay (self, job);
+    self->pending--;
+    core_queue_put (self, job);
+}
+
+void core_queue_remove (core_t *self, job_t *job)
+{
+    self->pending--;
+    if (job->delay)
+        end_delay (self, job);
+    else
+        heap_remove (&job->queue->jobs, &job->node);
+}
+
+static heap_node_t *better (heap_node_t *a, heap_node_t *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    return b->key < a->key || (b->key == a->key && b->tie < a->tie) ? b : a;
+}
+
+job_t *core_queue_take (core_t *self, worker_t *worker)
+{
+    heap_node_t *top = worker ? heap_top (&worker->pinned.jobs) : NULL;
+    if (!top) {
+        top = heap_top (&self->any.jobs);
+        LIST_EACH (link, &self->queues)
+        {
+            queue_t *queue = LIST_ITEM (link, queue_t, link);
+            if (queue->jobs.count && core_queue_fits (queue, worker))
+                top = better (top, heap_top (&queue->jobs));
+        }
+    }
+    job_t *job = top ? LIST_ITEM (top, job_t, node) : NULL;
+    if (job)
+        core_queue_remove (self, job);
+    return job;
+}

@@ -1,0 +1,123 @@
+/* keep.c - housekeeping: what is too old, or too much, goes. First its row, then, once that is committed, its file. */
+#include <string.h>
+
+#include "broker/broker.h"
+#include "proto/log.h"
+
+enum {
+    ROUND_MS = 5 * 1000,
+    AGAIN_MS = 20, /* when a round left something to do */
+    BATCH = 200,   /* jobs or blobs a round */
+};
+
+typedef struct {
+    broker_t *broker;
+    int64_t count;
+} round_t;
+
+static void later (broker_t *self, depot_order_t *order)
+{
+    order->next = self->discards;
+    self->discards = order;
+}
+
+static void drop_output (void *ctx, const job_record_t *job)
+{
+    round_t *round = ctx;
+    round->count++;
+    for (int64_t attempt = 1; attempt <= job->attempt; attempt++) {
+        depot_order_t *order = depot_order_new (DEPOT_DISCARD, 0);
+        order->seq = job->id.seq;
+        order->attempt = attempt;
+        order->streams = 3;
+        later (round->broker, order);
+    }
+}
+
+static void count_only (void *ctx, const job_record_t *job)
+{
+    (void)job;
+    ((round_t *)ctx)->count++;
+}
+
+static void drop_blob (void *ctx, slice_t sha256, int64_t bytes)
+{
+    (void)bytes;
+    round_t *round = ctx;
+    round->count++;
+    depot_order_t *order = depot_order_new (DEPOT_BLOB_REMOVE, 0);
+    slice_copy (sha256, order->sha256, sizeof order->sha256);
+    later (round->broker, order);
+}
+
+static void note (broker_t *self, err_t err)
+{
+    if (err == ERR_DISK_FULL)
+        self->lost = true;
+    else if (err)
+        broker_die (err);
+}
+
+/* Each returns how many went. */
+
+static int64_t expire_jobs (broker_t *self, int64_t before_ms)
+{
+    round_t round = { self, 0 };
+    note (self, self->store->ops->job_expire (self->store, before_ms, BATCH, drop_output, &round));
+    if (round.count)
+        log_event (LEVEL_INFO, "jobs-expired", "%lld jobs that were over went from the record", (long long)round.count);
+    return round.count;
+}
+
+static int64_t expire_blobs (broker_t *self, int64_t before_ms)
+{
+    round_t round = { self, 0 };
+    int64_t young = self->wall_ms - BLOB_YOUNG_MS - 5000; /* the depot spares younger ones */
+    note (self,
+          self->store->ops->blob_expire (self->store, before_ms < young ? before_ms : young, BATCH, drop_blob, &round));
+    if (round.count)
+        log_event (LEVEL_INFO, "blobs-expired", "%lld files that no job refers to went", (long long)round.count);
+    return round.count;
+}
+
+static int64_t purge (broker_t *self, int64_t *after_ms, int64_t keep_ms, int what, store_job_fn *fn)
+{
+    round_t round = { self, 0 };
+    if (!keep_ms)
+        return 0;
+    note (self, self->store->ops->job_purge (self->store, after_ms, self->wall_ms - keep_ms, what, BATCH, fn, &round));
+    return round.count;
+}
+
+static int64_t by_age (broker_t *self)
+{
+    const broker_options_t *options = self->options;
+    int64_t count = 0;
+    if (options->keep_jobs_ms)
+        count += expire_jobs (self, self->wall_ms - options->keep_jobs_ms);
+    if (!self->lost)
+        count += purge (self, &self->keep.output_after_ms, options->keep_output_ms, PURGED_OUTPUT, drop_output);
+    if (!self->lost)
+        count += purge (self, &self->keep.artifacts_after_ms, options->keep_artifacts_ms, PURGED_ARTIFACTS, count_only);
+    if (!self->lost && options->keep_uploads_ms)
+        count += expire_blobs (self, self->wall_ms - options->keep_uploads_ms);
+    return count;
+}
+
+/* Unused uploads first, then the oldest jobs that are over: what is left of them, files and artifacts, goes too. */
+static int64_t by_size (broker_t *self)
+{
+    store_sizes_t sizes = self->store->ops->sizes (self->store);
+    if (!self->options->data_max || sizes.blobs + sizes.outputs <= self->options->data_max || self->lost)
+        return 0;
+    int64_t count = expire_blobs (self, self->wall_ms);
+    return count || self->lost ? count : expire_jobs (self, INT64_MAX);
+}
+
+void keep_tick (broker_t *self)
+{
+    if (self->now_ms < self->keep.due_ms || self->lost)
+        return;
+    int64_t count = by_age (self) + by_size (self);
+    self->keep.due_ms = self->now_ms + (count ? AGAIN_MS : ROUND_MS);
+}

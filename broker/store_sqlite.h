@@ -1,0 +1,129 @@
+/* store_sqlite.h - what the files of the SQLite store share. Nobody else includes it.
+ *
+ *   store_sqlite.c       opening, schema, transactions
+ *   store_sqlite_rows.c  jobs, attempts, workers
+ *   store_sqlite_keep.c  blobs, retention, sizes
+ *   store_sqlite_copy.c  snapshots and the check
+ */
+#ifndef GLEANER_STORE_SQLITE_H
+#define GLEANER_STORE_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "broker/store.h"
+
+typedef enum {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_JOB_INSERT,
+    SQL_JOB_UPDATE,
+    SQL_JOB_GET,
+    SQL_JOB_BY_KEY,
+    SQL_JOB_LIVE,
+    SQL_LABEL_INSERT,
+    SQL_ATTEMPT_PUT,
+    SQL_ATTEMPT_GET,
+    SQL_ATTEMPT_EACH,
+    SQL_WORKER_PUT,
+    SQL_WORKER_DELETE,
+    SQL_WORKER_EACH,
+    SQL_BLOB_REFER,
+    SQL_BLOB_LEAVE,
+    SQL_BLOB_PUT,
+    SQL_BLOB_EXPIRED,
+    SQL_BLOB_DELETE,
+    SQL_JOB_EXPIRED,
+    SQL_JOB_DELETE,
+    SQL_LABEL_DELETE,
+    SQL_ATTEMPT_DELETE,
+    SQL_JOB_PURGEABLE,
+    SQL_JOB_PURGE,
+    SQL_ATTEMPT_PURGE,
+    SQL_TOTAL_PUT,
+    SQL_COUNT
+} sql_t;
+
+enum {
+    LIST_STATES = 5, /* any, and each of job_state_t */
+    LIST_KINDS = LIST_STATES * 4,
+};
+
+typedef struct {
+    store_t base;
+    sqlite3 *db;
+    sqlite3_stmt *sql[SQL_COUNT];
+    sqlite3_stmt *lists[LIST_KINDS]; /* by what they filter; made when first used */
+    sqlite3_stmt *reading;           /* its row is what the last job's slices point into */
+    sqlite3_stmt *reading_attempt;   /* likewise of the last attempt */
+    bool open;                       /* a transaction */
+    int64_t jobs, jobs_committed;
+    store_sizes_t sizes, sizes_committed;
+    sqlite3_backup *copy; /* a snapshot under way */
+    sqlite3 *copy_db;
+} store_sqlite_t;
+
+static inline store_sqlite_t *sqlite_of (store_t *store)
+{
+    return (store_sqlite_t *)(void *)store;
+}
+
+/* store_sqlite.c */
+extern const char *const sqlite_statements[SQL_COUNT];
+/* Logs the database's last error; DISK_FULL or INTERNAL. */
+err_t sqlite_failed (store_sqlite_t *self, const char *what);
+/* Opens the transaction unless it is open. */
+err_t sqlite_begin (store_sqlite_t *self);
+/* Ends the reads whose rows the last records point into. */
+void sqlite_end_reads (store_sqlite_t *self);
+/* Steps a bound statement that gives no rows, and resets it. */
+err_t sqlite_run (store_sqlite_t *self, sql_t which);
+/* The one number that a statement gives; -1 when it gives none. */
+int64_t sqlite_ask (sqlite3 *db, const char *text);
+
+/* Absent slices and INT_ABSENT are NULL. Bound memory must outlive the step. */
+void sqlite_bind_text (sqlite3_stmt *sql, int at, slice_t text);
+void sqlite_bind_blob (sqlite3_stmt *sql, int at, slice_t bytes);
+void sqlite_bind_int (sqlite3_stmt *sql, int at, int64_t number);
+slice_t sqlite_slice (sqlite3_stmt *sql, int at);
+int64_t sqlite_int (sqlite3_stmt *sql, int at);
+
+/* store_sqlite_rows.c: the columns of a job, for every statement that reads whole rows. */
+#define JOB_CREATED                                                                                                    \
+    "seq, salt, command, file_url, filename, timeout_ms, max_attempts, created_ms, pinned, options, "                  \
+    "idempotency_key, request_hash"
+#define JOB_CHANGING                                                                                                   \
+    "state, attempt, worker_id, candidates, token, slot, started_ms, completed_ms, exit_code, reason, "                \
+    "error_message, stdout, stderr, stdout_bytes, stderr_bytes, not_before_ms, signal, receipt, artifacts"
+void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
+err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx);
+extern const store_ops_t sqlite_ops;
+err_t sqlite_job_insert (store_t *store, const job_record_t *job);
+err_t sqlite_job_update (store_t *store, const job_record_t *job);
+err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job);
+err_t sqlite_job_by_key (store_t *store, slice_t key, job_record_t *job);
+err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx);
+err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx);
+err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt);
+err_t sqlite_attempt_get (store_t *store, int64_t seq, int64_t attempt, attempt_record_t *out);
+err_t sqlite_attempt_each (store_t *store, int64_t seq, store_attempt_fn *fn, void *ctx);
+err_t sqlite_worker_put (store_t *store, const worker_record_t *worker);
+err_t sqlite_worker_delete (store_t *store, slice_t worker_id);
+err_t sqlite_worker_each (store_t *store, store_worker_fn *fn, void *ctx);
+
+/* store_sqlite_keep.c */
+/* A job refers to the blob, or no longer does; an absent hash is none. */
+err_t sqlite_blob_refer (store_sqlite_t *self, slice_t sha256);
+err_t sqlite_blob_leave (store_sqlite_t *self, slice_t sha256);
+/* Bytes of a finished job's output that are in files. */
+int64_t sqlite_file_bytes (const job_record_t *job);
+err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t now_ms);
+err_t sqlite_job_expire (store_t *store, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx);
+err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
+err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
+                        void *ctx);
+
+/* store_sqlite_copy.c */
+int sqlite_snapshot_step (store_t *store, const char *path);
+
+#endif

@@ -1,0 +1,247 @@
+/* store_sqlite_keep.c - which blobs are referred to, and what housekeeping takes away. */
+#include "broker/store_sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/lines.h"
+
+static err_t run_for (store_sqlite_t *self, sql_t which, slice_t sha256)
+{
+    if (!sha256.ptr)
+        return ERR_NONE;
+    sqlite_bind_text (self->sql[which], 1, sha256);
+    return sqlite_run (self, which);
+}
+
+err_t sqlite_blob_refer (store_sqlite_t *self, slice_t sha256)
+{
+    return run_for (self, SQL_BLOB_REFER, sha256);
+}
+
+err_t sqlite_blob_leave (store_sqlite_t *self, slice_t sha256)
+{
+    return run_for (self, SQL_BLOB_LEAVE, sha256);
+}
+
+int64_t sqlite_file_bytes (const job_record_t *job)
+{
+    int64_t bytes = 0;
+    if (!job->stdout_data.ptr && job->stdout_bytes != INT_ABSENT)
+        bytes += job->stdout_bytes;
+    if (!job->stderr_data.ptr && job->stderr_bytes != INT_ABSENT)
+        bytes += job->stderr_bytes;
+    return bytes;
+}
+
+static int64_t blob_bytes (store_sqlite_t *self, slice_t sha256)
+{
+    sqlite3_stmt *sql = NULL;
+    int64_t bytes = 0;
+    if (sqlite3_prepare_v2 (self->db, "SELECT bytes FROM blob WHERE sha256 = ?1", -1, &sql, NULL) != SQLITE_OK)
+        return 0;
+    sqlite_bind_text (sql, 1, sha256);
+    if (sqlite3_step (sql) == SQLITE_ROW)
+        bytes = sqlite3_column_int64 (sql, 0);
+    sqlite3_finalize (sql);
+    return bytes;
+}
+
+err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t now_ms)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    err_t err = sqlite_begin (self);
+    if (err)
+        return err;
+    int64_t had = blob_bytes (self, sha256);
+    sqlite_bind_text (self->sql[SQL_BLOB_PUT], 1, sha256);
+    sqlite_bind_int (self->sql[SQL_BLOB_PUT], 2, bytes);
+    sqlite_bind_int (self->sql[SQL_BLOB_PUT], 3, now_ms);
+    err = sqlite_run (self, SQL_BLOB_PUT);
+    if (!err)
+        self->sizes.blobs += bytes - had;
+    return err;
+}
+
+err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx)
+{
+    enum { BATCH_MAX = 256 };
+    store_sqlite_t *self = sqlite_of (store);
+    char gone[BATCH_MAX][SHA256_HEX + 1];
+    int64_t bytes[BATCH_MAX];
+    int count = 0;
+    sqlite3_stmt *sql = self->sql[SQL_BLOB_EXPIRED];
+    sqlite_bind_int (sql, 1, before_ms);
+    sqlite_bind_int (sql, 2, limit < BATCH_MAX ? limit : BATCH_MAX);
+    while (sqlite3_step (sql) == SQLITE_ROW && count < BATCH_MAX) {
+        bytes[count] = sqlite3_column_int64 (sql, 1);
+        count += slice_copy (sqlite_slice (sql, 0), gone[count], sizeof gone[count]);
+    }
+    sqlite3_reset (sql);
+    err_t err = count ? sqlite_begin (self) : ERR_NONE;
+    for (int i = 0; i < count && !err; i++) {
+        err = run_for (self, SQL_BLOB_DELETE, slice_of (gone[i]));
+        self->sizes.blobs -= err ? 0 : bytes[i];
+        if (!err)
+            fn (ctx, slice_of (gone[i]), bytes[i]);
+    }
+    return err;
+}
+
+/* ---- jobs that are over ---- */
+
+/* What must be known of a job once its row is gone. */
+typedef struct {
+    job_record_t job; /* slices are not kept, but for these */
+    char blob[SHA256_HEX + 1];
+    char artifacts[SHA256_HEX + 1];
+    char *options;
+    size_t options_len;
+    int64_t file_bytes;
+} gone_t;
+
+typedef struct {
+    gone_t *items;
+    size_t count;
+    size_t cap;
+} batch_t;
+
+static void batch_add (void *ctx, const job_record_t *job)
+{
+    batch_t *batch = ctx;
+    if (batch->count == batch->cap)
+        return;
+    gone_t *gone = &batch->items[batch->count++];
+    gone->job = *job;
+    slice_t blob = blob_url_sha256 (job->file_url);
+    if (blob.ptr)
+        slice_copy (blob, gone->blob, sizeof gone->blob);
+    if (job->artifacts.ptr)
+        slice_copy (job->artifacts, gone->artifacts, sizeof gone->artifacts);
+    gone->options_len = job->options.len;
+    if (job->options.len) {
+        gone->options = xcalloc (1, job->options.len);
+        memcpy (gone->options, job->options.ptr, job->options.len);
+    }
+    gone->file_bytes = job->purged & PURGED_OUTPUT ? 0 : sqlite_file_bytes (job);
+}
+
+static void batch_fini (batch_t *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        free (batch->items[i].options);
+    free (batch->items);
+}
+
+static slice_t known (const char *hash)
+{
+    return *hash ? slice_of (hash) : SLICE_ABSENT;
+}
+
+static err_t delete_labels (store_sqlite_t *self, const gone_t *gone)
+{
+    if (!gone->options)
+        return ERR_NONE;
+    decoder_t *decoder = decoder_new ();
+    message_t options;
+    fault_t fault;
+    slice_t line;
+    err_t err = ERR_NONE;
+    slice_t bytes = slice_from (gone->options, gone->options_len);
+    if (!message_decode_item (decoder, bytes, MSG_JOB_OPTIONS, &options, &fault)) {
+        slice_t labels = options.job_options.labels;
+        while (!err && lines_next (&labels, &line)) {
+            sqlite_bind_text (self->sql[SQL_LABEL_DELETE], 1, line);
+            sqlite_bind_int (self->sql[SQL_LABEL_DELETE], 2, gone->job.id.seq);
+            err = sqlite_run (self, SQL_LABEL_DELETE);
+        }
+    }
+    decoder_destroy (&decoder);
+    return err;
+}
+
+static err_t run_seq (store_sqlite_t *self, sql_t which, int64_t seq)
+{
+    sqlite_bind_int (self->sql[which], 1, seq);
+    return sqlite_run (self, which);
+}
+
+static err_t delete_job (store_sqlite_t *self, const gone_t *gone)
+{
+    err_t err = delete_labels (self, gone);
+    if (!err)
+        err = run_seq (self, SQL_ATTEMPT_DELETE, gone->job.id.seq);
+    if (!err)
+        err = run_seq (self, SQL_JOB_DELETE, gone->job.id.seq);
+    if (!err)
+        err = sqlite_blob_leave (self, known (gone->blob));
+    if (!err)
+        err = sqlite_blob_leave (self, known (gone->artifacts));
+    if (!err) {
+        self->jobs--;
+        self->sizes.outputs -= gone->file_bytes;
+    }
+    return err;
+}
+
+err_t sqlite_job_expire (store_t *store, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    batch_t batch = { xcalloc ((size_t)limit, sizeof (gone_t)), 0, (size_t)limit };
+    sqlite_end_reads (self);
+    sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 1, before_ms);
+    sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 2, limit);
+    err_t err = sqlite_each_job (self, self->sql[SQL_JOB_EXPIRED], batch_add, &batch);
+    if (!err && batch.count)
+        err = sqlite_begin (self);
+    for (size_t i = 0; i < batch.count && !err; i++) {
+        err = delete_job (self, &batch.items[i]);
+        if (!err)
+            fn (ctx, &batch.items[i].job);
+    }
+    batch_fini (&batch);
+    return err;
+}
+
+static err_t purge_job (store_sqlite_t *self, const gone_t *gone, int what)
+{
+    sqlite_bind_int (self->sql[SQL_JOB_PURGE], 2, what);
+    err_t err = run_seq (self, SQL_JOB_PURGE, gone->job.id.seq);
+    if (!err && what & PURGED_OUTPUT)
+        err = run_seq (self, SQL_ATTEMPT_PURGE, gone->job.id.seq);
+    if (!err && what & PURGED_OUTPUT)
+        self->sizes.outputs -= gone->file_bytes;
+    if (!err && what & PURGED_ARTIFACTS)
+        err = sqlite_blob_leave (self, known (gone->artifacts));
+    return err;
+}
+
+err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
+                        void *ctx)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    batch_t batch = { xcalloc ((size_t)limit, sizeof (gone_t)), 0, (size_t)limit };
+    sqlite_end_reads (self);
+    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 1, *after_ms);
+    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 2, before_ms);
+    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 3, limit);
+    err_t err = sqlite_each_job (self, self->sql[SQL_JOB_PURGEABLE], batch_add, &batch);
+    int64_t last = *after_ms;
+    for (size_t i = 0; i < batch.count && !err; i++) {
+        const gone_t *gone = &batch.items[i];
+        int left = what & ~(int)gone->job.purged;
+        last = gone->job.completed_ms;
+        if (!left)
+            continue;
+        err = sqlite_begin (self);
+        if (!err)
+            err = purge_job (self, gone, left);
+        if (!err)
+            fn (ctx, &gone->job);
+    }
+    /* More than a batch within one millisecond: the rest of that millisecond is taken when all is looked at again. */
+    if (!err && batch.count)
+        *after_ms = last == *after_ms && batch.count == batch.cap ? last + 1 : last + (batch.count < batch.cap);
+    batch_fini (&batch);
+    return err;
+}

@@ -1,0 +1,387 @@
+/* store_sqlite_rows.c - jobs, attempts and workers as rows. */
+#include "broker/store_sqlite.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/lines.h"
+
+static void bind_created (sqlite3_stmt *sql, const job_record_t *job)
+{
+    sqlite_bind_text (sql, 2, slice_of (job->id.salt));
+    sqlite_bind_text (sql, 3, job->command);
+    sqlite_bind_text (sql, 4, job->file_url);
+    sqlite_bind_text (sql, 5, job->filename);
+    sqlite_bind_int (sql, 6, job->timeout_ms);
+    sqlite_bind_int (sql, 7, job->max_attempts);
+    sqlite_bind_int (sql, 8, job->created_ms);
+    sqlite_bind_text (sql, 9, job->pinned);
+    sqlite_bind_blob (sql, 10, job->options);
+    sqlite_bind_text (sql, 11, job->idempotency_key);
+    sqlite_bind_blob (sql, 12, job->request_hash);
+}
+
+static void bind_changing (sqlite3_stmt *sql, const job_record_t *job)
+{
+    sqlite_bind_int (sql, 1, job->id.seq);
+    sqlite_bind_int (sql, 13, job->state);
+    sqlite_bind_int (sql, 14, job->attempt);
+    sqlite_bind_text (sql, 15, job->worker_id);
+    sqlite_bind_text (sql, 16, job->group);
+    sqlite_bind_text (sql, 17, job->token);
+    sqlite_bind_int (sql, 18, job->slot);
+    sqlite_bind_int (sql, 19, job->started_ms);
+    sqlite_bind_int (sql, 20, job->completed_ms);
+    sqlite_bind_int (sql, 21, job->exit_code);
+    sqlite_bind_text (sql, 22, job->reason);
+    sqlite_bind_text (sql, 23, job->error_message);
+    sqlite_bind_blob (sql, 24, job->stdout_data);
+    sqlite_bind_blob (sql, 25, job->stderr_data);
+    sqlite_bind_int (sql, 26, job->stdout_bytes);
+    sqlite_bind_int (sql, 27, job->stderr_bytes);
+    sqlite_bind_int (sql, 28, job->not_before_ms);
+    sqlite_bind_int (sql, 29, job->signal);
+    sqlite_bind_blob (sql, 30, job->receipt);
+    sqlite_bind_text (sql, 31, job->artifacts);
+}
+
+void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
+{
+    *job = (job_record_t){
+        .id.seq = sqlite3_column_int64 (sql, 0),
+        .command = sqlite_slice (sql, 2),
+        .file_url = sqlite_slice (sql, 3),
+        .filename = sqlite_slice (sql, 4),
+        .timeout_ms = sqlite3_column_int64 (sql, 5),
+        .max_attempts = sqlite3_column_int64 (sql, 6),
+        .created_ms = sqlite3_column_int64 (sql, 7),
+        .pinned = sqlite_slice (sql, 8),
+        .options = sqlite_slice (sql, 9),
+        .idempotency_key = sqlite_slice (sql, 10),
+        .request_hash = sqlite_slice (sql, 11),
+        .state = (job_state_t)sqlite3_column_int64 (sql, 12),
+        .attempt = sqlite3_column_int64 (sql, 13),
+        .worker_id = sqlite_slice (sql, 14),
+        .group = sqlite_slice (sql, 15),
+        .token = sqlite_slice (sql, 16),
+        .slot = sqlite3_column_int64 (sql, 17),
+        .started_ms = sqlite3_column_int64 (sql, 18),
+        .completed_ms = sqlite3_column_int64 (sql, 19),
+        .exit_code = sqlite_int (sql, 20),
+        .reason = sqlite_slice (sql, 21),
+        .error_message = sqlite_slice (sql, 22),
+        .stdout_data = sqlite_slice (sql, 23),
+        .stderr_data = sqlite_slice (sql, 24),
+        .stdout_bytes = sqlite_int (sql, 25),
+        .stderr_bytes = sqlite_int (sql, 26),
+        .not_before_ms = sqlite3_column_int64 (sql, 27),
+        .signal = sqlite_int (sql, 28),
+        .receipt = sqlite_slice (sql, 29),
+        .artifacts = sqlite_slice (sql, 30),
+        .purged = sqlite3_column_int64 (sql, 31),
+    };
+    slice_copy (sqlite_slice (sql, 1), job->id.salt, sizeof job->id.salt);
+}
+
+/* ---- jobs ---- */
+
+static err_t insert_labels (store_sqlite_t *self, const job_record_t *job)
+{
+    slice_t labels = job->labels;
+    slice_t line;
+    err_t err = ERR_NONE;
+    while (!err && lines_next (&labels, &line)) {
+        sqlite_bind_text (self->sql[SQL_LABEL_INSERT], 1, line);
+        sqlite_bind_int (self->sql[SQL_LABEL_INSERT], 2, job->id.seq);
+        err = sqlite_run (self, SQL_LABEL_INSERT);
+    }
+    return err;
+}
+
+err_t sqlite_job_insert (store_t *store, const job_record_t *job)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    err_t err = sqlite_begin (self);
+    if (err)
+        return err;
+    bind_created (self->sql[SQL_JOB_INSERT], job);
+    bind_changing (self->sql[SQL_JOB_INSERT], job);
+    err = sqlite_run (self, SQL_JOB_INSERT);
+    if (!err)
+        err = insert_labels (self, job);
+    if (!err)
+        err = sqlite_blob_refer (self, blob_url_sha256 (job->file_url));
+    self->jobs += !err;
+    return err;
+}
+
+err_t sqlite_job_update (store_t *store, const job_record_t *job)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    err_t err = sqlite_begin (self);
+    if (err)
+        return err;
+    bind_changing (self->sql[SQL_JOB_UPDATE], job);
+    err = sqlite_run (self, SQL_JOB_UPDATE);
+    assert (err || sqlite3_changes (self->db) == 1);
+    if (!err)
+        err = sqlite_blob_refer (self, job->artifacts);
+    if (!err && job->completed_ms)
+        self->sizes.outputs += sqlite_file_bytes (job);
+    return err;
+}
+
+static err_t read_one (store_sqlite_t *self, sql_t which, job_record_t *job)
+{
+    sqlite3_stmt *sql = self->sql[which];
+    int code = sqlite3_step (sql);
+    if (code == SQLITE_ROW) {
+        self->reading = sql;
+        sqlite_read_job (sql, job);
+        return ERR_NONE;
+    }
+    err_t err = code == SQLITE_DONE ? ERR_NO_SUCH_JOB : sqlite_failed (self, sqlite_statements[which]);
+    sqlite3_reset (sql);
+    return err;
+}
+
+static void end_job_read (store_sqlite_t *self)
+{
+    if (self->reading)
+        sqlite3_reset (self->reading);
+    self->reading = NULL;
+}
+
+err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    end_job_read (self);
+    sqlite_bind_int (self->sql[SQL_JOB_GET], 1, id->seq);
+    sqlite_bind_text (self->sql[SQL_JOB_GET], 2, slice_of (id->salt));
+    return read_one (self, SQL_JOB_GET, job);
+}
+
+err_t sqlite_job_by_key (store_t *store, slice_t key, job_record_t *job)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    end_job_read (self);
+    sqlite_bind_text (self->sql[SQL_JOB_BY_KEY], 1, key);
+    return read_one (self, SQL_JOB_BY_KEY, job);
+}
+
+err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx)
+{
+    int code = sqlite3_step (sql);
+    for (; code == SQLITE_ROW; code = sqlite3_step (sql)) {
+        job_record_t job;
+        sqlite_read_job (sql, &job);
+        fn (ctx, &job);
+    }
+    err_t err = code == SQLITE_DONE ? ERR_NONE : sqlite_failed (self, sqlite3_sql (sql));
+    sqlite3_reset (sql);
+    return err;
+}
+
+/* The statement for what a filter asks: a state is written out, so that partial indexes serve it. */
+static sqlite3_stmt *list_statement (store_sqlite_t *self, const job_filter_t *filter)
+{
+    int kind = (filter->state + 1) * 4 + (filter->worker.ptr ? 2 : 0) + (filter->label.ptr ? 1 : 0);
+    if (self->lists[kind])
+        return self->lists[kind];
+    char state[32] = "";
+    if (filter->state >= 0)
+        snprintf (state, sizeof state, " AND state = %d", filter->state);
+    char *text = sqlite3_mprintf (
+        "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE seq < ?1 AND seq >= ?2%s%s%s%s "
+        "ORDER BY seq DESC LIMIT ?3",
+        state, filter->state == JOB_PENDING || filter->state == JOB_RUNNING ? " AND state < 2" : "",
+        filter->worker.ptr ? " AND worker_id = ?4" : "",
+        filter->label.ptr ? " AND seq IN (SELECT seq FROM job_label WHERE label >= ?5 AND label < ?6)" : "");
+    sqlite3_prepare_v3 (self->db, text, -1, SQLITE_PREPARE_PERSISTENT, &self->lists[kind], NULL);
+    sqlite3_free (text);
+    return self->lists[kind];
+}
+
+/* The labels that a filter means are a range: `k=v` itself, or all that begin with `k=`. */
+static void bind_label (sqlite3_stmt *sql, slice_t label, char from[LABELS_MAX + 2], char to[LABELS_MAX + 2])
+{
+    bool whole = memchr (label.ptr, '=', label.len) != NULL;
+    memcpy (from, label.ptr, label.len);
+    memcpy (to, label.ptr, label.len);
+    from[label.len] = '=';
+    to[label.len] = whole ? '\x01' : '=' + 1; /* no label holds a control character but a tab, which is above */
+    sqlite_bind_text (sql, 5, slice_from (from, whole ? label.len : label.len + 1));
+    sqlite_bind_text (sql, 6, slice_from (to, label.len + 1));
+}
+
+err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    char from[LABELS_MAX + 2];
+    char to[LABELS_MAX + 2];
+    end_job_read (self);
+    sqlite3_stmt *sql = list_statement (self, filter);
+    if (!sql)
+        return sqlite_failed (self, "job_list");
+    sqlite3_bind_int64 (sql, 1, filter->before_seq);
+    sqlite3_bind_int64 (sql, 2, filter->since_ms * JOB_SEQ_PER_MS);
+    sqlite3_bind_int64 (sql, 3, limit);
+    if (filter->worker.ptr)
+        sqlite_bind_text (sql, 4, filter->worker);
+    if (filter->label.ptr)
+        bind_label (sql, filter->label, from, to);
+    return sqlite_each_job (self, sql, fn, ctx);
+}
+
+err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx)
+{
+    end_job_read (sqlite_of (store));
+    return sqlite_each_job (sqlite_of (store), sqlite_of (store)->sql[SQL_JOB_LIVE], fn, ctx);
+}
+
+/* ---- attempts ---- */
+
+err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = self->sql[SQL_ATTEMPT_PUT];
+    err_t err = sqlite_begin (self);
+    if (err)
+        return err;
+    sqlite_bind_int (sql, 1, attempt->seq);
+    sqlite_bind_int (sql, 2, attempt->attempt);
+    sqlite_bind_text (sql, 3, attempt->worker_id);
+    sqlite_bind_text (sql, 4, attempt->token);
+    sqlite_bind_int (sql, 5, attempt->accepted);
+    sqlite_bind_text (sql, 6, attempt->reason);
+    sqlite_bind_text (sql, 7, attempt->error_message);
+    sqlite_bind_int (sql, 8, attempt->exit_code);
+    sqlite_bind_int (sql, 9, attempt->signal);
+    sqlite_bind_int (sql, 10, attempt->started_ms);
+    sqlite_bind_int (sql, 11, attempt->completed_ms);
+    sqlite_bind_blob (sql, 12, attempt->stdout_data);
+    sqlite_bind_blob (sql, 13, attempt->stderr_data);
+    sqlite_bind_int (sql, 14, attempt->late_ms);
+    sqlite_bind_int (sql, 15, attempt->late_exit_code);
+    return sqlite_run (self, SQL_ATTEMPT_PUT);
+}
+
+static void read_attempt (sqlite3_stmt *sql, attempt_record_t *out)
+{
+    *out = (attempt_record_t){
+        .seq = sqlite3_column_int64 (sql, 0),
+        .attempt = sqlite3_column_int64 (sql, 1),
+        .worker_id = sqlite_slice (sql, 2),
+        .token = sqlite_slice (sql, 3),
+        .accepted = sqlite3_column_int (sql, 4),
+        .reason = sqlite_slice (sql, 5),
+        .error_message = sqlite_slice (sql, 6),
+        .exit_code = sqlite_int (sql, 7),
+        .signal = sqlite_int (sql, 8),
+        .started_ms = sqlite3_column_int64 (sql, 9),
+        .completed_ms = sqlite3_column_int64 (sql, 10),
+        .stdout_data = sqlite_slice (sql, 11),
+        .stderr_data = sqlite_slice (sql, 12),
+        .late_ms = sqlite3_column_int64 (sql, 13),
+        .late_exit_code = sqlite_int (sql, 14),
+    };
+}
+
+err_t sqlite_attempt_get (store_t *store, int64_t seq, int64_t attempt, attempt_record_t *out)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = self->sql[SQL_ATTEMPT_GET];
+    sqlite3_reset (sql);
+    sqlite_bind_int (sql, 1, seq);
+    sqlite_bind_int (sql, 2, attempt);
+    int code = sqlite3_step (sql);
+    if (code == SQLITE_ROW) {
+        self->reading_attempt = sql;
+        read_attempt (sql, out);
+        return ERR_NONE;
+    }
+    self->reading_attempt = NULL;
+    err_t err = code == SQLITE_DONE ? ERR_NO_SUCH_JOB : sqlite_failed (self, "attempt_get");
+    sqlite3_reset (sql);
+    return err;
+}
+
+err_t sqlite_attempt_each (store_t *store, int64_t seq, store_attempt_fn *fn, void *ctx)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = self->sql[SQL_ATTEMPT_EACH];
+    sqlite_bind_int (sql, 1, seq);
+    int code = sqlite3_step (sql);
+    for (; code == SQLITE_ROW; code = sqlite3_step (sql)) {
+        attempt_record_t attempt;
+        read_attempt (sql, &attempt);
+        fn (ctx, &attempt);
+    }
+    err_t err = code == SQLITE_DONE ? ERR_NONE : sqlite_failed (self, "attempt_each");
+    sqlite3_reset (sql);
+    return err;
+}
+
+/* ---- workers ---- */
+
+err_t sqlite_worker_put (store_t *store, const worker_record_t *worker)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = self->sql[SQL_WORKER_PUT];
+    err_t err = sqlite_begin (self);
+    if (err)
+        return err;
+    sqlite_bind_text (sql, 1, worker->worker_id);
+    sqlite_bind_text (sql, 2, worker->hostname);
+    sqlite_bind_text (sql, 3, worker->os);
+    sqlite_bind_text (sql, 4, worker->version);
+    sqlite_bind_text (sql, 5, worker->machine);
+    sqlite_bind_text (sql, 6, worker->remote_addr);
+    sqlite_bind_int (sql, 7, worker->cpu_count);
+    sqlite_bind_int (sql, 8, worker->slots);
+    sqlite_bind_int (sql, 9, worker->registered_ms);
+    sqlite_bind_int (sql, 10, worker->last_seen_ms);
+    sqlite_bind_int (sql, 11, worker->online);
+    sqlite_bind_text (sql, 12, worker->labels);
+    sqlite_bind_int (sql, 13, worker->asleep_until_ms);
+    return sqlite_run (self, SQL_WORKER_PUT);
+}
+
+err_t sqlite_worker_delete (store_t *store, slice_t worker_id)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    err_t err = sqlite_begin (self);
+    if (err)
+        return err;
+    sqlite_bind_text (self->sql[SQL_WORKER_DELETE], 1, worker_id);
+    return sqlite_run (self, SQL_WORKER_DELETE);
+}
+
+err_t sqlite_worker_each (store_t *store, store_worker_fn *fn, void *ctx)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = self->sql[SQL_WORKER_EACH];
+    int code = sqlite3_step (sql);
+    for (; code == SQLITE_ROW; code = sqlite3_step (sql)) {
+        worker_record_t worker = {
+            .worker_id = sqlite_slice (sql, 0),
+            .hostname = sqlite_slice (sql, 1),
+            .os = sqlite_slice (sql, 2),
+            .version = sqlite_slice (sql, 3),
+            .machine = sqlite_slice (sql, 4),
+            .remote_addr = sqlite_slice (sql, 5),
+            .cpu_count = sqlite_int (sql, 6),
+            .slots = sqlite_int (sql, 7),
+            .registered_ms = sqlite3_column_int64 (sql, 8),
+            .last_seen_ms = sqlite3_column_int64 (sql, 9),
+            .online = sqlite3_column_int (sql, 10),
+            .labels = sqlite_slice (sql, 11),
+            .asleep_until_ms = sqlite3_column_int64 (sql, 12),
+        };
+        fn (ctx, &worker);
+    }
+    err_t err = code == SQLITE_DONE ? ERR_NONE : sqlite_failed (self, "worker_each");
+    sqlite3_reset (sql);
+    return err;
+}
