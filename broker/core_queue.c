@@ -80,6 +80,10 @@ static void end_delay (core_t *self, job_t *job)
 void core_queue_due (core_t *self, delay_t *delay)
 {
     job_t *job = delay->job;
+    if (job->pinned && !job->pinned->online) {
+        core_job_fail (self, job, "worker-lost", SLICE ("The worker that alone may run the job is offline."));
+        return;
+    }
     end_delay (self, job);
     self->pending--;
     core_queue_put (self, job);

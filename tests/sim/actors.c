@@ -78,11 +78,17 @@ static void client_act (world_t *w, int at)
     a->next_ms = w->now_ms + 200 + (int64_t)(sim_random (w) % 4000);
     if (w->healed)
         a->next_ms = INT64_MAX;
-    else if (a->submitted < JOBS_MAX / CLIENTS && sim_chance (w, 500)) {
+    else if (a->creating && sim_chance (w, 500)) { /* no answer yet: the same once more */
+        net_send (w, &a->create);
+    } else if (!a->creating && a->submitted < JOBS_MAX / CLIENTS && sim_chance (w, 500)) {
+        a->create = request (w, at, MSG_JOB_CREATE);
+        a->create.pinned = sim_chance (w, 200);
+        a->create.wish = sim_random (w);
+        a->creating = sim_chance (w, 800);
+        if (a->creating)
+            snprintf (a->create.key, sizeof a->create.key, "key-%d-%d", at, a->submitted);
         a->submitted++;
-        packet_t packet = request (w, at, MSG_JOB_CREATE);
-        packet.pinned = sim_chance (w, 200);
-        net_send (w, &packet);
+        net_send (w, &a->create);
     } else if (w->job_count && sim_chance (w, 500)) {
         ask_about_some_job (w, at);
     } else if (sim_chance (w, 50)) {
@@ -102,6 +108,15 @@ static void restart (world_t *w, int at)
     for (int i = 0; i < SLOTS; i++)
         if (a->slots[i].state != SLOT_REPORTING || !disk)
             a->slots[i] = (slot_t){ 0 };
+}
+
+/* A cable is out, or, for all agents that come by it, a gateway is down. */
+static void cut (world_t *w, int at)
+{
+    int64_t until = w->now_ms + (int64_t)(sim_random (w) % 100000);
+    for (int i = CLIENTS; i < ACTORS; i++)
+        if (i == at || (!w->actors[at].slotted && !w->actors[i].slotted && i % 2 == at % 2))
+            w->actors[i].cut_until_ms = until;
 }
 
 /* An agent without a name is heard of from another address from now on. */
@@ -231,9 +246,15 @@ static void worker_act (world_t *w, int at)
         restart (w, at);
         if (a->nameless && sim_chance (w, 300))
             move (w, at);
-    } else if (!w->healed && sim_chance (w, 8)) {
-        a->next_ms += (int64_t)(sim_random (w) % 120000); /* paused: a lid is shut */
+    } else if (!w->healed && sim_chance (w, 8)) { /* a lid is shut; some machines say so before */
+        packet_t packet = request (w, at, MSG_WORKER_SLEEP);
+        packet.wait = 100000;
+        if (a->registered && sim_chance (w, 500))
+            net_send (w, &packet);
+        a->next_ms += (int64_t)(sim_random (w) % 120000);
         return;
+    } else if (!w->healed && sim_chance (w, 4)) {
+        cut (w, at);
     } else if (!w->healed && sim_chance (w, 3)) {
         say_goodbye (w, at);
     } else if (!w->healed && a->nameless && sim_chance (w, 3)) {
@@ -317,6 +338,10 @@ void actor_receive (world_t *w, const packet_t *packet)
         shadow_t *job = job_id_parse (slice_of (packet->job), &id) ? shadow_find (w, id.seq) : NULL;
         if (!job)
             sim_fail (w, "a job was acknowledged that nobody stored");
+        if (job->key[0] && a->creating && strcmp (job->key, a->create.key) != 0 && packet->call == a->create.call)
+            sim_fail (w, "a key was answered with another key's job");
+        if (packet->call == a->create.call)
+            a->creating = false;
         job->acknowledged = true;
         break;
     }

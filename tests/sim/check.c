@@ -37,14 +37,34 @@ static void shadow_set (shadow_t *job, const job_record_t *record)
     slice_copy (record->group, job->group, sizeof job->group);
 }
 
-/* Who gets a job: the oldest that may go to this worker goes first. */
+/* When the job may be handed out, on the monotonic clock, as far as the wall clock has not jumped since. */
+static int64_t due_of (const world_t *w, const job_record_t *record)
+{
+    return record->not_before_ms ? w->now_ms + record->not_before_ms - sim_wall_ms (w) : 0;
+}
+
+static bool goes_before (const shadow_t *a, const shadow_t *b)
+{
+    return a->priority != b->priority ? a->priority > b->priority : a->id.seq < b->id.seq;
+}
+
+/* Who gets a job: of those whose time has come and that this worker may run, the one of highest priority, then age. */
 static void check_assigned (world_t *w, const shadow_t *job, const job_record_t *record)
 {
+    bool labelled = slice_eq_str (record->worker_id, w->actors[LABELLED].id);
     if (job->pinned[0] && !slice_eq_str (record->worker_id, job->pinned))
         sim_fail (w, "a direct job was leased to another worker than its own");
-    for (int i = 0; i < w->job_count && w->jobs[i].id.seq < job->id.seq; i++)
-        if (w->jobs[i].state == JOB_PENDING && strcmp (w->jobs[i].pinned, job->pinned) == 0)
-            sim_fail (w, "a younger job was taken before an older one");
+    if (job->picky && !labelled)
+        sim_fail (w, "a job was leased to a worker without the label that it requires");
+    if (job->skew == w->skew_ms && job->due_ms > w->now_ms)
+        sim_fail (w, "a job was handed out before its time");
+    for (int i = 0; i < w->job_count; i++) {
+        const shadow_t *other = &w->jobs[i];
+        bool ready = other->due_ms <= w->ticked_ms && other->skew == w->skew_ms;
+        bool fits = (!other->picky || labelled) && strcmp (other->pinned, job->pinned) == 0;
+        if (other->state == JOB_PENDING && ready && fits && goes_before (other, job))
+            sim_fail (w, "a job was taken before one that goes first");
+    }
 }
 
 static const actor_t *actor_named (const world_t *w, const char *id)
@@ -101,7 +121,8 @@ static void check_given_back (world_t *w, const packet_t *from)
 static void check_offline (world_t *w, const worker_record_t *worker)
 {
     for (int i = 0; i < w->job_count; i++)
-        if (w->jobs[i].state == JOB_PENDING && slice_eq_str (worker->worker_id, w->jobs[i].pinned))
+        if (w->jobs[i].state == JOB_PENDING && slice_eq_str (worker->worker_id, w->jobs[i].pinned) &&
+            w->jobs[i].due_ms <= w->ticked_ms && w->jobs[i].skew == w->skew_ms)
             sim_fail (w, "a direct job waits for a worker that is offline");
 }
 
@@ -143,6 +164,8 @@ static void check_update (world_t *w, shadow_t *job, const job_record_t *record)
     if (record->state == JOB_PENDING && record->attempt < job->attempt)
         job->handed = record->attempt; /* given back: its number is given again */
     shadow_set (job, record);
+    job->due_ms = due_of (w, record);
+    job->skew = w->skew_ms;
     if (record->state == JOB_RUNNING)
         check_slots (w, job);
 }
@@ -155,6 +178,15 @@ static void check_insert (world_t *w, const job_record_t *record)
     shadow_t *job = &w->jobs[w->job_count++];
     *job = (shadow_t){ .id = record->id, .state = record->state, .max_attempts = record->max_attempts };
     slice_copy (record->pinned, job->pinned, sizeof job->pinned);
+    slice_copy (record->idempotency_key, job->key, sizeof job->key);
+    for (int i = 0; i + 1 < w->job_count && job->key[0]; i++)
+        if (strcmp (w->jobs[i].key, job->key) == 0)
+            sim_fail (w, "one idempotency key has made two jobs");
+    const msg_job_create_t *in = w->current_create;
+    job->priority = in && in->priority != INT_ABSENT ? in->priority : 0;
+    job->picky = in && in->requires.len && !job->pinned[0]; /* direct mode has chosen its worker */
+    job->due_ms = due_of (w, record);
+    job->skew = w->skew_ms;
 }
 
 static void check_seal (world_t *w, const effect_t *effect)
@@ -222,6 +254,38 @@ void check_delivery (world_t *w, const packet_t *packet)
         sim_fail (w, "a job was handed to a worker that does not hold it");
 }
 
+/* The attempt's end is in the record, by its worker's own word. */
+static bool settled (world_t *w, const shadow_t *job, int64_t attempt)
+{
+    attempt_record_t row;
+    return attempt > 0 && !w->store->ops->attempt_get (w->store, job->id.seq, attempt, &row) && row.accepted;
+}
+
+void check_late (world_t *w, uint64_t request)
+{
+    const packet_t *from = w->current;
+    job_id_t id;
+    job_record_t record;
+    attempt_record_t row;
+    bool refused = false;
+    for (size_t i = 0; i < w->effects.count; i++)
+        refused = refused || (w->effects.items[i].kind == EFFECT_REPLY && w->effects.items[i].request == request &&
+                              w->effects.items[i].message.type == MSG_ERROR &&
+                              slice_eq_str (w->effects.items[i].message.error.code, "STALE_ATTEMPT"));
+    bool result = from->type == MSG_JOB_RESULT || from->type == MSG_JOB_FAIL;
+    if (!refused || !result || !from->token[0] || !job_id_parse (slice_of (from->job), &id) ||
+        w->store->ops->job_get (w->store, &id, &record))
+        return;
+    if (is_final (record.state) && slice_eq_str (record.token, from->token))
+        sim_fail (w, "an accepted result that came again was refused");
+    if (w->store->ops->attempt_get (w->store, id.seq, from->attempt, &row) || !slice_eq_str (row.token, from->token))
+        return;
+    if (row.accepted)
+        sim_fail (w, "an attempt's end that came again was refused");
+    if (!row.late_ms)
+        sim_fail (w, "a late result has left no trace");
+}
+
 void check_promise (world_t *w, const packet_t *packet)
 {
     job_id_t id;
@@ -230,8 +294,16 @@ void check_promise (world_t *w, const packet_t *packet)
         return;
     if (packet->type == MSG_JOB_POLL_OK)
         job->handed = packet->attempt > job->handed && packet->attempt == job->attempt ? packet->attempt : job->handed;
-    bool ended =
-        packet->type == MSG_JOB_RESULT_OK || packet->type == MSG_JOB_FAIL_OK || packet->type == MSG_JOB_CANCEL_OK;
+    bool result = packet->type == MSG_JOB_RESULT_OK || packet->type == MSG_JOB_FAIL_OK;
+    bool ended = result || packet->type == MSG_JOB_CANCEL_OK;
+    int64_t told = packet->attempt;
+    if (told == INT_ABSENT) /* an old agent names none: the last one, or, handed out again meanwhile, the one before */
+        told = settled (w, job, job->attempt) ? job->attempt : job->attempt - 1;
+    if (result && settled (w, job, told)) {
+        if (told > job->settled)
+            job->settled = told;
+        ended = false; /* that attempt is: the job goes on */
+    }
     if (ended && !is_final (job->state))
         sim_fail (w, "a job's end was acknowledged, and it is %s", job_state_name (job->state));
     job->ended = job->ended || ended;
@@ -271,6 +343,9 @@ static void check_kept (world_t *w, const shadow_t *job, const job_record_t *rec
         sim_fail (w, "a crash has undone an acknowledged end");
     if (job->seen && record->state != job->told)
         sim_fail (w, "a crash has undone a final state that a client has seen");
+    if (job->settled && !settled (w, job, job->settled) &&
+        !(is_final (record->state) && record->attempt == job->settled))
+        sim_fail (w, "a crash has undone the acknowledged end of attempt %lld", (long long)job->settled);
     if (record->attempt < job->handed)
         sim_fail (w, "a crash has undone attempt %lld, which a worker runs", (long long)job->handed);
 }
@@ -288,6 +363,8 @@ void shadow_reload (world_t *w)
         }
         check_kept (w, &job, &record);
         shadow_set (&job, &record);
+        job.due_ms = due_of (w, &record);
+        job.skew = job.due_ms ? INT64_MIN : w->skew_ms; /* a restart reads the wall clock: when is not known here */
         w->jobs[kept++] = job;
     }
     w->job_count = kept;

@@ -21,7 +21,7 @@ static void add (world_t *w, const order_t *order)
     if (w->order_count == ORDERS_MAX)
         sim_fail (w, "more orders to the depot than requests and leases");
     order_t *last = w->order_count ? &w->orders[w->order_count - 1] : NULL;
-    uint64_t longest = sim_chance (w, 5) ? 90000 : sim_chance (w, 20) ? 5000 : 50;
+    uint64_t longest = sim_chance (w, 15) ? 150000 : sim_chance (w, 20) ? 5000 : 50;
     order_t *added = &w->orders[w->order_count++];
     *added = *order;
     added->due_ms = w->now_ms + (int64_t)(sim_random (w) % longest);

@@ -111,6 +111,7 @@ int main (int argc, char **argv)
     world.verbose = options.verbose;
     int64_t steps = 0;
     int64_t crashes = 0;
+    int64_t full = 0;
     int64_t jobs = 0;
     int64_t completed = 0;
     uint64_t digest = 0;
@@ -120,14 +121,15 @@ int main (int argc, char **argv)
             end_failed (0);
         steps += world.steps;
         crashes += world.crashes;
+        full += world.full;
         jobs += world.job_total;
         completed += world.completed;
         digest ^= world.digest;
     }
     double seconds = (double)(clock () - start) / CLOCKS_PER_SEC;
-    printf ("%llu seeds, %lld steps, %lld broker crashes, %lld jobs (%lld completed), digest %016llx, "
+    printf ("%llu seeds, %lld steps, %lld broker crashes, %lld full disks, %lld jobs (%lld completed), digest %016llx, "
             "%.0f steps/s of CPU: all held\n",
-            (unsigned long long)options.seeds, (long long)steps, (long long)crashes, (long long)jobs,
+            (unsigned long long)options.seeds, (long long)steps, (long long)crashes, (long long)full, (long long)jobs,
             (long long)completed, (unsigned long long)digest, (double)steps / seconds);
     return 0;
 }

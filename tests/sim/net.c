@@ -30,7 +30,8 @@ static void put (world_t *w, const packet_t *packet)
 
 void net_send (world_t *w, const packet_t *packet)
 {
-    if (!w->healed && sim_chance (w, 40))
+    bool cut = w->actors[packet->actor].cut_until_ms > w->now_ms;
+    if (!w->healed && (cut || sim_chance (w, 40)))
         return;
     put (w, packet);
     if (!w->healed && sim_chance (w, 30))

@@ -22,13 +22,26 @@ static list_t keep_list (const packet_t *packet, buf_t *raw)
     return list;
 }
 
-static void fill_create (world_t *w, const packet_t *packet, msg_job_create_t *in)
+/* The same for the same wish: a request that is sent again is the same request. */
+static void fill_create (const packet_t *packet, msg_job_create_t *in)
 {
+    uint64_t wish = packet->wish;
     in->command = SLICE ("true");
     in->file_url = SLICE ("/uploads/x.zip");
     in->filename = SLICE ("x.zip");
-    in->timeout_ms = 20000 + (int64_t)(sim_random (w) % 300000);
-    in->max_attempts = 1 + (int64_t)(sim_random (w) % 4);
+    in->timeout_ms = 20000 + (int64_t)(wish % 300000);
+    in->max_attempts = 1 + (int64_t)(wish >> 20 & 3);
+    if ((wish >> 22 & 3) == 0)
+        in->priority = (int64_t)(wish >> 24 & 3) - 1;
+    if ((wish >> 26 & 7) == 0)
+    in->requires = SLICE (LABEL);
+    if ((wish >> 29 & 7) == 0)
+        in->delay_ms = (int64_t)(wish >> 32 & 0xffff);
+    if ((wish >> 48 & 3) == 0)
+        in->retry_on_exit = SLICE ("any\n");
+    if ((wish >> 50 & 3) == 0)
+        in->backoff_ms = 100;
+    in->idempotency_key = or_absent (packet->key);
     in->machine = packet->pinned ? SLICE (MACHINE) : SLICE_ABSENT;
 }
 
@@ -59,7 +72,7 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
     message_init (message, packet->type);
     switch ((int)packet->type) {
     case MSG_JOB_CREATE:
-        fill_create (w, packet, &message->job_create);
+        fill_create (packet, &message->job_create);
         break;
     case MSG_JOB_CANCEL:
         message->job_cancel.job_id = slice_of (packet->job);
@@ -78,11 +91,16 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
         message->worker_register.slots = a->slotted ? SLOTS : INT_ABSENT;
         message->worker_register.machine = a->slotted ? SLICE (MACHINE) : SLICE_ABSENT;
         message->worker_register.remote_addr = or_absent (a->addr);
+        message->worker_register.labels = packet->actor == LABELLED ? SLICE (LABEL) : SLICE_ABSENT;
         message->worker_register.keep = keep_list (packet, raw);
         break;
     case MSG_WORKER_HEARTBEAT:
         message->worker_heartbeat.worker_id = slice_of (a->id);
         message->worker_heartbeat.remote_addr = or_absent (a->addr);
+        break;
+    case MSG_WORKER_SLEEP:
+        message->worker_sleep.worker_id = slice_of (a->id);
+        message->worker_sleep.for_ms = packet->wait;
         break;
     case MSG_WORKER_GOODBYE:
         message->worker_goodbye.worker_id = slice_of (a->id);

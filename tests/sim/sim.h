@@ -66,6 +66,8 @@ typedef struct packet {
     int64_t exit_code;
     bool cancel;
     bool pinned;       /* job-create in direct mode */
+    uint64_t wish;     /* job-create: what its options are made of */
+    char key[TEXT];    /* job-create: idempotency key */
     job_state_t state; /* job-status-ok */
     bool inlined;      /* a result that holds its output */
     bool old;          /* without token */
@@ -101,7 +103,11 @@ typedef struct {
     int64_t heartbeat_ms; /* next */
     uint64_t calls;
     slot_t slots[SLOTS];
-    int submitted; /* clients */
+    int64_t cut_until_ms; /* nothing reaches it, and nothing of it arrives */
+    /* clients */
+    int submitted;
+    packet_t create; /* sent until it is acknowledged */
+    bool creating;
 } actor_t;
 
 /* What the record of a job is known to be. */
@@ -110,13 +116,19 @@ typedef struct {
     bool acknowledged;
     job_state_t state;
     int64_t attempt, max_attempts;
+    int64_t priority;
+    bool picky;     /* requires a label that one worker has */
+    int64_t due_ms; /* not handed out before this, as far as is known */
+    int64_t skew;   /* of the wall clock when that was told */
+    char key[TEXT];
     char token[TEXT];
     char worker[TEXT]; /* the holder; empty: a group, or nobody */
     char group[NAMELESS * TEXT];
     int64_t slot;
     char pinned[TEXT];
     /* what somebody was told: it must outlive every crash */
-    int64_t handed; /* attempt */
+    int64_t handed;  /* attempt */
+    int64_t settled; /* the last attempt whose end its worker was told to be recorded */
     bool ended;
     bool seen; /* `told` is the final state that a job-status showed */
     job_state_t told;
@@ -141,6 +153,8 @@ typedef struct {
 typedef struct {
     uint64_t random;
     int64_t now_ms;
+    int64_t skew_ms; /* of the broker's wall clock: it jumps */
+    int64_t ticked_ms;
     core_t *core;
     store_t *store;
     effects_t effects;
@@ -158,12 +172,14 @@ typedef struct {
     int order_count;
     file_t *files; /* what is on disk: crashes leave it */
     int file_count;
-    const packet_t *current; /* the request that is being handled */
+    const packet_t *current;                /* the request that is being handled */
+    const msg_job_create_t *current_create; /* and what it says, when it is one */
     bool healed;
     break_t broken;
     uint64_t seed;
     int64_t steps;
     int crashes;
+    int full;                 /* turns that found the disk full */
     int completed, job_total; /* at the end of the run */
     bool verbose;
     uint64_t digest; /* of all events and effects: the same for one seed, always */
@@ -173,6 +189,12 @@ typedef struct {
 
 /* What is longer stays in its file; the rest goes into the record. */
 enum { INLINE_BYTES = 30 };
+
+/* The label that picky jobs require, and its one worker. */
+#define LABEL "gpu=yes\n"
+enum { LABELLED = CLIENTS };
+/* The wall clock of the broker. */
+int64_t sim_wall_ms (const world_t *w);
 
 /* requests.c: the message of a packet; lists are written to `raw`. */
 void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw);
@@ -221,6 +243,8 @@ void check_promise (world_t *w, const packet_t *packet);
 void check_outputs (world_t *w);
 /* A refusal of the current request. */
 void check_refusal (world_t *w, err_t err);
+/* A late result has left its trace, a repeated one its answer. */
+void check_late (world_t *w, uint64_t request);
 void check_all_final (world_t *w);
 /* The shadow as the store says, after a crash has taken changes back. */
 void shadow_reload (world_t *w);

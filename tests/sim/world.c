@@ -10,8 +10,9 @@ enum {
     CRASH_PER_MILLE = 4,
     UNDELIVERED_PER_MILLE = 10,
     LOST_COMMITS_PER_MILLE = 200,
+    DISK_PER_MILLE = 3,
     ASKED_MAX = 1 << 20,
-    HEAL_MS = 2 * 60 * 60 * 1000, /* by then everything must be final */
+    HEAL_MS = 12 * 60 * 60 * 1000, /* by then everything must be final; the wall clock may have gone back by hours */
 };
 
 const char *const break_names[BREAK_COUNT] = { "nothing",      "reply-before-commit", "lose-commit", "forget-jobs",
@@ -21,11 +22,18 @@ const char *const break_names[BREAK_COUNT] = { "nothing",      "reply-before-com
 typedef struct {
     int actor;
     uint64_t call;
+    int64_t attempt;
+    msg_type_t type;
     char job[TEXT];
 } asked_t;
 
 static asked_t asked[ASKED_MAX]; /* one world at a time */
 static uint64_t asked_count;
+
+int64_t sim_wall_ms (const world_t *w)
+{
+    return WALL_MS * 1000LL + w->now_ms + w->skew_ms;
+}
 
 static void core_begin (world_t *w)
 {
@@ -37,7 +45,8 @@ static void core_begin (world_t *w)
     if (w->broken == BREAK_FORGET_JOBS)
         core_load_last_seq (w->core, w->store->ops->job_last_seq (w->store));
     else
-        core_rebuild (w->core, w->store, w->now_ms, WALL_MS * 1000LL + w->now_ms);
+        core_rebuild (w->core, w->store, w->now_ms, sim_wall_ms (w));
+    w->ticked_ms = w->now_ms;
 }
 
 /* The process is gone: what was not committed, every answer on its way, every parked request. */
@@ -61,7 +70,7 @@ static packet_t *answer (world_t *w, uint64_t request)
         sim_fail (w, "more answers in one turn than requests");
     const asked_t *from = &asked[request % ASKED_MAX];
     packet_t *packet = &w->outbox[w->outbox_count++];
-    *packet = (packet_t){ .actor = from->actor, .call = from->call };
+    *packet = (packet_t){ .actor = from->actor, .call = from->call, .attempt = from->attempt };
     memcpy (packet->job, from->job, sizeof packet->job);
     return packet;
 }
@@ -81,6 +90,7 @@ static void answer_with (world_t *w, uint64_t request, const message_t *message)
         break;
     case MSG_JOB_POLL_OK:
         packet->job[0] = '\0';
+        packet->attempt = 0;
         slice_copy (message->job_poll_ok.job_id, packet->job, sizeof packet->job);
         slice_copy (message->job_poll_ok.token, packet->token, sizeof packet->token);
         packet->attempt = message->job_poll_ok.attempt;
@@ -100,7 +110,7 @@ static void answer_with (world_t *w, uint64_t request, const message_t *message)
 static void step (world_t *w, event_t *event)
 {
     event->now_ms = w->now_ms;
-    event->wall_ms = WALL_MS * 1000LL + w->now_ms;
+    event->wall_ms = sim_wall_ms (w);
     core_step (w->core, event, &w->effects);
     w->steps++;
     if (effects_persist (&w->effects, w->store))
@@ -153,7 +163,9 @@ static void request_step (world_t *w, const packet_t *packet, uint64_t request, 
     if (event_look_up (&event, w->core, w->store, &found))
         sim_fail (w, "the store cannot be read");
     w->current = packet;
+    w->current_create = decoded->type == MSG_JOB_CREATE ? &decoded->job_create : NULL;
     step (w, &event);
+    check_late (w, request);
     w->current = NULL;
 }
 
@@ -172,7 +184,7 @@ static void handle (world_t *w, const packet_t *packet)
     if (message_decode (w->decoder, buf_slice (&frame), FRAME_MAX, &decoded, &fault))
         sim_fail (w, "our own request is refused: %s", fault.text);
     uint64_t request = ++asked_count;
-    asked[request % ASKED_MAX] = (asked_t){ packet->actor, packet->call, "" };
+    asked[request % ASKED_MAX] = (asked_t){ packet->actor, packet->call, packet->attempt, packet->type, "" };
     memcpy (asked[request % ASKED_MAX].job, packet->job, TEXT);
     if (packet->type == MSG_JOB_STATUS)
         answer_status (w, request, decoded.job_status.job_id);
@@ -246,6 +258,11 @@ static void take_packets (world_t *w)
     }
 }
 
+static bool disk_fails (world_t *w)
+{
+    return !w->healed && sim_chance (w, DISK_PER_MILLE);
+}
+
 static void sealed (world_t *w, const order_t *order)
 {
     int64_t length = depot_length (w, order->seq, order->attempt);
@@ -257,7 +274,12 @@ static void sealed (world_t *w, const order_t *order)
     if ((order->expected[0] != INT_ABSENT && order->expected[0] != event.stdout_bytes) ||
         (order->expected[1] != INT_ABSENT && order->expected[1] != 0))
         event.err = ERR_OUTPUT_MISMATCH;
+    if (disk_fails (w))
+        event.err = ERR_DISK_FULL;
     step (w, &event);
+    for (size_t i = 0; i < w->effects.count; i++)
+        if (w->effects.items[i].kind == EFFECT_JOB_UPDATE && w->effects.items[i].job.attempt != order->attempt)
+            sim_fail (w, "what was sealed for attempt %lld has ended another", (long long)order->attempt);
 }
 
 static void take_outcomes (world_t *w)
@@ -275,18 +297,44 @@ static void take_outcomes (world_t *w)
     }
 }
 
+/* As broker/disk.c does: the turn is forgotten, who waits for a word about it is refused, the core is made anew. What
+ * was parked is not answered here: an actor that hears nothing asks again. */
+static void find_disk_full (world_t *w)
+{
+    w->full++;
+    store_ram_crash (w->store);
+    core_destroy (&w->core);
+    w->discard_count = 0;
+    for (int i = 0; i < w->outbox_count; i++) {
+        packet_t *packet = &w->outbox[i];
+        if (packet->type == MSG_JOB_OUTPUT_OK || packet->type == MSG_ERROR)
+            continue; /* of the depot: as true as before */
+        *packet = (packet_t){ .actor = packet->actor, .call = packet->call, .type = MSG_ERROR, .err = ERR_DISK_FULL };
+    }
+    shadow_reload (w);
+    core_begin (w);
+    send_outbox (w, OUTBOX_MAX);
+}
+
 static void turn (world_t *w)
 {
+    if (!w->healed && sim_chance (w, 2))
+        w->skew_ms += (int64_t)(sim_random (w) % 7200000) - 3600000;
     take_packets (w);
     take_outcomes (w);
     if (core_deadline (w->core) <= w->now_ms && w->broken != BREAK_NO_EXPIRY) {
         event_t event = { .kind = EVENT_TICK };
         step (w, &event);
     }
+    w->ticked_ms = w->now_ms;
     if (w->broken == BREAK_REPLY_BEFORE_COMMIT)
         send_outbox (w, OUTBOX_MAX);
     if (crashes (w)) {
         crash (w);
+        return;
+    }
+    if (disk_fails (w)) {
+        find_disk_full (w);
         return;
     }
     if (w->broken != BREAK_LOSE_COMMIT || !sim_chance (w, LOST_COMMITS_PER_MILLE))
