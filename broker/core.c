@@ -207,13 +207,14 @@ static void lease_due (core_t *self, lease_t *lease)
     arena_t *arena = &self->out->arena;
     if (self->now_ms >= lease->hard_ms && lease->worker) { /* it was heard of, and did not end the job in time */
         core_job_fail (self, job, "timeout",
-                       arena_printf (arena, "The job ran longer than its %lld s, and worker %s did not end it.", limit_s,
-                                     lease->worker->id));
+                       arena_printf (arena, "The job ran longer than its %lld s, and worker %s did not end it.",
+                                     limit_s, lease->worker->id));
         return;
     }
     if (!lease->worker) { /* whichever of a group's agents has the job: it did not say so in all the time there was */
-        core_lease_lost (self, job, "timeout",
-                         arena_printf (arena, "No agent that may have had the job reported within its %lld s.", limit_s));
+        core_lease_lost (
+            self, job, "timeout",
+            arena_printf (arena, "No agent that may have had the job reported within its %lld s.", limit_s), false);
         return;
     }
     /* A machine that slept through its lease must not be handed the job again by the polls that it left behind: so many
@@ -221,7 +222,8 @@ static void lease_due (core_t *self, lease_t *lease)
     core_worker_answer_polls (self, lease->worker);
     core_lease_lost (self, job, "worker-lost",
                      arena_printf (arena, "Worker %s was not heard of for %lld s while it ran the job.",
-                                   lease->worker->id, (long long)(self->config.lease_ms / 1000)));
+                                   lease->worker->id, (long long)(self->config.lease_ms / 1000)),
+                     false);
 }
 
 static void parked_due (core_t *self, parked_t *parked)

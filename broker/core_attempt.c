@@ -47,7 +47,7 @@ static int64_t backoff (core_t *self, const job_t *job)
 void core_attempt_retry (core_t *self, job_t *job, const attempt_end_t *end)
 {
     core_attempt_record (self, job, end);
-    int64_t pause = backoff (self, job);
+    int64_t pause = end->at_once ? 0 : backoff (self, job);
     core_lease_free (self, job, false);
     job_record_t *record = &core_effect (self, EFFECT_JOB_UPDATE)->job;
     core_job_record (self, job, record);

@@ -127,7 +127,7 @@ static worker_t *group_settle (core_t *self, lease_t *lease, bool restarted)
 {
     if (!lease->candidate_count) {
         core_lease_lost (self, lease->job, "worker-lost",
-                         SLICE ("The agents that may have had the job were restarted."));
+                         SLICE ("The agents that may have had the job were restarted."), true);
         return NULL;
     }
     worker_t *last = lease->candidates[0];
@@ -182,6 +182,6 @@ void core_group_offline (core_t *self, worker_t *worker)
         lease_t *lease = LIST_ITEM (link, lease_t, place_link);
         if (!group_alive (lease))
             core_lease_lost (self, lease->job, "worker-lost",
-                             SLICE ("The agents that may have had the job were not heard of any more."));
+                             SLICE ("The agents that may have had the job were not heard of any more."), false);
     }
 }

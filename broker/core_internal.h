@@ -272,6 +272,7 @@ typedef struct {
     int64_t exit_code; /* INT_ABSENT: none */
     int64_t signal;    /* INT_ABSENT: none */
     bool accepted;     /* by its worker's own word */
+    bool at_once;      /* the next one needs no back-off */
     slice_t data[2];   /* streams that are in no file; absent: in files, if anywhere */
 } attempt_end_t;
 /* Records how the running attempt ended. */
@@ -292,8 +293,9 @@ lease_t *core_lease_new (core_t *self, job_t *job, worker_t *worker, int64_t slo
 void core_lease_renew (core_t *self, lease_t *lease);
 /* Detaches and frees it; what is parked on it is answered. */
 void core_lease_free (core_t *self, job_t *job, bool cancelled);
-/* The attempt is over without a result: again after a back-off, or failed for good. */
-void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text);
+/* The attempt is over without a result: again after a back-off (`at_once`: without one, its worker has given it back), or
+ * failed for good. */
+void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text, bool at_once);
 /* Given back before anything was started: the attempt does not count. */
 void core_lease_return (core_t *self, job_t *job);
 /* May this message write under the job's lease (rules 20 to 23)? Binds a group. Returns 0 or the refusal's code. */

@@ -76,8 +76,7 @@ static void reply_created (core_t *self, uint64_t request, slice_t job_id, bool 
 {
     msg_job_create_ok_t *out = &core_reply (self, request, MSG_JOB_CREATE_OK)->job_create_ok;
     out->job_id = job_id;
-    if (repeated)
-        out->repeated = 1;
+    out->repeated = repeated;
 }
 
 static void repeat_create (core_t *self, const event_t *event, slice_t hash)

@@ -78,7 +78,7 @@ void core_lease_free (core_t *self, job_t *job, bool cancelled)
     job->lease = NULL;
 }
 
-void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text)
+void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text, bool at_once)
 {
     if (!core_attempt_left (job)) {
         if (job->max_attempts > 1)
@@ -87,7 +87,13 @@ void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text
         core_job_fail (self, job, reason, text);
         return;
     }
-    attempt_end_t end = { .reason = slice_of (reason), .text = text, .exit_code = INT_ABSENT, .signal = INT_ABSENT };
+    attempt_end_t end = {
+        .reason = slice_of (reason),
+        .text = text,
+        .exit_code = INT_ABSENT,
+        .signal = INT_ABSENT,
+        .at_once = at_once,
+    };
     core_attempt_retry (self, job, &end);
 }
 

@@ -198,7 +198,8 @@ static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep
             core_lease_renew (self, lease);
         else
             core_lease_lost (self, lease->job, "worker-lost",
-                             arena_printf (&self->out->arena, "Worker %s %s while it ran the job.", worker->id, why));
+                             arena_printf (&self->out->arena, "Worker %s %s while it ran the job.", worker->id, why),
+                             true);
     }
 }
 

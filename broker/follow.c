@@ -101,6 +101,8 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
     out->stderr_offset = follower->offset[STREAM_STDERR];
     out->stdout_data = data[STREAM_STDOUT];
     out->stderr_data = data[STREAM_STDERR];
+    out->stdout_bytes = length[STREAM_STDOUT];
+    out->stderr_bytes = length[STREAM_STDERR];
     out->end = end;
     if (end && !past) {
         out->exit_code = job->exit_code;

@@ -8,6 +8,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
+#include "gateway/range.h"
 #include "proto/id.h"
 #include "proto/log.h"
 
@@ -33,22 +34,6 @@ typedef struct download {
 
 /* ---- answering from a file ---- */
 
-/* The first byte wanted by a `Range: bytes=N-`; -1 when there is none that we serve. */
-static int64_t range_start (request_t *request)
-{
-    slice_t range = request_header (request, "Range");
-    if (!range.ptr || range.len < 8 || range.len > 7 + 16 || strncmp (range.ptr, "bytes=", 6) != 0 ||
-        range.ptr[range.len - 1] != '-')
-        return -1;
-    int64_t start = 0;
-    for (size_t at = 6; at + 1 < range.len; at++) {
-        if (range.ptr[at] < '0' || range.ptr[at] > '9')
-            return -1;
-        start = start * 10 + (range.ptr[at] - '0');
-    }
-    return start;
-}
-
 static void answer_no_range (request_t *request, int64_t bytes)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer (0, NULL, MHD_RESPMEM_PERSISTENT);
@@ -59,28 +44,39 @@ static void answer_no_range (request_t *request, int64_t bytes)
 }
 
 /* Consumes `fd`. */
-static void answer_file (request_t *request, int fd, int64_t bytes)
+static void answer_file (request_t *request, int fd, const char *sha256, int64_t bytes)
 {
-    int64_t start = range_start (request);
-    if (start >= bytes && start >= 0) {
+    range_t range;
+    int64_t from = 0;
+    int64_t count = bytes;
+    char text[2 * SHA256_HEX];
+    snprintf (text, sizeof text, "\"%s\"", sha256);
+    slice_t condition = request_header (request, "If-Range");
+    bool ranged =
+        range_parse (request_header (request, "Range"), &range) && (!condition.ptr || slice_eq_str (condition, text));
+    if (ranged && !range_resolve (&range, bytes, &from, &count)) {
         close (fd);
         answer_no_range (request, bytes);
         return;
     }
-    int64_t from = start < 0 ? 0 : start;
-    struct MHD_Response *response =
-        MHD_create_response_from_fd_at_offset64 ((uint64_t)(bytes - from), fd, (uint64_t)from);
+    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64 ((uint64_t)count, fd, (uint64_t)from);
     MHD_add_response_header (response, "Content-Type", "application/zip");
     MHD_add_response_header (response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header (response, "Accept-Ranges", "bytes");
-    /* The name is the content's hash: it can never be another. */
-    MHD_add_response_header (response, "Cache-Control", "private, max-age=31536000, immutable");
-    if (start >= 0) {
-        char range[80];
-        snprintf (range, sizeof range, "bytes %lld-%lld/%lld", (long long)from, (long long)bytes - 1, (long long)bytes);
-        MHD_add_response_header (response, "Content-Range", range);
+    MHD_add_response_header (response, "ETag", text);
+    if (request->attachment[0]) { /* by the job's name: it may be another file one day */
+        MHD_add_response_header (response, "Content-Disposition", request->attachment);
+        MHD_add_response_header (response, "Content-Security-Policy", "sandbox");
+        MHD_add_response_header (response, "Cache-Control", "private, no-cache");
+    } else { /* the name is the content's hash */
+        MHD_add_response_header (response, "Cache-Control", "private, max-age=31536000, immutable");
     }
-    request_answer (request, start < 0 ? MHD_HTTP_OK : MHD_HTTP_PARTIAL_CONTENT, response);
+    if (ranged) {
+        snprintf (text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)(from + count - 1),
+                  (long long)bytes);
+        MHD_add_response_header (response, "Content-Range", text);
+    }
+    request_answer (request, ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);
 }
 
 /* ---- fetching ---- */
@@ -173,7 +169,7 @@ static void download_finish (download_t *self)
         if (fd < 0)
             request_fail (self->waiting[at], ERR_BUSY, NULL, NULL);
         else
-            answer_file (self->waiting[at], fd, self->bytes);
+            answer_file (self->waiting[at], fd, self->sha256, self->bytes);
     }
     close (self->fd);
 }
@@ -281,23 +277,21 @@ static void join (download_t *self, request_t *request)
 {
     self->waiting = xrealloc (self->waiting, (self->waiting_count + 1) * sizeof (request_t *));
     self->waiting[self->waiting_count++] = request;
-    request_park (request);
+    if (!request->parked)
+        request_park (request);
 }
 
-void download_handle (request_t *request)
+void download_answer (request_t *request, slice_t sha256, const char *attachment)
 {
     gateway_t *gateway = request->gateway;
-    slice_t sha256 = blob_url_sha256 (slice_of (request->path));
-    if (!sha256.ptr) {
-        request_fail (request, ERR_NO_SUCH_BLOB, NULL, NULL);
-        return;
-    }
     char name[SHA256_HEX + 1];
     int64_t bytes = 0;
+    if (attachment)
+        snprintf (request->attachment, sizeof request->attachment, "attachment; filename=\"%s\"", attachment);
     slice_copy (sha256, name, sizeof name);
     int fd = cache_open (gateway->cache, name, &bytes);
     if (fd >= 0) {
-        answer_file (request, fd, bytes);
+        answer_file (request, fd, name, bytes);
         return;
     }
     download_t *download = gateway->downloads;
@@ -308,4 +302,13 @@ void download_handle (request_t *request)
         request_fail (request, err, NULL, NULL);
     else
         join (download, request);
+}
+
+void download_handle (request_t *request)
+{
+    slice_t sha256 = blob_url_sha256 (slice_of (request->path));
+    if (sha256.ptr)
+        download_answer (request, sha256, NULL);
+    else
+        request_fail (request, ERR_NO_SUCH_BLOB, NULL, NULL);
 }

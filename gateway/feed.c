@@ -50,16 +50,26 @@ static void follow_done (void *ctx, link_end_t end, const message_t *reply)
         request_resume (request);
 }
 
-err_t feed_next (feed_t *self)
+static void ask_output (const feed_t *self, message_t *message)
 {
-    message_t message;
-    message_init (&message, MSG_JOB_FOLLOW);
-    msg_job_follow_t *follow = &message.job_follow;
+    message_init (message, MSG_JOB_FOLLOW);
+    msg_job_follow_t *follow = &message->job_follow;
     follow->job_id = slice_of (self->job_id);
     follow->attempt = self->attempt;
+    if (self->stay)
+        follow->stay = 1;
     follow->stdout_offset = self->offset[FEED_STDOUT];
     follow->stderr_offset = self->offset[FEED_STDERR];
     follow->wait = self->wait_ms;
+}
+
+err_t feed_next (feed_t *self)
+{
+    message_t message;
+    if (self->ask)
+        self->ask (self, &message);
+    else
+        ask_output (self, &message);
     link_order_t order = { .done = follow_done, .ctx = self, .patience_ms = self->wait_ms, .repeatable = true };
     err_t err = link_call (self->gateway->link, &message, &order);
     self->calling = err == 0;

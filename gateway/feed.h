@@ -19,7 +19,8 @@ struct feed {
     gateway_t *gateway;
     request_t *request; /* NULL: over */
     feed_reply_fn *on_reply;
-    void (*on_abandon) (feed_t *); /* the client went away before the end; may be NULL */
+    void (*ask) (feed_t *, message_t *); /* fills the next call; NULL: a job-follow */
+    void (*on_abandon) (feed_t *);       /* the client went away before the end; may be NULL */
 
     char *job_id;
     int64_t attempt; /* INT_ABSENT: whichever is the last */
@@ -34,6 +35,10 @@ struct feed {
     bool calling, closed; /* feed.c's */
 
     int stream; /* the owner's */
+    bool follow, stay, ranged;
+    int64_t limit; /* bytes still to be handed over; -1: no limit */
+    int phase;
+    char last[ID_MAX + 1];
     int failures;
     char tail[FEED_STREAMS][4];
     size_t tail_len[FEED_STREAMS];

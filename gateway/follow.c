@@ -1,39 +1,100 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/feed.h"
 #include "gateway/handlers.h"
+#include "gateway/range.h"
 #include "gateway/translate.h"
 
-/* Takes the bytes of the stream asked for, from its offset to the end that it has now. Those of the other one come
- * along in the same reply and are passed over. */
+enum { FOLLOW_MS = 10 * 1000 }; /* the broker waits so long for more, then is asked again */
+
+static int64_t stream_length (const feed_t *self, const msg_job_follow_ok_t *reply)
+{
+    int64_t length = self->stream == FEED_STDERR ? reply->stderr_bytes : reply->stdout_bytes;
+    return length == INT_ABSENT ? 0 : length;
+}
+
+/* Takes the bytes of the stream asked for. Those of the other one come along in the same reply and are passed over. */
 static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
 {
     slice_t data[FEED_STREAMS] = { reply->stdout_data, reply->stderr_data };
     int64_t from[FEED_STREAMS] = { reply->stdout_offset, reply->stderr_offset };
     if (from[self->stream] != self->offset[self->stream]) {
-        self->broken = true; /* another attempt began meanwhile: these are not the bytes that follow */
+        /* Another attempt began meanwhile: these are not the bytes that follow. */
+        self->broken = !self->follow;
+        self->ended = true;
         return;
     }
     for (int stream = 0; stream < FEED_STREAMS; stream++)
         self->offset[stream] = from[stream] + (int64_t)(data[stream].ptr ? data[stream].len : 0);
     self->attempt = reply->attempt;
-    slice_t wanted = data[self->stream];
-    if (wanted.ptr && wanted.len)
+    slice_t wanted = data[self->stream].ptr ? data[self->stream] : SLICE ("");
+    if (self->limit >= 0 && (int64_t)wanted.len > self->limit)
+        wanted.len = (size_t)self->limit;
+    if (wanted.len)
         buf_append (&self->out, wanted.ptr, wanted.len);
-    else
+    if (self->limit >= 0)
+        self->limit -= (int64_t)wanted.len;
+    bool all = self->offset[self->stream] >= stream_length (self, reply);
+    bool over = reply->end == 1 || (all && reply->status.ptr && !slice_eq_str (reply->status, "running") &&
+                                    !slice_eq_str (reply->status, "pending"));
+    if (self->limit == 0 || (self->follow ? over : all))
         self->ended = true;
 }
 
 static void later_reply (feed_t *self, link_end_t end, const message_t *reply)
 {
-    (void)end;
     if (reply->type == MSG_JOB_FOLLOW_OK)
         take_output (self, &reply->job_follow_ok);
-    else
-        self->broken = true;
+    else if (!self->follow || end == LINK_REPLY || end == LINK_ENDED)
+        self->broken = true; /* else the broker is away for a moment: its output will come */
 }
 
-/* Until the first reply nothing has been answered, and an error can still be one. */
+static void refuse_beyond (feed_t *self, int64_t length)
+{
+    request_t *request = self->request;
+    char text[64];
+    buf_t json = { 0 };
+    fault_t fault;
+    fault_set (&fault, ERR_BEYOND_END, "offset", "The offset is beyond the end: the stream has %lld bytes.",
+               (long long)length);
+    fault_json (&fault, &json);
+    struct MHD_Response *response = MHD_create_response_from_buffer (json.len, json.ptr, MHD_RESPMEM_MUST_FREE);
+    snprintf (text, sizeof text, "bytes */%lld", (long long)length);
+    MHD_add_response_header (response, "Content-Type", "application/json");
+    MHD_add_response_header (response, "Content-Range", text);
+    request_answer (request, MHD_HTTP_RANGE_NOT_SATISFIABLE, response);
+    feed_destroy (&self);
+}
+
+static void add_number (struct MHD_Response *response, const char *name, int64_t number)
+{
+    char text[32];
+    snprintf (text, sizeof text, "%lld", (long long)number);
+    MHD_add_response_header (response, name, text);
+}
+
+static void answer_stream (feed_t *self, const msg_job_follow_ok_t *reply, int64_t from, int64_t count)
+{
+    char text[96];
+    int64_t length = stream_length (self, reply);
+    request_t *request = self->request;
+    struct MHD_Response *response = feed_response (self, "application/octet-stream");
+    MHD_add_response_header (response, "Content-Security-Policy", "sandbox");
+    MHD_add_response_header (response, "Accept-Ranges", "bytes");
+    snprintf (text, sizeof text, SLICE_FMT, SLICE_ARG (reply->status));
+    MHD_add_response_header (response, "X-Job-Status", text);
+    add_number (response, "X-Output-Bytes", length);
+    add_number (response, "X-Attempt", reply->attempt);
+    if (self->ranged) {
+        snprintf (text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)(from + count - 1),
+                  (long long)length);
+        MHD_add_response_header (response, "Content-Range", text);
+    }
+    request_answer (request, self->ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);
+}
+
+/* Until the first reply nothing has been answered, and an error can still be one. It tells the length, too. */
 static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
 {
     request_t *request = self->request;
@@ -42,14 +103,29 @@ static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
         feed_destroy (&self);
         return;
     }
-    self->on_reply = later_reply;
-    take_output (self, &reply->job_follow_ok);
-    if (self->broken) {
-        request_fail (request, ERR_BAD_OFFSET, "offset", NULL);
-        feed_destroy (&self);
+    const msg_job_follow_ok_t *first = &reply->job_follow_ok;
+    int64_t length = stream_length (self, first);
+    int64_t asked = self->offset[self->stream];
+    range_t range;
+    int64_t from = asked;
+    int64_t count = -1;
+    self->ranged = !self->follow && range_parse (request_header (request, "Range"), &range);
+    bool there = !self->ranged || range_resolve (&range, length, &from, &count);
+    if (!there || (asked > length && !self->follow)) {
+        refuse_beyond (self, length);
         return;
     }
-    request_answer (request, MHD_HTTP_OK, feed_response (self, "application/octet-stream"));
+    self->on_reply = later_reply;
+    self->limit = self->ranged ? count : -1;
+    if (self->ranged && from != asked) { /* what came is from another place */
+        self->offset[self->stream] = from;
+        self->attempt = first->attempt;
+    } else {
+        take_output (self, first);
+    }
+    if (self->follow)
+        self->wait_ms = FOLLOW_MS;
+    answer_stream (self, first, from, count);
 }
 
 static err_t read_stream (request_t *request, int *stream, fault_t *fault)
@@ -61,16 +137,44 @@ static err_t read_stream (request_t *request, int *stream, fault_t *fault)
     return fault_set (fault, ERR_SCHEMA, "stream", "`stream` must be 'stdout' or 'stderr'.");
 }
 
-static err_t read_offset (request_t *request, int64_t *offset, fault_t *fault)
+/* `offset`, and `follow`: not a job-follow's own fields. */
+static err_t read_place (request_t *request, int64_t *offset, bool *follow, fault_t *fault)
 {
     slice_t text = request_query (request, "offset");
+    slice_t live = request_query (request, "follow");
     message_t message;
     message_init (&message, MSG_JOB_OUTPUT);
     err_t err = text.ptr ? message_set_text (&message, SLICE ("offset"), text, fault) : 0;
     *offset = err || message.job_output.offset == INT_ABSENT ? 0 : message.job_output.offset;
     if (!err && (*offset < 0 || *offset > OFFSET_MAX))
-        err = fault_set (fault, ERR_SCHEMA, "offset", NULL);
+        err = fault_set (fault, ERR_SCHEMA, "offset", "`offset` must be from 0 to %lld.", (long long)OFFSET_MAX);
+    *follow = slice_eq_str (live, "true") || slice_eq_str (live, "1");
+    if (!err && live.ptr && !*follow && !slice_eq_str (live, "false") && !slice_eq_str (live, "0"))
+        err = fault_set (fault, ERR_SCHEMA, "follow", "`follow` must be true or false.");
     return err;
+}
+
+static err_t begin_reading (request_t *request, const msg_job_follow_t *in, fault_t *fault)
+{
+    int stream = FEED_STDOUT;
+    int64_t offset = 0;
+    bool follow = false;
+    err_t err = read_stream (request, &stream, fault);
+    if (!err)
+        err = read_place (request, &offset, &follow, fault);
+    if (err)
+        return err;
+    feed_t *feed = feed_new (request, in->job_id, first_reply);
+    feed->attempt = in->attempt;
+    feed->stay = in->attempt != INT_ABSENT;
+    feed->stream = stream;
+    feed->follow = follow;
+    feed->limit = -1;
+    feed->offset[stream] = offset;
+    err = feed_next (feed);
+    if (err)
+        feed_destroy (&feed);
+    return err ? fault_set (fault, err, "", NULL) : 0;
 }
 
 void output_read_handle (request_t *request)
@@ -78,29 +182,14 @@ void output_read_handle (request_t *request)
     source_t source = { 0 };
     message_t message;
     fault_t fault;
-    int stream = FEED_STDOUT;
-    int64_t offset = 0;
     err_t err = translate_request (&source, request, MSG_JOB_FOLLOW, &message, &fault);
     if (!err)
         err = translate_check (&message, &fault);
     if (!err)
-        err = read_stream (request, &stream, &fault);
-    if (!err)
-        err = read_offset (request, &offset, &fault);
-    if (err) {
+        err = begin_reading (request, &message.job_follow, &fault);
+    if (err)
         request_fail_fault (request, &fault);
-    } else {
-        feed_t *feed = feed_new (request, message.job_follow.job_id, first_reply);
-        feed->attempt = message.job_follow.attempt;
-        feed->stream = stream;
-        feed->offset[stream] = offset;
-        err = feed_next (feed);
-        if (err) {
-            feed_destroy (&feed);
-            request_fail (request, err, NULL, NULL);
-        } else {
-            request_park (request);
-        }
-    }
+    else
+        request_park (request);
     source_fini (&source);
 }

@@ -14,7 +14,7 @@ void result_handle (request_t *request);
 
 /* output.c: POST /api/jobs/stream-output, JSON. */
 void output_stream_handle (request_t *request);
-/* output.c: POST /api/jobs/output, raw bytes. */
+/* output.c: POST /api/jobs/output and /api/blobs/put, raw bytes. */
 void output_append_handle (request_t *request);
 
 /* follow.c: GET /api/jobs/output, raw bytes. */
@@ -27,6 +27,14 @@ void execute_stop_handle (request_t *request);
 
 /* download.c: GET /uploads/NAME. */
 void download_handle (request_t *request);
+/* Answers with the blob; `name` of an attachment may be NULL. */
+void download_answer (request_t *request, slice_t sha256, const char *name);
+
+/* artifacts.c: GET /api/jobs/artifacts. */
+void artifacts_handle (request_t *request);
+
+/* events.c: GET /api/events and /api/jobs/events. */
+void events_handle (request_t *request);
 
 /* page.c: GET of the web page's files. */
 void page_handle (request_t *request);

@@ -108,16 +108,17 @@ void output_stream_handle (request_t *request)
     stream_destroy (&self);
 }
 
-/* ---- POST /api/jobs/output: raw bytes at an offset ---- */
+/* ---- POST /api/jobs/output, /api/blobs/put: raw bytes at an offset ---- */
 
 void output_append_handle (request_t *request)
 {
     source_t source = { 0 };
     message_t message;
     fault_t fault;
-    err_t err = translate_request (&source, request, MSG_JOB_OUTPUT, &message, &fault);
+    err_t err = translate_request (&source, request, request->route->type, &message, &fault);
+    bool blob = message.type == MSG_BLOB_PUT;
     if (!err) {
-        message.job_output.data = slice_from (request->body.ptr, request->body.len);
+        *(blob ? &message.blob_put.data : &message.job_output.data) = slice_from (request->body.ptr, request->body.len);
         err = translate_check (&message, &fault);
     }
     if (!err) {
@@ -125,7 +126,7 @@ void output_append_handle (request_t *request)
         link_order_t order = { .done = translate_answer,
                                .ctx = request,
                                .patience_ms = LINK_SLOW_MS,
-                               .repeatable = message.job_output.offset != INT_ABSENT };
+                               .repeatable = blob || message.job_output.offset != INT_ABSENT };
         err = link_call (request->gateway->link, &message, &order);
         if (err)
             fault_set (&fault, err, "", NULL);

@@ -25,6 +25,7 @@ enum {
     ROUTE_PEER = 64,     /* the client's address is passed on */
     ROUTE_WORKER = 128,  /* X-Worker-Id names the worker when nothing else does */
     ROUTE_SLOW = 256,    /* the broker may have to wait for its disk */
+    ROUTE_KEY = 1024,    /* Idempotency-Key is passed on */
     ROUTE_NO_HEAD = 512, /* changes something: HEAD is not GET here */
 };
 

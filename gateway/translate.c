@@ -76,6 +76,20 @@ static err_t fill (message_t *message, const char *name, slice_t text, fault_t *
     return message_set_text (message, slice_of (name), text, fault);
 }
 
+err_t translate_key (request_t *request, message_t *out, fault_t *fault)
+{
+    slice_t header = request_header (request, "Idempotency-Key");
+    slice_t *key = &out->job_create.idempotency_key;
+    if (header.ptr && key->ptr && !slice_eq (header, *key))
+        return fault_set (fault, ERR_SCHEMA, "idempotencyKey",
+                          "The header Idempotency-Key and `idempotencyKey` must be the same.");
+    if (header.len)
+        *key = header;
+    else if (key->ptr && !key->len)
+        *key = SLICE_ABSENT;
+    return 0;
+}
+
 /* What the connection tells beside the request itself. The client's word on its own address does not count. */
 static err_t add_context (source_t *self, request_t *request, message_t *out, fault_t *fault)
 {
@@ -86,6 +100,8 @@ static err_t add_context (source_t *self, request_t *request, message_t *out, fa
         if (worker.ptr)
             err = fill (out, "workerId", worker, fault);
     }
+    if (!err && flags & ROUTE_KEY)
+        err = translate_key (request, out, fault);
     if (err || !(flags & ROUTE_PEER))
         return err;
     request_peer (request, self->peer);

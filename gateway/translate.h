@@ -23,6 +23,9 @@ err_t source_parse (source_t *self, request_t *request, fault_t *fault);
  * Returns 0, or the code in `fault`. */
 err_t translate_request (source_t *self, request_t *request, msg_type_t type, message_t *out, fault_t *fault);
 
+/* The header Idempotency-Key, into a job-create. Returns 0, or SCHEMA when the message names another one. */
+err_t translate_key (request_t *request, message_t *out, fault_t *fault);
+
 /* Presence (an empty text is a missing one), limits, UTF-8. Returns 0, MISSING_FIELD, SCHEMA or BAD_UTF8. */
 err_t translate_check (const message_t *message, fault_t *fault);
 

@@ -17,14 +17,30 @@ enum {
     FORM_EXTRA = 1024 * 1024, /* bytes of a form beside its file */
 };
 
-typedef enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_TIMEOUT, PART_ATTEMPTS, PART_COUNT } part_t;
+typedef enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PART_COUNT = PART_FIRST_OPTION + 14 } part_t;
 
 static const struct {
     const char *name;
     size_t max;
 } parts[PART_COUNT] = {
-    [PART_FILE] = { "file", 0 },          [PART_COMMANDS] = { "commands", COMMAND_MAX }, [PART_MODE] = { "mode", 32 },
-    [PART_TIMEOUT] = { "timeoutMs", 32 }, [PART_ATTEMPTS] = { "maxAttempts", 32 },
+    [PART_FILE] = { "file", 0 },
+    [PART_COMMANDS] = { "commands", COMMAND_MAX },
+    [PART_MODE] = { "mode", 32 },
+    /* The rest are fields of job-create by their own names. */
+    [PART_FIRST_OPTION] = { "timeoutMs", 32 },
+    { "maxAttempts", 32 },
+    { "delayMs", 32 },
+    { "notBefore", 32 },
+    { "idempotencyKey", NAME_MAX_BYTES },
+    { "name", NAME_MAX_BYTES },
+    { "priority", 32 },
+    { "env", 2 * ENV_MAX }, /* JSON may be longer than what it says */
+    { "onError", 32 },
+    { "artifacts", 2 * GLOBS_MAX },
+    { "labels", 2 * LABELS_MAX },
+    { "requires", 2 * LABELS_MAX },
+    { "retryOnExit", 2 * RETRY_EXITS_MAX },
+    { "backoffMs", 32 },
 };
 
 struct upload {
@@ -43,6 +59,7 @@ struct upload {
     unsigned seen; /* bit a part */
     char *filename;
     buf_t fields[PART_COUNT];
+    json_t *options; /* those fields that are JSON */
 };
 
 static void upload_destroy (upload_t **self_p)
@@ -54,6 +71,7 @@ static void upload_destroy (upload_t **self_p)
         buf_fini (&self->fields[part]);
     buf_fini (&self->chunk);
     free (self->filename);
+    json_decref (self->options);
     free (self);
 }
 
@@ -155,16 +173,44 @@ static slice_t field (const upload_t *self, part_t part)
     return self->seen & 1u << part ? buf_slice (&self->fields[part]) : SLICE_ABSENT;
 }
 
-/* The job that the form asks for. Returns 0 or the fault of a field. */
-static err_t make_job (const upload_t *self, slice_t file_url, message_t *out, fault_t *fault)
+/* A field that holds an object or a list may be JSON: then it goes by way of its table row. */
+static err_t take_json (upload_t *self, part_t part, fault_t *fault)
 {
-    message_init (out, MSG_JOB_CREATE);
-    msg_job_create_t *job = &out->job_create;
+    slice_t text = field (self, part);
+    json_t *value = json_loadb (text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+    if (!value)
+        return fault_set (fault, ERR_BAD_JSON, parts[part].name, "`%s` is not valid JSON.", parts[part].name);
+    json_object_set_new (self->options, parts[part].name, value);
+    return 0;
+}
+
+static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
+{
     err_t err = 0;
-    if (field (self, PART_TIMEOUT).len)
-        err = message_set_text (out, SLICE ("timeoutMs"), field (self, PART_TIMEOUT), fault);
-    if (!err && field (self, PART_ATTEMPTS).len)
-        err = message_set_text (out, SLICE ("maxAttempts"), field (self, PART_ATTEMPTS), fault);
+    json_decref (self->options);
+    self->options = json_object ();
+    for (part_t part = PART_FIRST_OPTION; part < PART_COUNT && !err; part++) {
+        slice_t text = field (self, part);
+        if (text.len && (text.ptr[0] == '{' || text.ptr[0] == '['))
+            err = take_json (self, part, fault);
+    }
+    if (!err)
+        err = json_to_message (self->options, MSG_JOB_CREATE, out, NULL, fault);
+    for (part_t part = PART_FIRST_OPTION; part < PART_COUNT && !err; part++) {
+        slice_t text = field (self, part);
+        if (text.len && text.ptr[0] != '{' && text.ptr[0] != '[')
+            err = message_set_text (out, slice_of (parts[part].name), text, fault);
+    }
+    return err;
+}
+
+/* The job that the form asks for. Returns 0 or the fault of a field. */
+static err_t make_job (upload_t *self, slice_t file_url, message_t *out, fault_t *fault)
+{
+    err_t err = read_options (self, out, fault);
+    msg_job_create_t *job = &out->job_create;
+    if (!err)
+        err = translate_key (self->request, out, fault);
     if (err)
         return err;
     job->command = field (self, PART_COMMANDS);
@@ -378,7 +424,8 @@ void execute_handle (request_t *request)
     self->ending = true;
     enum MHD_Result whole = MHD_destroy_post_processor (self->processor);
     self->processor = NULL;
-    unify_lines (&self->fields[PART_COMMANDS]);
+    for (part_t part = PART_COMMANDS; part < PART_COUNT; part++)
+        unify_lines (&self->fields[part]);
     fault_t fault;
     err_t err = whole == MHD_YES ? 0 : fault_set (&fault, ERR_BAD_MULTIPART, "", NULL);
     if (!err)

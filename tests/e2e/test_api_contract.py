@@ -92,7 +92,7 @@ def test_another_method_is_405_and_says_which_it_takes(shared, path, allowed):
         assert {m.strip() for m in answer.headers["Allow"].split(",")} - {"HEAD", "OPTIONS"} == allowed
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/jobs", "/api/jobs/create/", "/api/nothing", "/no/such", "/uploads/",
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/job", "/api/jobs/create/", "/api/nothing", "/no/such", "/uploads/",
                                   "/uploads/a/b.zip", "/no-such-page.html"])
 def test_an_unknown_path_is_404(shared, path):
     for method in ("GET", "POST"):

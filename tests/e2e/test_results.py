@@ -77,13 +77,13 @@ def test_a_lease_that_is_returned_does_not_count(cluster):
 
 
 def test_a_lease_that_runs_out_is_another_attempt_and_then_the_end(clusters):
-    cluster = clusters(broker_args=["--lease", "500ms", "--offline", "60s"])
+    cluster = clusters(broker_args=["--lease", "500ms", "--offline", "60s", "--retry-backoff", "100ms"])
     native, lease = leased(cluster)
     status = wait_until(lambda: (s := cluster.api.status(lease["jobId"]))["status"] == "pending" and s, 10)
     assert status["attempt"] == 1
     late = native.ask("job-result", **lease, exitCode=0, stdout=b"late")
     assert late["code"] == "STALE_ATTEMPT"
-    assert native.ask("job-poll", workerId="w", slot=0)["attempt"] == 2
+    assert native.ask("job-poll", workerId="w", slot=0, wait=5000)["attempt"] == 2
     status = cluster.api.wait_job(lease["jobId"])
     assert (status["status"], status["reason"], status["exitCode"]) == ("failed", "worker-lost", None) and status["errorMessage"]
 

@@ -164,7 +164,13 @@ def test_downloads_and_ranges(at_work):
     rest = at_work.api.get(url, Range="bytes=1000-")
     assert rest.status == 206 and rest.body == data[1000:]
     assert rest.headers["Content-Range"] == f"bytes 1000-{len(data) - 1}/{len(data)}"
-    for other in ("bytes=0-9", "bytes=-7", "bytes=5-6,8-9", "lines=1-", "bytes=x-"):  # not served, and so ignored
+    assert at_work.api.get(url, Range="bytes=0-9").body == data[:10]
+    last = at_work.api.get(url, Range="bytes=-7")
+    assert (last.status, last.body) == (206, data[-7:])
+    tag = whole.headers["ETag"]
+    assert at_work.api.get(url, **{"Range": "bytes=5-", "If-Range": tag}).status == 206
+    assert at_work.api.get(url, **{"Range": "bytes=5-", "If-Range": '"other"'}).body == data
+    for other in ("bytes=5-6,8-9", "lines=1-", "bytes=x-"):  # not served, and so ignored
         assert at_work.api.get(url, Range=other).body == data
     beyond = at_work.api.get(url, Range=f"bytes={len(data)}-")
     assert beyond.status == 416 and beyond.headers["Content-Range"] == f"bytes */{len(data)}"
