@@ -19,6 +19,7 @@ typedef struct {
     int entries;
     char *problem;
     size_t size;
+    int error; /* errno of what could not be written */
 } extract_t;
 
 static bool refuse (extract_t *self, const char *why)
@@ -30,6 +31,13 @@ static bool refuse (extract_t *self, const char *why)
 static bool refuse_entry (extract_t *self, const char *path, const char *why)
 {
     return archive_refuse_entry (path, why, self->problem, self->size);
+}
+
+/* What the system says; `path` NULL: of no entry. */
+static bool refuse_errno (extract_t *self, const char *path)
+{
+    self->error = errno;
+    return path ? refuse_entry (self, path, strerror (self->error)) : refuse (self, strerror (self->error));
 }
 
 /* Only the ZIP reader is switched on: what cannot be read cannot be attacked. */
@@ -146,7 +154,7 @@ static bool write_data (extract_t *self, int fd)
         for (ssize_t at = 0; at < got;) {
             ssize_t written = write (fd, bytes + at, (size_t)(got - at));
             if (written < 0 && errno != EINTR)
-                return refuse (self, strerror (errno));
+                return refuse_errno (self, NULL);
             at += written > 0 ? written : 0;
         }
     }
@@ -159,19 +167,21 @@ static bool write_entry (extract_t *self, struct archive_entry *entry)
     const char *name = archive_entry_pathname_utf8 (entry);
     snprintf (path, sizeof path, "%s", name ? name : archive_entry_pathname (entry));
     int folder = open_parent (self, path, &last);
-    if (folder < 0)
+    if (folder < 0) {
+        self->error = errno;
         return refuse_entry (self, path, "cannot be put into its folder");
+    }
     bool good = true;
     if (archive_entry_filetype (entry) == AE_IFDIR) {
         int made = open_folder (folder, last);
-        good = made >= 0 || refuse_entry (self, last, strerror (errno));
+        good = made >= 0 || refuse_errno (self, last);
         if (made >= 0)
             close (made);
     } else {
         /* Only the owner's x bit is taken from the archive: never setuid, never more than 0755. */
         mode_t mode = archive_entry_perm (entry) & 0100 ? 0755 : 0644;
         int fd = openat (folder, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-        good = fd >= 0 ? write_data (self, fd) : refuse_entry (self, last, strerror (errno));
+        good = fd >= 0 ? write_data (self, fd) : refuse_errno (self, last);
         if (fd >= 0)
             close (fd);
     }
@@ -221,5 +231,6 @@ bool archive_extract (const char *archive, const char *folder, char *problem, si
     }
     if (self.folder >= 0)
         close (self.folder);
+    errno = self.error;
     return good;
 }

@@ -19,7 +19,7 @@ enum {
 #define ARCHIVE_BYTES_MAX (1LL << 30) /* extracted */
 
 /* Extracts `archive` into `folder`, which is there and empty. False and one sentence in `problem` when it is refused;
- * then the folder may hold a part. */
+ * then the folder may hold a part, and errno says what failed on our side, if anything did (ENOSPC), else it is 0. */
 bool archive_extract (const char *archive, const char *folder, char *problem, size_t problem_size);
 
 /* The names of an archive seen so far. Zero-initialised is empty. */

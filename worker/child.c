@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,7 +15,11 @@
 typedef struct {
     int null_fd;
     int out[2]; /* the pipes' writing ends */
+    int alive;  /* of a kept child, else -1 */
+    int report; /* likewise */
 } streams_t;
+
+enum { FD_MIN = 16 }; /* above those that a child has at fixed numbers */
 
 /* Runs in the child between vfork and exec: system calls only, and nothing of the parent's memory is written but the
  * errno that reports a failure. */
@@ -23,13 +28,16 @@ static int become (const child_spec_t *spec, const streams_t *streams)
     const struct rlimit no_core = { 0, 0 };
     sigset_t none;
     setpgid (0, 0);
-    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (!spec->kept) /* a keeper outlives us to end what it started */
+        prctl (PR_SET_PDEATHSIG, SIGKILL);
     setrlimit (RLIMIT_CORE, &no_core);
     umask (077);
     if (dup2 (streams->null_fd, 0) < 0 || dup2 (streams->out[0], 1) < 0 || dup2 (streams->out[1], 2) < 0 ||
         chdir (spec->folder) != 0)
         return errno;
-    syscall (SYS_close_range, 3U, ~0U, 0U);
+    if (spec->kept && (dup2 (streams->alive, CHILD_ALIVE_FD) < 0 || dup2 (streams->report, CHILD_REPORT_FD) < 0))
+        return errno;
+    syscall (SYS_close_range, spec->kept ? CHILD_REPORT_FD + 1U : 3U, ~0U, 0U);
     for (int number = 1; number < SIGRTMAX; number++)
         if (number != SIGKILL && number != SIGSTOP)
             signal (number, SIG_DFL);
@@ -53,10 +61,31 @@ static pid_t __attribute__ ((noinline)) spawn (const child_spec_t *spec, const s
     return pid;
 }
 
-static int open_streams (streams_t *streams, child_t *out)
+static void close_fd (int *fd)
 {
-    *streams = (streams_t){ open ("/dev/null", O_RDONLY | O_CLOEXEC), { -1, -1 } };
-    *out = (child_t){ 0, -1, { -1, -1 } };
+    if (*fd >= 0)
+        close (*fd);
+    *fd = -1;
+}
+
+/* A pipe whose one end, `theirs`, is for the child. */
+static int open_kept (int ours_at, int *ours, int *theirs)
+{
+    int ends[2];
+    if (pipe2 (ends, O_CLOEXEC) != 0)
+        return errno;
+    *ours = ends[ours_at];
+    fcntl (*ours, F_SETFL, O_NONBLOCK);
+    *theirs = fcntl (ends[!ours_at], F_DUPFD_CLOEXEC, FD_MIN);
+    int error = *theirs < 0 ? errno : 0;
+    close (ends[!ours_at]);
+    return error;
+}
+
+static int open_streams (const child_spec_t *spec, streams_t *streams, child_t *out)
+{
+    *streams = (streams_t){ open ("/dev/null", O_RDONLY | O_CLOEXEC), { -1, -1 }, -1, -1 };
+    *out = CHILD_NONE;
     for (int i = 0; i < 2; i++) {
         int ends[2];
         if (pipe2 (ends, O_CLOEXEC) != 0)
@@ -65,21 +94,17 @@ static int open_streams (streams_t *streams, child_t *out)
         streams->out[i] = ends[1];
         fcntl (ends[0], F_SETFL, O_NONBLOCK);
     }
-    return streams->null_fd < 0 ? errno : 0;
-}
-
-static void close_fd (int *fd)
-{
-    if (*fd >= 0)
-        close (*fd);
-    *fd = -1;
+    if (streams->null_fd < 0)
+        return errno;
+    int error = spec->kept ? open_kept (1, &out->alive, &streams->alive) : 0;
+    return spec->kept && !error ? open_kept (0, &out->report, &streams->report) : error;
 }
 
 int child_start (const child_spec_t *spec, child_t *out)
 {
     streams_t streams;
     volatile int error = 0;
-    error = open_streams (&streams, out);
+    error = open_streams (spec, &streams, out);
     if (!error)
         out->pid = spawn (spec, &streams, &error);
     if (out->pid > 0 && error) {
@@ -97,6 +122,8 @@ int child_start (const child_spec_t *spec, child_t *out)
     close_fd (&streams.null_fd);
     close_fd (&streams.out[0]);
     close_fd (&streams.out[1]);
+    close_fd (&streams.alive);
+    close_fd (&streams.report);
     if (error)
         child_close (out);
     return error;
@@ -106,6 +133,24 @@ void child_signal (const child_t *self, int number)
 {
     if (self->pid > 0)
         kill (-self->pid, number);
+}
+
+void child_kill (child_t *self)
+{
+    if (self->alive < 0) {
+        child_signal (self, SIGKILL);
+        return;
+    }
+    close_fd (&self->alive);
+    child_signal (self, SIGCONT); /* one that was stopped must hear it */
+}
+
+bool child_report (const child_t *self, child_report_t *out)
+{
+    char text[64];
+    ssize_t got = self->report >= 0 ? read (self->report, text, sizeof text - 1) : 0;
+    text[got > 0 ? got : 0] = '\0';
+    return sscanf (text, "%d %d %d", &out->exit_code, &out->signal_number, &out->start_errno) == 3;
 }
 
 int child_reap (child_t *self, int *signal_number)
@@ -129,4 +174,6 @@ void child_close (child_t *self)
     close_fd (&self->pidfd);
     close_fd (&self->out[0]);
     close_fd (&self->out[1]);
+    close_fd (&self->alive);
+    close_fd (&self->report);
 }

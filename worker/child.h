@@ -14,19 +14,38 @@ typedef struct {
     const char *const *argv; /* NULL-terminated */
     const char *const *env;  /* NULL-terminated: the whole environment */
     const char *folder;      /* its current directory */
+    bool kept;               /* a gleaner-keeper: see `alive` and `report` */
 } child_spec_t;
 
 typedef struct {
     pid_t pid;  /* also its process group; 0: none */
     int pidfd;  /* readable when it has ended */
     int out[2]; /* what it prints: stdout, stderr; non-blocking; -1 when closed */
+    int alive;  /* of a kept one: while this is open, we live and want it to go on; else -1 */
+    int report; /* of a kept one: what it says at its end; non-blocking; else -1 */
 } child_t;
 
+#define CHILD_NONE ((child_t){ 0, -1, { -1, -1 }, -1, -1 })
+
+/* The other ends of `alive` and `report` in a kept child. */
+enum { CHILD_ALIVE_FD = 3, CHILD_REPORT_FD = 4 };
+
+/* How a kept child's commands ended. */
+typedef struct {
+    int exit_code;     /* 128 + N for signal N */
+    int signal_number; /* 0: none */
+    int start_errno;   /* of a shell that could not be started; 0: none */
+} child_report_t;
+
 /* Starts it with stdin from /dev/null, default signals, no core files, umask 077, every other descriptor closed, and
- * killed when this program dies. Returns 0 or an errno; then nothing was started. */
+ * killed when this program dies; a kept one ends itself then. Returns 0 or an errno; then nothing was started. */
 int child_start (const child_spec_t *spec, child_t *out);
 /* Sends a signal to the whole process group (kill(2)). */
 void child_signal (const child_t *self, int number);
+/* KILL at once: to its group; a kept one is told to do so to all that it started, and ends then. */
+void child_kill (child_t *self);
+/* What a kept child said at its end, before it is reaped. False when it was killed and said nothing. */
+bool child_report (const child_t *self, child_report_t *out);
 /* Reaps an ended child: its exit code, or 128 + number with `*signal_number` set. Kills what is left of its group. */
 int child_reap (child_t *self, int *signal_number);
 /* Closes what is still open. */

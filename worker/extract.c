@@ -1,7 +1,9 @@
 /* extract.c - the program gleaner-extract: a process of its own for bytes that somebody else made.
  *
- * usage: gleaner-extract ARCHIVE FOLDER. Exit status: 0 done, 3 refused with one sentence on stdout, 2 wrong usage.
+ * usage: gleaner-extract ARCHIVE FOLDER. Exit status: 0 done; 3 refused, 4 the disk is full,
+ * each with one sentence on stdout; 2 wrong usage.
  */
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -13,6 +15,7 @@
 enum {
     EXIT_USAGE = 2,
     EXIT_REFUSED = 3,
+    EXIT_DISK_FULL = 4,
     CPU_SECONDS_MAX = 300,
     FILES_MAX = 128, /* open at once */
 };
@@ -42,6 +45,7 @@ int main (int argc, char **argv)
     char problem[512];
     if (archive_extract (argv[1], argv[2], problem, sizeof problem))
         return 0;
+    bool full = errno == ENOSPC || errno == EDQUOT;
     printf ("%s\n", problem);
-    return EXIT_REFUSED;
+    return full ? EXIT_DISK_FULL : EXIT_REFUSED;
 }

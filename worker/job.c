@@ -15,6 +15,8 @@ enum {
     RENEW_FIRST_MS = 500, /* a job that is over sooner never asks */
     RENEW_WAIT_MAX_MS = 10 * 1000,
     RENEW_PATIENCE_MS = 5 * 1000, /* beyond the wait */
+    RETURN_PATIENCE_MS = 2 * 1000,
+    ENDED_BEFORE_MS = 500,
 };
 
 const lease_t *job_lease (const job_t *self)
@@ -40,15 +42,35 @@ void job_done (job_t *self)
     self->host->done (self->host->ctx, self);
 }
 
+static void __attribute__ ((format (printf, 3, 0)))
+failed (job_t *self, const char *reason, const char *format, va_list args)
+{
+    vsnprintf (self->text, sizeof self->text, format, args);
+    snprintf (self->reason, sizeof self->reason, "%s", reason);
+    self->failed = true;
+}
+
+void job_failed (job_t *self, const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    failed (self, reason, format, args);
+    va_end (args);
+}
+
 void job_fail (job_t *self, const char *reason, const char *format, ...)
 {
     va_list args;
     va_start (args, format);
-    vsnprintf (self->text, sizeof self->text, format, args);
+    failed (self, reason, format, args);
     va_end (args);
-    snprintf (self->reason, sizeof self->reason, "%s", reason);
-    self->failed = true;
     job_flush (self);
+}
+
+void job_fail_errno (job_t *self, int error, const char *what)
+{
+    bool full = error == ENOSPC || error == EDQUOT;
+    job_fail (self, full ? "disk-full" : "worker-error", "%s: %s.", what, strerror (error));
 }
 
 /* ---- the lease ---- */
@@ -56,7 +78,7 @@ void job_fail (job_t *self, const char *reason, const char *format, ...)
 static void on_lease_over (void *ctx)
 {
     job_t *self = ctx;
-    if (self->state >= STATE_FLUSH || self->stopping)
+    if (self->state >= STATE_COLLECT || self->stopping)
         return; /* nothing runs any more; whether the result is late is the broker's to say */
     log_event (LEVEL_WARN, "lease-lost", "job=%s not renewed for %lld ms: stopping it", self->lease.job_id,
                (long long)self->lease.lease_ms);
@@ -65,9 +87,9 @@ static void on_lease_over (void *ctx)
 
 /* The lease counts from when its renewal was sent, not from when the answer came: the broker's runs at least as long.
  */
-static void lease_renewed (job_t *self, int64_t sent_ms)
+static void lease_lasts (job_t *self, int64_t sent_ms, int64_t for_ms)
 {
-    int64_t left = sent_ms + self->lease.lease_ms - clock_mono_ms ();
+    int64_t left = sent_ms + for_ms - clock_mono_ms ();
     loop_timer_set (self->host->loop, &self->lease_timer, left, on_lease_over, self);
 }
 
@@ -86,17 +108,13 @@ static void on_renewed (void *ctx, const call_answer_t *answer)
         job_stop (self, STOP_CANCELLED);
     } else {
         backoff_reset (&self->renew_backoff);
-        lease_renewed (self, self->renew_sent_ms);
+        lease_lasts (self, self->renew_sent_ms, self->lease.lease_ms);
         renew (self);
     }
 }
 
-/* Waits at the broker, so that a cancel is heard of at once; answered in time to be the next renewal. */
-static void renew (void *ctx)
+static void renew_within (job_t *self, int64_t wait_ms)
 {
-    job_t *self = ctx;
-    int64_t wait_ms = self->lease.lease_ms / 3;
-    wait_ms = wait_ms < RENEW_WAIT_MAX_MS ? wait_ms : RENEW_WAIT_MAX_MS;
     message_t request;
     message_init (&request, MSG_JOB_RENEW);
     request.job_renew.job_id = slice_of (self->lease.job_id);
@@ -109,17 +127,90 @@ static void renew (void *ctx)
                                                          on_renewed, self);
 }
 
+/* Waits at the broker, so that a cancel is heard of at once; answered in time to be the next renewal. */
+static void renew (void *ctx)
+{
+    job_t *self = ctx;
+    int64_t wait_ms = self->lease.lease_ms / 3;
+    renew_within (self, wait_ms < RENEW_WAIT_MAX_MS ? wait_ms : RENEW_WAIT_MAX_MS);
+}
+
+static void renew_no_more (job_t *self)
+{
+    self->host->transport->ops->cancel (self->host->transport, self->renew_call);
+    self->renew_call = 0;
+    loop_timer_stop (&self->renew_timer);
+}
+
+void job_asleep (job_t *self, int64_t sent_ms, int64_t for_ms)
+{
+    if (self->slot < 0 || self->state >= STATE_RETURN)
+        return;
+    self->asleep = true;
+    renew_no_more (self);
+    for (int i = 0; i < STREAMS && self->state <= STATE_RUN; i++)
+        output_pause (&self->out[i]);
+    if (for_ms > 0)
+        lease_lasts (self, sent_ms, for_ms);
+}
+
+void job_awake (job_t *self)
+{
+    if (!self->asleep)
+        return;
+    self->asleep = false;
+    backoff_reset (&self->renew_backoff);
+    renew_within (self, 0); /* answered at once: what is left of the lease may be little */
+    for (int i = 0; i < STREAMS && self->state <= STATE_RUN; i++)
+        output_go_on (&self->out[i]);
+}
+
 /* ---- stopping ---- */
+
+static void on_returned (void *ctx, const call_answer_t *answer)
+{
+    job_t *self = ctx;
+    self->report = 0;
+    if (answer->outcome != CALL_OK) /* the goodbye, or the lease's end, gives it back too */
+        log_event (LEVEL_DEBUG, "return-failed", "job=%s %s", self->lease.job_id, answer->text);
+    job_done (self);
+}
+
+/* Nothing was started: another worker shall have it at once. */
+static void give_back (job_t *self)
+{
+    transport_t *transport = self->host->transport;
+    self->state = STATE_RETURN;
+    renew_no_more (self);
+    loop_timer_stop (&self->retry_timer);
+    transport->ops->cancel (transport, self->fetch);
+    self->fetch = 0;
+    message_t request;
+    message_init (&request, MSG_JOB_RETURN);
+    request.job_return.job_id = slice_of (self->lease.job_id);
+    request.job_return.worker_id = slice_of (self->lease.worker_id);
+    request.job_return.attempt = self->lease.attempt;
+    request.job_return.token = slice_of (self->lease.token);
+    self->report = transport->ops->call (transport, &request, RETURN_PATIENCE_MS, on_returned, self);
+}
+
+void job_stopped (job_t *self)
+{
+    if (self->why == STOP_WORKER && self->state <= STATE_EXTRACT)
+        give_back (self);
+    else
+        job_done (self);
+}
 
 void job_kill (job_t *self)
 {
-    child_signal (&self->child, SIGKILL);
+    child_kill (&self->child);
 }
 
 void job_stop (job_t *self, job_stop_t why)
 {
     static const char *const words[] = { "cancelled", "lease lost", "worker stops", "timeout" };
-    if (self->stopping || self->state == STATE_DONE)
+    if (self->stopping || self->state >= STATE_RETURN)
         return;
     log_event (LEVEL_INFO, "job-stopped", "job=%s attempt=%lld: %s", self->lease.job_id, (long long)self->lease.attempt,
                words[why]);
@@ -129,7 +220,13 @@ void job_stop (job_t *self, job_stop_t why)
     if (self->child.pid)
         job_run_stop_processes (self);
     else
-        job_done (self);
+        job_stopped (self);
+}
+
+void job_leave (job_t *self)
+{
+    if (self->state <= STATE_EXTRACT)
+        job_stop (self, STOP_WORKER);
 }
 
 /* ---- life ---- */
@@ -152,15 +249,35 @@ static job_t *job_new (const job_host_t *host, slice_t job_id, int64_t attempt, 
     self->folder = path_of (host->work_dir, "jobs", &self->lease);
     self->spool = path_of (host->work_dir, "spool", &self->lease);
     self->archive_fd = -1;
-    self->child = (child_t){ 0, -1, { -1, -1 } };
+    self->child = CHILD_NONE;
+    self->output_max = OUTPUT_MAX_DEFAULT;
     return self;
+}
+
+static void on_ended_before (void *ctx)
+{
+    job_done (ctx);
+}
+
+/* The lease of a job whose result an earlier run has left, and which is being sent: its slot was free meanwhile, and
+ * was given the job again (rule 17). It must not run once more; the slot asks again after a while. */
+static bool ended_before (job_t *self)
+{
+    char path[FOLDER_PATH_MAX + 320];
+    snprintf (path, sizeof path, "%s/result", self->spool);
+    if (access (path, F_OK) != 0)
+        return false;
+    self->spooled = true;
+    self->state = STATE_RETURN; /* nothing of it is to be stopped */
+    loop_timer_set (self->host->loop, &self->retry_timer, ENDED_BEFORE_MS, on_ended_before, self);
+    return true;
 }
 
 static void on_start (void *ctx)
 {
     job_t *self = ctx;
     if (mkdir (self->folder, 0700) != 0 || mkdir (self->spool, 0700) != 0)
-        job_fail (self, "worker-error", "The worker cannot make the job's folder: %s.", strerror (errno));
+        job_fail_errno (self, errno, "The worker could not make the job's folder");
     else
         job_fetch (self);
 }
@@ -172,12 +289,18 @@ job_t *job_start (const job_host_t *host, const msg_job_poll_ok_t *given, int sl
     self->lease.lease_ms = given->lease_ms;
     self->timeout_ms = given->timeout_ms == INT_ABSENT ? TIMEOUT_DEFAULT_MS : given->timeout_ms;
     self->command = slice_dup (given->command);
-    self->next_command = self->command;
     self->file_url = slice_dup (given->file_url);
+    self->env = slice_dup (given->env);
+    self->goes_on = slice_eq_str (given->on_error, "continue");
+    self->artifacts = slice_dup (given->artifacts);
+    if (given->output_max != INT_ABSENT)
+        self->output_max = given->output_max;
     job_outputs_init (self);
+    if (ended_before (self))
+        return self;
     folder_remove (self->folder);
     folder_remove (self->spool);
-    lease_renewed (self, clock_mono_ms ());
+    lease_lasts (self, clock_mono_ms (), self->lease.lease_ms);
     loop_timer_set (host->loop, &self->renew_timer, RENEW_FIRST_MS, renew, self);
     loop_timer_set (host->loop, &self->retry_timer, 0, on_start, self);
     return self;
@@ -188,46 +311,23 @@ static void on_resume (void *ctx)
     job_report (ctx);
 }
 
-/* What the result file says, which is the message that was to be sent. */
-static job_t *job_from_result (const job_host_t *host, const message_t *message)
-{
-    bool failed = message->type == MSG_JOB_FAIL;
-    job_t *self = NULL;
-    if (failed) {
-        const msg_job_fail_t *in = &message->job_fail;
-        self = job_new (host, in->job_id, in->attempt, in->token);
-        slice_copy (in->reason, self->reason, sizeof self->reason);
-        slice_copy (in->error_message, self->text, sizeof self->text);
-    } else {
-        const msg_job_result_t *in = &message->job_result;
-        self = job_new (host, in->job_id, in->attempt, in->token);
-        self->exit_code = (int)in->exit_code;
-        self->signal_number = in->signal == INT_ABSENT ? 0 : (int)in->signal;
-    }
-    self->failed = failed;
-    return self;
-}
-
 job_t *job_resume (const job_host_t *host, const char *spool)
 {
-    char path[FOLDER_PATH_MAX + 320];
-    snprintf (path, sizeof path, "%s/result", spool);
     buf_t frame = { 0 };
     decoder_t *decoder = decoder_new ();
     message_t message;
-    fault_t fault;
     job_t *self = NULL;
-    if (!file_read (path, FRAME_MAX, &frame) &&
-        !message_decode (decoder, buf_slice (&frame), FRAME_MAX, &message, &fault) &&
-        (message.type == MSG_JOB_RESULT || message.type == MSG_JOB_FAIL))
-        self = job_from_result (host, &message);
-    if (self) {
+    if (job_result_read (spool, decoder, &frame, &message)) {
+        bool fine = message.type == MSG_JOB_RESULT;
+        const msg_job_result_t *result = &message.job_result;
+        const msg_job_fail_t *fail = &message.job_fail;
+        self = job_new (host, fine ? result->job_id : fail->job_id, fine ? result->attempt : fail->attempt,
+                        fine ? result->token : fail->token);
         self->slot = -1;
-        self->spooled = true;
         self->state = STATE_REPORT;
         job_outputs_init (self);
-        for (int i = 0; i < STREAMS; i++)
-            output_reopen (&self->out[i]);
+        job_result_take (self, &message);
+        self->spooled = true;
         loop_timer_set (host->loop, &self->retry_timer, 0, on_resume, self);
     }
     decoder_destroy (&decoder);
@@ -247,7 +347,9 @@ void job_destroy (job_t **self_p)
     loop_timer_stop (&self->renew_timer);
     loop_timer_stop (&self->lease_timer);
     loop_timer_stop (&self->retry_timer);
+    job_fetch_fini (self);
     job_run_fini (self);
+    job_artifacts_fini (self);
     for (int i = 0; i < STREAMS; i++)
         output_fini (&self->out[i]);
     folder_remove (self->folder);
@@ -255,6 +357,8 @@ void job_destroy (job_t **self_p)
         folder_remove (self->spool);
     free (self->command);
     free (self->file_url);
+    free (self->env);
+    free (self->artifacts);
     free (self->folder);
     free (self->spool);
     free (self);

@@ -1,9 +1,12 @@
 /* job.h - one job on this machine, from its lease to its accepted result.
  *
- *   FETCH --> EXTRACT --> RUN (each command) --> FLUSH (output) --> REPORT --> DONE
- *     |          |          |                       ^
- *     +----------+----------+-- failed, timed out --+      told to stop, lease lost: DONE without a report
- */
+ *   FETCH --> EXTRACT --> RUN (a keeper) --> COLLECT (artifacts) --> FLUSH (output) --> REPORT --> DONE
+ *     |  |       |  |        |                 ^  ^                     ^                  |
+ *     |  |       |  |        +-- timed out ----+  +-- the broker does not have them -------+
+ *     +--|-------+--|-- failed -----------------------------------------+
+ *        +----------+-- the worker ends: RETURN (the lease) --> DONE
+ *
+ * Told to stop, or the lease lost: DONE without a report. */
 #ifndef GLEANER_WORKER_JOB_H
 #define GLEANER_WORKER_JOB_H
 
@@ -19,6 +22,7 @@ typedef struct {
     const char *worker_id;
     const char *work_dir;
     const char *extractor;                /* path of gleaner-extract */
+    const char *collector;                /* path of gleaner-collect */
     void (*done) (void *ctx, job_t *job); /* the owner destroys it */
     void *ctx;
 } job_host_t;
@@ -26,7 +30,7 @@ typedef struct {
 typedef enum {
     STOP_CANCELLED,  /* the broker says so: nothing to report */
     STOP_LEASE_LOST, /* another attempt may run: nothing to report */
-    STOP_WORKER,     /* this worker ends: the lease goes back */
+    STOP_WORKER,     /* this worker ends: the lease goes back, at once when no command has begun */
     STOP_TIMEOUT,    /* reported as failed */
 } job_stop_t;
 
@@ -36,10 +40,18 @@ job_t *job_start (const job_host_t *host, const msg_job_poll_ok_t *given, int sl
 job_t *job_resume (const job_host_t *host, const char *spool);
 void job_destroy (job_t **self_p);
 
-/* Ends its processes (TERM to the group, KILL after 5 s) and then itself. */
+/* Ends its processes (TERM to all that its commands started, KILL after 4 s) and then itself. */
 void job_stop (job_t *self, job_stop_t why);
+/* The worker is to end: as STOP_WORKER while no command has begun; otherwise the job goes on to its end. */
+void job_leave (job_t *self);
 /* KILL at once. */
 void job_kill (job_t *self);
+
+/* The machine goes to sleep: nothing is sent while its commands run. With `for_ms` > 0 the broker keeps the lease until
+ * `sent_ms` + `for_ms` (clock_mono_ms); 0: it has not yet said so, and the lease ends when it would have. */
+void job_asleep (job_t *self, int64_t sent_ms, int64_t for_ms);
+/* It is awake again: the lease is renewed at once. */
+void job_awake (job_t *self);
 
 const lease_t *job_lease (const job_t *self);
 /* The slot; -1 for a resumed one. */

@@ -1,5 +1,6 @@
-/* job_internal.h - what the files of a job share: job.c (life, lease), job_run.c (download, extraction, commands),
- * job_report.c (output and result). */
+/* job_internal.h - what the files of a job share: job.c (life, lease), job_fetch.c (download), job_run.c (extraction,
+ * commands), job_env.c (their environment), job_artifacts.c, job_report.c (output and result), job_spool.c (the result
+ * on the disk). */
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
@@ -11,9 +12,28 @@
 #include "worker/job.h"
 #include "worker/output.h"
 
-typedef enum { STATE_FETCH, STATE_EXTRACT, STATE_RUN, STATE_FLUSH, STATE_REPORT, STATE_DONE } job_state_t;
+typedef enum {
+    STATE_FETCH,
+    STATE_EXTRACT,
+    STATE_RUN,
+    STATE_COLLECT,
+    STATE_FLUSH,
+    STATE_REPORT,
+    STATE_RETURN,
+    STATE_DONE,
+} job_state_t;
 
 enum { STREAMS = 2, TEXT_MAX = 1024 };
+
+/* What became of a job's artifacts. `sha256` is empty when there are none; `note` says what is missing. */
+typedef struct {
+    char sha256[65];
+    int64_t bytes;
+    int64_t count;
+    char note[1024];
+} artifacts_t;
+
+struct job_artifacts; /* job_artifacts.c */
 
 struct job {
     const job_host_t *host;
@@ -21,9 +41,11 @@ struct job {
     int slot;
     job_state_t state;
     char *command;
-    char *next_command; /* in `command` */
     char *file_url;
+    char *env;    /* as lines; NULL: none */
+    bool goes_on; /* after a command that failed */
     int64_t timeout_ms;
+    int64_t output_max; /* bytes kept of each stream */
     char *folder;
     char *spool;
 
@@ -33,6 +55,7 @@ struct job {
     loop_timer_t renew_timer;
     loop_timer_t lease_timer;
     backoff_t renew_backoff;
+    bool asleep;
 
     /* download */
     call_id_t fetch;
@@ -49,32 +72,85 @@ struct job {
     loop_timer_t kill_timer;
     bool stopping;
     job_stop_t why;
-    int disk_error;
+    int disk_error; /* errno of what could not be written */
 
     /* outcome */
     output_t out[STREAMS];
-    bool failed; /* job-fail instead of job-result */
+    char sha256[STREAMS][SHA256_HEX + 1]; /* as last told */
+    bool failed;                          /* job-fail instead of job-result */
     int exit_code;
     int signal_number;
     char reason[32];
     char text[TEXT_MAX];
     call_id_t report;
     bool spooled;
+    bool unproven;       /* the broker does not get our output right: none is claimed */
+    int mismatches;      /* results refused because its output was not ours */
+    int artifact_losses; /* results refused because it did not have the artifacts */
+
+    char *artifacts; /* patterns as lines; NULL: none */
+    artifacts_t collected;
+    struct job_artifacts *collecting;
 };
 
 /* job.c */
 void job_done (job_t *self);
+/* Says that the job ends with job-fail, and why, in one sentence; nothing is sent yet. */
+void job_failed (job_t *self, const char *reason, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
 /* Ends the job with job-fail. */
 void job_fail (job_t *self, const char *reason, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
+/* Ends the job with job-fail because of `error`, an errno: disk-full, or worker-error. `what` begins the sentence. */
+void job_fail_errno (job_t *self, int error, const char *what);
+/* What was to end before the job stops has ended. */
+void job_stopped (job_t *self);
+
+/* job_fetch.c */
+/* Downloads the project; then job_extract. */
+void job_fetch (job_t *self);
+void job_fetch_fini (job_t *self);
+/* Where the archive is put. */
+void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320]);
+
+/* job_env.c */
+/* The environment of the job's commands, NULL-terminated, with `head` NULL places before it. The caller frees it with
+ * job_env_free. */
+char **job_env_new (const job_t *self, size_t head);
+void job_env_free (char ***env_p, size_t head);
 
 /* job_run.c */
-void job_fetch (job_t *self);
+void job_extract (job_t *self);
 void job_run_stop_processes (job_t *self);
 void job_run_fini (job_t *self);
 
+/* job_artifacts.c */
+/* Packs and sends what `artifacts` takes; job_artifacts_done is called once, not from inside. Never fails the job. */
+void job_artifacts_begin (job_t *self);
+/* Stops it, when it is under way. */
+void job_artifacts_fini (job_t *self);
+
 /* job_report.c */
 void job_outputs_init (job_t *self);
+/* The commands have ended: artifacts, when they are wanted; then job_flush. */
+void job_collect (job_t *self);
+/* Called by job_artifacts.c. */
+void job_artifacts_done (job_t *self, const artifacts_t *result);
+/* Sends what is left of the output; then job_report. */
 void job_flush (job_t *self);
+/* Sends the result, or the failure, until the broker has answered; the job is done then. */
 void job_report (job_t *self);
+
+/* job_spool.c */
+/* A stream of which nothing was sent yet may go inside the result: one trip less. */
+bool job_goes_inline (const job_t *self, int stream);
+/* The message that tells how the job ended; it borrows from the job. `inlined` takes the bytes of streams that are part
+ * of it; the caller frees them. */
+void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAMS]);
+/* Keeps that message on the disk: no outage, and no end of this program, loses it. */
+void job_result_keep (job_t *self, const message_t *message);
+/* Reads what was kept; it borrows from `decoder` and `frame`. False when there is nothing that can be read. */
+bool job_result_read (const char *spool, decoder_t *decoder, buf_t *frame, message_t *message);
+/* Takes up what that message says, and the files of the output. Where these are not what it says, the job has failed.
+ */
+void job_result_take (job_t *self, const message_t *message);
 
 #endif

@@ -1,6 +1,7 @@
 #include <curl/curl.h>
 #include <czmq.h>
 #include <libgen.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,17 +30,37 @@ static void on_signal (void *ctx, uint32_t events)
     (void)events;
     struct signalfd_siginfo info;
     int fd = *(int *)ctx;
-    while (read (fd, &info, sizeof info) == sizeof info)
-        session_stop (session);
+    while (read (fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGUSR1)
+            session_sleep (session);
+        else if (info.ssi_signo == SIGUSR2)
+            session_wake (session);
+        else
+            session_stop (session);
+    }
 }
 
-/* gleaner-extract stands beside this program. */
-static bool find_extractor (char path[FOLDER_PATH_MAX], char *problem)
+/* As program_signals, and SIGUSR1 and SIGUSR2: the machine goes to sleep, it is awake again. */
+static int all_signals (void)
+{
+    int fd = program_signals ();
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGUSR1);
+    sigaddset (&set, SIGUSR2);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGTERM);
+    return signalfd (fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* gleaner-extract and gleaner-collect stand beside this program. */
+static bool find_beside (const char *name, char path[FOLDER_PATH_MAX], char *problem)
 {
     char self[FOLDER_PATH_MAX - 32];
     ssize_t len = readlink ("/proc/self/exe", self, sizeof self - 1);
     self[len > 0 ? len : 0] = '\0';
-    snprintf (path, FOLDER_PATH_MAX, "%s/gleaner-extract", dirname (self));
+    snprintf (path, FOLDER_PATH_MAX, "%s/%s", dirname (self), name);
     if (access (path, X_OK) == 0)
         return true;
     snprintf (problem, PROBLEM_SIZE, "'%.900s' is missing: install it beside gleaner-worker.", path);
@@ -78,7 +99,7 @@ int main (int argc, char **argv)
     if (status != OPTIONS_RUN)
         return status;
     log_init ("worker", log_level_find (options.log_level));
-    int signals = program_signals ();
+    int signals = all_signals ();
     zsys_handler_set (NULL); /* signals are ours */
     curl_global_init (CURL_GLOBAL_DEFAULT);
     if (sodium_init () < 0)
@@ -86,12 +107,14 @@ int main (int argc, char **argv)
     char problem[PROBLEM_SIZE];
     char work_dir[FOLDER_PATH_MAX];
     char extractor[FOLDER_PATH_MAX];
+    char collector[FOLDER_PATH_MAX];
     char hostname[256] = "unknown";
     gethostname (hostname, sizeof hostname - 1);
     if (!options.hostname)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
-    if (!find_extractor (extractor, problem) || !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
+    if (!find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
+        !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
         status = refuse (problem);
     session_config_t config = {
@@ -100,6 +123,7 @@ int main (int argc, char **argv)
         .hostname = options.hostname,
         .work_dir = work_dir,
         .extractor = extractor,
+        .collector = collector,
     };
     if (id)
         status = run (&config, signals);

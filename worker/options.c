@@ -1,15 +1,20 @@
 #include "worker/options.h"
 
+#include <ctype.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "proto/limits.h"
+#include "proto/lines.h"
+#include "proto/message.h"
 #include "proto/options.h"
 #include "proto/program.h"
 
 #define AT(member) offsetof (worker_options_t, member)
 
-enum { SLOTS_LIMIT = 256 };
+enum { SLOTS_LIMIT = 256, PROBLEM_SIZE = 512 };
 
 static const option_t rows[] = {
     { .name = "server",
@@ -39,6 +44,11 @@ static const option_t rows[] = {
       .at = AT (work_dir),
       .value = "DIR",
       .help = "folder for jobs and unsent results; default ~/.local/state/gleaner-worker" },
+    { .name = "label",
+      .type = OPT_TEXT,
+      .at = AT (label),
+      .value = "K=V,...",
+      .help = "what this machine has, for jobs that require it; os and arch are set by themselves" },
     { .name = "slots",
       .type = OPT_INT,
       .at = AT (slots),
@@ -85,6 +95,73 @@ static bool has_prefix (const char *text, const char *prefix)
     return strncmp (text, prefix, strlen (prefix)) == 0;
 }
 
+/* ---- labels ---- */
+
+static slice_t trim (slice_t text)
+{
+    while (text.len && isspace ((unsigned char)*text.ptr))
+        text = slice_from (text.ptr + 1, text.len - 1);
+    while (text.len && isspace ((unsigned char)text.ptr[text.len - 1]))
+        text.len--;
+    return text;
+}
+
+static bool label_add (slice_t item, buf_t *lines, char *problem, size_t size)
+{
+    slice_t key, value;
+    const char *why = NULL;
+    line_split (item, &key, &value);
+    key = trim (key);
+    value = value.ptr ? trim (value) : value;
+    if (!key.len || !value.len)
+        why = "is not KEY=VALUE";
+    else if (!utf8_valid (item))
+        why = "is not UTF-8";
+    else if (lines_get (buf_slice (lines), key).ptr)
+        why = "gives a key again that was there before";
+    else if (!lines_add (lines, key, value))
+        why = "has control characters";
+    if (why)
+        snprintf (problem, size, "--label: '%.*s' %s.", item.len > 100 ? 100 : (int)item.len, item.ptr, why);
+    return !why;
+}
+
+static void label_default (buf_t *lines, const char *key, const char *value)
+{
+    if (!lines_get (buf_slice (lines), slice_of (key)).ptr)
+        lines_add (lines, slice_of (key), slice_of (value));
+}
+
+bool worker_options_labels (const worker_options_t *options, buf_t *lines, char *problem, size_t problem_size)
+{
+    for (const char *at = options->label; at && *at;) {
+        size_t len = strcspn (at, ",");
+        if (!label_add (trim (slice_from (at, len)), lines, problem, problem_size))
+            return false;
+        at += len + (at[len] == ',');
+    }
+    struct utsname system;
+    uname (&system);
+    for (char *at = system.sysname; *at; at++)
+        *at = (char)tolower ((unsigned char)*at);
+    label_default (lines, "os", system.sysname);
+    label_default (lines, "arch", system.machine);
+    if (lines->len <= LABELS_MAX)
+        return true;
+    snprintf (problem, problem_size, "--label: more than %d bytes of labels.", LABELS_MAX);
+    return false;
+}
+
+/* ---- all of them ---- */
+
+static bool labels_check (const worker_options_t *options, char *problem, size_t problem_size)
+{
+    buf_t lines = { 0 };
+    bool fine = worker_options_labels (options, &lines, problem, problem_size);
+    buf_fini (&lines);
+    return fine;
+}
+
 int worker_options_parse (int argc, char **argv, worker_options_t *options)
 {
     int status = options_parse (&table, argc, argv, environ, options);
@@ -96,6 +173,9 @@ int worker_options_parse (int argc, char **argv, worker_options_t *options)
         return refuse (options, "--server must begin with http:// or https://.");
     if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
         return refuse (options, "--broker must begin with tcp:// or ipc://.");
+    char problem[PROBLEM_SIZE];
+    if (!labels_check (options, problem, sizeof problem))
+        return refuse (options, problem);
     return OPTIONS_RUN;
 }
 

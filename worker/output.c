@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proto/id.h"
 #include "proto/log.h"
 
 enum {
@@ -24,8 +25,10 @@ void output_init (output_t *self, loop_t *loop, transport_t *transport, const le
         .name = name,
         .path = path,
         .fd = -1,
+        .max = OUTPUT_MAX_DEFAULT,
         .events = *events,
     };
+    crypto_hash_sha256_init (&self->hash);
 }
 
 void output_fini (output_t *self)
@@ -51,6 +54,7 @@ static int append (output_t *self, const char *bytes, size_t len)
             continue;
         if (written < 0)
             return errno;
+        crypto_hash_sha256_update (&self->hash, (const unsigned char *)bytes, (unsigned long long)written);
         self->length += written;
         bytes += written;
         len -= (size_t)written;
@@ -67,18 +71,33 @@ bool output_take (output_t *self, int pipe_fd, int *error)
             return false;
         if (got < 0)
             return errno == EAGAIN || errno == EINTR;
-        if (!*error) /* with a full disk the pipe is still read, so that the job does not hang */
-            *error = append (self, bytes, (size_t)got);
+        int64_t room = self->max - self->length;
+        size_t kept = got < room ? (size_t)got : (size_t)room;
+        self->dropped += got - (int64_t)kept;
+        if (kept && !*error) /* with a full disk the pipe is still read, so that the job does not hang */
+            *error = append (self, bytes, kept);
     }
     return true;
 }
 
 void output_reopen (output_t *self)
 {
+    static unsigned char bytes[CHUNK_MAX];
     self->fd = open (self->path, O_RDWR | O_CLOEXEC);
-    off_t end = self->fd >= 0 ? lseek (self->fd, 0, SEEK_END) : 0;
-    self->length = end > 0 ? end : 0;
+    ssize_t got = 0;
+    while (self->fd >= 0 && (got = pread (self->fd, bytes, sizeof bytes, self->length)) > 0) {
+        crypto_hash_sha256_update (&self->hash, bytes, (unsigned long long)got);
+        self->length += got;
+    }
     self->begun = true;
+}
+
+void output_sha256 (const output_t *self, char hex[SHA256_HEX + 1])
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_state state = self->hash;
+    crypto_hash_sha256_final (&state, hash);
+    hex_format (hash, sizeof hash, hex);
 }
 
 static void on_soon (void *ctx)
@@ -86,9 +105,14 @@ static void on_soon (void *ctx)
     output_send (ctx);
 }
 
+bool output_is_sent (const output_t *self)
+{
+    return self->acked >= self->length && !self->anew;
+}
+
 void output_send_soon (output_t *self)
 {
-    if (!self->call && !self->timer.next && self->acked < self->length)
+    if (!self->paused && !self->call && !self->timer.next && !output_is_sent (self))
         loop_timer_set (self->loop, &self->timer, self->begun ? 0 : SOON_MS, on_soon, self);
 }
 
@@ -110,6 +134,7 @@ static void on_answer (void *ctx, const call_answer_t *answer)
         self->events.lost (self->events.ctx, answer->err);
         return;
     }
+    self->anew = false;
     self->acked = answer->reply->job_output_ok.offset;
     if (answer->reply->job_output_ok.cancel_requested == 1)
         self->events.cancelled (self->events.ctx);
@@ -117,21 +142,30 @@ static void on_answer (void *ctx, const call_answer_t *answer)
         output_send (self);
 }
 
+/* The bytes from here on are lost, and said to be. */
+static void unreadable (output_t *self)
+{
+    log_event (LEVEL_ERROR, "spool-unreadable", "job=%s %s", self->lease->job_id, self->name);
+    self->dropped += self->length - self->acked;
+    self->length = self->acked;
+    self->anew = false;
+}
+
 void output_send (output_t *self)
 {
+    self->paused = false;
     if (self->call)
         return;
     loop_timer_stop (&self->timer);
-    if (self->acked >= self->length) {
+    if (output_is_sent (self)) {
         self->events.sent (self->events.ctx);
         return;
     }
     static char piece[CHUNK_MAX]; /* one thread; the transport copies it */
     int64_t left = self->length - self->acked;
-    ssize_t got = pread (self->fd, piece, left < CHUNK_MAX ? (size_t)left : CHUNK_MAX, self->acked);
-    if (got <= 0) {
-        log_event (LEVEL_ERROR, "spool-unreadable", "job=%s %s", self->lease->job_id, self->name);
-        self->length = self->acked;
+    ssize_t got = left ? pread (self->fd, piece, left < CHUNK_MAX ? (size_t)left : CHUNK_MAX, self->acked) : 0;
+    if (left && got <= 0) {
+        unreadable (self);
         self->events.sent (self->events.ctx);
         return;
     }
@@ -144,6 +178,8 @@ void output_send (output_t *self)
     message.job_output.token = slice_of (self->lease->token);
     message.job_output.stream = slice_of (self->name);
     message.job_output.offset = self->acked;
+    if (self->replacing)
+        message.job_output.replace = 1;
     message.job_output.data = slice_from (piece, (size_t)got);
     self->call = self->transport->ops->call (self->transport, &message, CALL_PATIENCE_MS, on_answer, self);
 }
@@ -153,6 +189,26 @@ void output_rewind (output_t *self, int64_t offset)
     self->begun = true;
     if (offset < self->length)
         self->acked = offset;
+}
+
+void output_replace (output_t *self)
+{
+    self->begun = self->replacing = self->anew = true;
+    self->acked = 0;
+}
+
+void output_pause (output_t *self)
+{
+    self->paused = true;
+    self->transport->ops->cancel (self->transport, self->call);
+    self->call = 0;
+    loop_timer_stop (&self->timer);
+}
+
+void output_go_on (output_t *self)
+{
+    self->paused = false;
+    output_send_soon (self);
 }
 
 int output_read_all (const output_t *self, buf_t *out)

@@ -1,8 +1,11 @@
 /* output.h - one stream of a job: from the pipe into a file, from the file to the broker, in pieces with offsets.
  *
- * The file lets the job run on through any outage, and keeps memory flat whatever it prints. */
+ * The file lets the job run on through any outage, and keeps memory flat whatever it prints. What is printed beyond
+ * `max` is counted and dropped. */
 #ifndef GLEANER_WORKER_OUTPUT_H
 #define GLEANER_WORKER_OUTPUT_H
+
+#include <sodium.h>
 
 #include "worker/backoff.h"
 #include "worker/lease.h"
@@ -27,9 +30,15 @@ struct output {
     const char *name; /* "stdout" or "stderr" */
     char *path;       /* of the file, made when the first byte comes */
     int fd;           /* -1: no byte yet */
+    int64_t max;      /* bytes kept */
     int64_t length;   /* bytes in the file */
+    int64_t dropped;  /* bytes that are not */
     int64_t acked;    /* bytes that the broker has */
     bool begun;       /* something was sent */
+    bool paused;      /* output_send_soon does nothing */
+    bool replacing;   /* what is sent goes into a copy that takes the place of what the broker has */
+    bool anew;        /* and that copy is yet to begin: with a piece, be it empty */
+    crypto_hash_sha256_state hash;
     call_id_t call;
     loop_timer_t timer;
     backoff_t backoff;
@@ -39,15 +48,24 @@ struct output {
 void output_init (output_t *self, loop_t *loop, transport_t *transport, const lease_t *lease, const char *name,
                   char *path, const output_events_t *events);
 void output_fini (output_t *self);
-/* Moves what the pipe holds into the file. False at its end. An errno of the disk goes to `*error`. */
+/* Moves what the pipe holds into the file, up to `max`. False at its end. An errno of the disk goes to `*error`. */
 bool output_take (output_t *self, int pipe_fd, int *error);
-/* Opens the file of an earlier run. */
+/* Opens the file of an earlier run and reads it all. */
 void output_reopen (output_t *self);
+/* SHA-256 of what is in the file, as hex. */
+void output_sha256 (const output_t *self, char hex[SHA256_HEX + 1]);
 /* Sends what is not yet sent, soon or now; `sent` is called when nothing is left. */
 void output_send_soon (output_t *self);
 void output_send (output_t *self);
+/* True when the broker has all that is there. */
+bool output_is_sent (const output_t *self);
+/* Nothing is sent until output_send, or output_go_on. */
+void output_pause (output_t *self);
+void output_go_on (output_t *self);
 /* The broker has just `offset` bytes: go on from there. */
 void output_rewind (output_t *self, int64_t offset);
+/* The broker has other bytes than these: all of them are to be sent again, to take the place of its. */
+void output_replace (output_t *self);
 /* The whole file into `out`; it is short. Returns 0 or an errno. */
 int output_read_all (const output_t *self, buf_t *out);
 

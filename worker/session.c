@@ -1,5 +1,3 @@
-#include "worker/session.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +8,8 @@
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
-#include "worker/backoff.h"
 #include "worker/folders.h"
-#include "worker/job.h"
+#include "worker/session_internal.h"
 
 enum {
     PATIENCE_MS = 5 * 1000, /* for an answer that does not wait, and beyond the wait of one that does */
@@ -20,45 +17,8 @@ enum {
     UNSENT_TICK_MS = 2 * 1000, /* while stopping: a result that waits for this many ticks is left to the next run, */
     UNSENT_TICKS = 3,          /* which finds it on the disk */
     QUICK_MS = 100,            /* an empty answer sooner than this was no wait: pause before asking again */
-    RESUMED_MAX = 1024,        /* unsent results of earlier runs that are taken up; the rest when these are sent */
 };
 
-/* A slot asks for a job, or runs one. */
-typedef struct {
-    session_t *session;
-    int number;
-    call_id_t poll;
-    int64_t asked_ms;
-    loop_timer_t timer;
-    backoff_t backoff;
-    job_t *job;
-    int unsent_ticks; /* while stopping: how long its result has been waiting to be sent */
-} slot_t;
-
-struct session {
-    session_config_t config;
-    job_host_t host;
-    slot_t *slots;
-    int slot_count;
-    job_t *resumed[RESUMED_MAX];
-    int resumed_count;
-    call_id_t registering;
-    call_id_t heartbeat;
-    loop_timer_t register_timer;
-    loop_timer_t heartbeat_timer;
-    loop_timer_t unsent_timer;
-    backoff_t backoff;
-    int64_t heartbeat_ms;
-    bool registered;
-    bool was_ready;
-    bool stopping;
-    bool leaving; /* goodbye is on its way */
-    int status;
-    char machine[64];
-};
-
-static void register_worker (void *ctx);
-static void poll_slot (void *ctx);
 static void leave_if_done (session_t *self);
 
 /* ---- who we are ---- */
@@ -74,15 +34,25 @@ static void keep_add (list_t *list, buf_t *raw, const job_t *job)
     list_writer_add (list, raw, &item);
 }
 
+int session_job_count (const session_t *self)
+{
+    return self->resumed_count + self->slot_count;
+}
+
+job_t *session_job_at (const session_t *self, int i)
+{
+    return i < self->resumed_count ? self->resumed[i] : self->slots[i - self->resumed_count].job;
+}
+
 /* The leases that the broker must not give to others: what runs, and what is only to be reported. */
 static list_t keep_list (const session_t *self, buf_t *raw, bool running_too)
 {
     list_t list = { .raw = SLICE ("") };
-    for (int i = 0; i < self->resumed_count && list.count < SLOTS_MAX; i++)
-        keep_add (&list, raw, self->resumed[i]);
-    for (int i = 0; i < self->slot_count && list.count < SLOTS_MAX; i++)
-        if (self->slots[i].job && (running_too || job_is_spooled (self->slots[i].job)))
-            keep_add (&list, raw, self->slots[i].job);
+    for (int i = 0; i < session_job_count (self) && list.count < SLOTS_MAX; i++) {
+        job_t *job = session_job_at (self, i);
+        if (job && (running_too || job_is_spooled (job)))
+            keep_add (&list, raw, job);
+    }
     return list;
 }
 
@@ -93,13 +63,13 @@ static void on_heartbeat (void *ctx, const call_answer_t *answer)
     session_t *self = ctx;
     self->heartbeat = 0;
     if (answer->outcome == CALL_REFUSED && answer->err == ERR_NO_SUCH_WORKER)
-        register_worker (self);
+        session_register (self);
 }
 
-static void send_heartbeat (void *ctx)
+void session_heartbeat (void *ctx)
 {
     session_t *self = ctx;
-    loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, send_heartbeat, self);
+    loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, session_heartbeat, self);
     if (self->heartbeat)
         return;
     message_t request;
@@ -117,7 +87,7 @@ static void ready (session_t *self)
                self->slot_count == 1 ? "" : "s");
     self->was_ready = true;
     for (int i = 0; i < self->slot_count; i++)
-        poll_slot (&self->slots[i]);
+        session_poll (&self->slots[i]);
 }
 
 static void on_registered (void *ctx, const call_answer_t *answer)
@@ -128,7 +98,7 @@ static void on_registered (void *ctx, const call_answer_t *answer)
         backoff_reset (&self->backoff);
         self->registered = true;
         self->heartbeat_ms = answer->reply->worker_register_ok.heartbeat_ms;
-        loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, send_heartbeat, self);
+        loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, session_heartbeat, self);
         ready (self);
         return;
     }
@@ -140,13 +110,13 @@ static void on_registered (void *ctx, const call_answer_t *answer)
     }
     if (!self->backoff.failures)
         log_event (LEVEL_WARN, "server-away", "%s Trying again until it is there.", answer->text);
-    loop_timer_set (self->config.loop, &self->register_timer, backoff_next_ms (&self->backoff), register_worker, self);
+    loop_timer_set (self->config.loop, &self->register_timer, backoff_next_ms (&self->backoff), session_register, self);
 }
 
-static void register_worker (void *ctx)
+void session_register (void *ctx)
 {
     session_t *self = ctx;
-    if (self->registering || self->leaving)
+    if (self->registering || self->leaving || !sleep_watch_is_awake (self->sleep))
         return;
     self->registered = false;
     struct utsname system;
@@ -164,6 +134,7 @@ static void register_worker (void *ctx)
     in->version = SLICE (GLEANER_VERSION);
     in->slots = self->slot_count;
     in->machine = self->machine[0] ? slice_of (self->machine) : SLICE_ABSENT;
+    in->labels = buf_slice (&self->labels);
     in->keep = keep_list (self, &raw, true);
     transport_t *transport = self->config.transport;
     self->registering = transport->ops->call (transport, &request, PATIENCE_MS, on_registered, self);
@@ -174,7 +145,7 @@ static void register_worker (void *ctx)
 
 static void slot_again (slot_t *slot, int64_t in_ms)
 {
-    loop_timer_set (slot->session->config.loop, &slot->timer, in_ms, poll_slot, slot);
+    loop_timer_set (slot->session->config.loop, &slot->timer, in_ms, session_poll, slot);
 }
 
 static void on_given_back (void *ctx, const call_answer_t *answer)
@@ -209,7 +180,7 @@ static void on_polled (void *ctx, const call_answer_t *answer)
     if (answer->outcome == CALL_REFUSED) {
         log_event (LEVEL_WARN, "poll-refused", "%s", answer->text);
         if (answer->err == ERR_NO_SUCH_WORKER)
-            register_worker (self);
+            session_register (self);
         slot_again (slot, backoff_next_ms (&slot->backoff));
         return;
     }
@@ -231,11 +202,11 @@ static void on_polled (void *ctx, const call_answer_t *answer)
     }
 }
 
-static void poll_slot (void *ctx)
+void session_poll (void *ctx)
 {
     slot_t *slot = ctx;
     session_t *self = slot->session;
-    if (slot->poll || slot->job || self->stopping || !self->registered)
+    if (slot->poll || slot->job || self->stopping || !self->registered || !sleep_watch_is_awake (self->sleep))
         return;
     loop_timer_stop (&slot->timer);
     message_t request;
@@ -258,10 +229,11 @@ static void on_job_done (void *ctx, job_t *job)
     if (number >= 0)
         self->slots[number].job = NULL;
     job_destroy (&job);
+    sleep_watch_wake (self->sleep); /* who ends jobs does not sleep */
     if (number >= 0 && self->config.options->once)
         session_stop (self);
     else if (number >= 0)
-        poll_slot (&self->slots[number]);
+        session_poll (&self->slots[number]);
     leave_if_done (self);
 }
 
@@ -325,6 +297,7 @@ static void stop_jobs (session_t *self)
 
 void session_stop (session_t *self)
 {
+    sleep_watch_wake (self->sleep);
     if (self->stopping) {
         log_event (LEVEL_INFO, "worker-stopping", "stopping what still runs");
         stop_jobs (self);
@@ -366,6 +339,7 @@ session_t *session_new (const session_config_t *config)
         .worker_id = config->worker_id,
         .work_dir = config->work_dir,
         .extractor = config->extractor,
+        .collector = config->collector,
         .done = on_job_done,
         .ctx = self,
     };
@@ -376,9 +350,12 @@ session_t *session_new (const session_config_t *config)
         self->slots[i].number = i;
     }
     program_machine (self->machine, sizeof self->machine);
+    char problem[256];
+    worker_options_labels (config->options, &self->labels, problem, sizeof problem); /* checked when they were read */
+    session_sleep_init (self);
     folders_sweep (config->work_dir);
     folders_each_spool (config->work_dir, resume, self);
-    loop_timer_set (config->loop, &self->register_timer, 0, register_worker, self);
+    loop_timer_set (config->loop, &self->register_timer, 0, session_register, self);
     return self;
 }
 
@@ -387,10 +364,18 @@ void session_destroy (session_t **self_p)
     session_t *self = *self_p;
     if (!self)
         return;
-    for (int i = 0; i < self->slot_count; i++)
+    /* The loop lives on, and with it its list of timers. */
+    loop_timer_stop (&self->register_timer);
+    loop_timer_stop (&self->heartbeat_timer);
+    loop_timer_stop (&self->unsent_timer);
+    for (int i = 0; i < self->slot_count; i++) {
+        loop_timer_stop (&self->slots[i].timer);
         job_destroy (&self->slots[i].job);
+    }
     for (int i = 0; i < self->resumed_count; i++)
         job_destroy (&self->resumed[i]);
+    session_sleep_fini (self);
+    buf_fini (&self->labels);
     free (self->slots);
     free (self);
     *self_p = NULL;

@@ -16,6 +16,7 @@ typedef struct {
     const char *hostname;
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */
+    const char *collector; /* path of gleaner-collect */
 } session_config_t;
 
 /* Registers as soon as the loop runs. The config's parts outlive it. The caller destroys it. */
@@ -23,6 +24,9 @@ session_t *session_new (const session_config_t *config);
 void session_destroy (session_t **self_p);
 /* First call: no more jobs, running ones end, goodbye, then loop_stop. Second: running ones are stopped first. */
 void session_stop (session_t *self);
+/* The machine goes to sleep, or is awake again, as somebody says; by itself the session hears it from sleep.h. */
+void session_sleep (session_t *self);
+void session_wake (session_t *self);
 /* 0; 1 when the server refused the worker. */
 int session_status (const session_t *self);
 

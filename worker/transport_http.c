@@ -25,12 +25,15 @@ static const struct {
     { MSG_WORKER_REGISTER, MSG_WORKER_REGISTER_OK, "POST", "/api/workers/register", IN_BODY },
     { MSG_WORKER_HEARTBEAT, MSG_WORKER_HEARTBEAT_OK, "POST", "/api/workers/heartbeat", IN_BODY },
     { MSG_WORKER_GOODBYE, MSG_WORKER_GOODBYE_OK, "POST", "/api/workers/goodbye", IN_BODY },
+    { MSG_WORKER_SLEEP, MSG_WORKER_SLEEP_OK, "POST", "/api/workers/sleep", IN_BODY },
     { MSG_JOB_POLL, MSG_JOB_POLL_OK, "GET", "/api/jobs/get-job", IN_QUERY },
     { MSG_JOB_RENEW, MSG_JOB_RENEW_OK, "POST", "/api/jobs/renew", IN_BODY },
     { MSG_JOB_RETURN, MSG_JOB_RETURN_OK, "POST", "/api/jobs/return", IN_BODY },
     { MSG_JOB_OUTPUT, MSG_JOB_OUTPUT_OK, "POST", "/api/jobs/output", RAW_DATA },
     { MSG_JOB_RESULT, MSG_JOB_RESULT_OK, "POST", "/api/jobs/submit-result", IN_BODY },
     { MSG_JOB_FAIL, MSG_JOB_FAIL_OK, "PUT", "/api/jobs/submit-result", IN_BODY },
+    { MSG_BLOB_PUT, MSG_BLOB_PUT_OK, "POST", "/api/blobs/put", RAW_DATA },
+    { MSG_BLOB_COMMIT, MSG_BLOB_COMMIT_OK, "POST", "/api/blobs/commit", IN_BODY },
 };
 
 typedef struct http_transport http_transport_t;
@@ -125,6 +128,16 @@ static void query_add_message (buf_t *url, const message_t *message, bool with_d
     }
 }
 
+/* The one field that is the body as it is. */
+static slice_t raw_data (const message_t *message)
+{
+    const message_spec_t *spec = message_spec (message->type);
+    for (size_t at = 0; at < spec->field_count; at++)
+        if (spec->fields[at].type == FIELD_BYTES)
+            return *(const slice_t *)(const void *)((const char *)message_body_const (message) + spec->fields[at].at);
+    return SLICE_ABSENT;
+}
+
 /* By way of the codec, since only a decoded message's lists can be read. The caller frees the text. */
 static char *message_json_text (http_transport_t *self, const message_t *message)
 {
@@ -151,7 +164,7 @@ static err_t status_to_err (long status, msg_type_t reply)
     case 403:
         return ERR_NOT_LEASE_HOLDER;
     case 404:
-        return reply == MSG_WORKER_HEARTBEAT_OK ? ERR_NO_SUCH_WORKER : ERR_NO_SUCH_JOB;
+        return reply == MSG_WORKER_HEARTBEAT_OK || reply == MSG_WORKER_SLEEP_OK ? ERR_NO_SUCH_WORKER : ERR_NO_SUCH_JOB;
     case 413:
         return ERR_TOO_LARGE;
     default:
@@ -248,7 +261,7 @@ static call_id_t http_transport_call (transport_t *base, const message_t *reques
     case RAW_DATA:
         query_add_message (&url, request, false);
         http_request.content_type = "application/octet-stream";
-        http_request.body = request->job_output.data;
+        http_request.body = raw_data (request);
         break;
     }
     http_request.url = url.ptr;

@@ -1,0 +1,53 @@
+/* collect.h - a finished job's artifacts: the files below its folder that its patterns take, into one ZIP.
+ *
+ * Links are neither followed nor kept, and what is no plain file is left out. Files stand in the ZIP in order of their
+ * names, with their own times and without owners, so that the same files give the same bytes.
+ */
+#ifndef GLEANER_WORKER_COLLECT_H
+#define GLEANER_WORKER_COLLECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "proto/buf.h"
+
+enum {
+    COLLECT_ENTRIES_MAX = 100000, /* looked at */
+    COLLECT_DEPTH_MAX = 32,
+    COLLECT_PATH_MAX = 1024,
+    COLLECT_PATTERNS_MAX = 4096,
+};
+#define COLLECT_BYTES_MAX (1LL << 30) /* of files, before they are packed */
+
+/* ---- collect_walk.c ---- */
+
+typedef struct {
+    const char *folder;
+    const char *zip; /* made when something matches */
+    const char *const *patterns;
+    int pattern_count;
+} collect_order_t;
+
+typedef struct {
+    int64_t files;
+    buf_t notes; /* sentences: what is missing; empty when nothing is. The caller frees */
+} collect_result_t;
+
+/* Collects. False and one sentence in `problem` when the ZIP could not be written; then there is none. */
+bool collect (const collect_order_t *order, collect_result_t *result, char *problem, size_t problem_size);
+
+/* ---- collect_zip.c: the file that is written ---- */
+
+typedef struct collect_zip collect_zip_t;
+
+/* Begins a ZIP file. The caller ends it. NULL and one sentence in `problem`. */
+collect_zip_t *collect_zip_new (const char *path, char *problem, size_t problem_size);
+/* Adds what can be read from `fd`, `info->st_size` bytes at most. 0; 1: it could not be read to that length, and what
+ * was read is kept; -1 and one sentence in `problem`: the ZIP cannot be written. */
+int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *info, int fd, char *problem,
+                     size_t problem_size);
+/* Writes what is left, when `keep`, or removes the file. Consumes and nulls. False and one sentence in `problem`. */
+bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t problem_size);
+
+#endif

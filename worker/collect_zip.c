@@ -1,0 +1,106 @@
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/collect.h"
+
+enum { BLOCK = 64 * 1024 };
+
+struct collect_zip {
+    struct archive *archive;
+    char *path;
+    int fd;
+};
+
+static bool cannot_write (const collect_zip_t *self, char *problem, size_t size)
+{
+    int error = archive_errno (self->archive);
+    const char *why = archive_error_string (self->archive);
+    snprintf (problem, size, "The artifacts could not be packed: %.300s.",
+              error > 0 ? strerror (error)
+              : why     ? why
+                        : "unknown error");
+    return false;
+}
+
+static void zip_free (collect_zip_t *self)
+{
+    archive_write_free (self->archive);
+    if (self->fd >= 0)
+        close (self->fd);
+    free (self->path);
+    free (self);
+}
+
+collect_zip_t *collect_zip_new (const char *path, char *problem, size_t problem_size)
+{
+    collect_zip_t *self = xcalloc (1, sizeof *self);
+    self->path = xstrdup (path);
+    self->archive = archive_write_new ();
+    archive_write_set_format_zip (self->archive);
+    archive_write_set_options (self->archive, "zip:compression=deflate,zip:hdrcharset=UTF-8");
+    struct stat info;
+    self->fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    /* A plain file, since what cannot be finished is removed. */
+    if (self->fd >= 0 && fstat (self->fd, &info) == 0 && S_ISREG (info.st_mode) &&
+        archive_write_open_fd (self->archive, self->fd) == ARCHIVE_OK)
+        return self;
+    snprintf (problem, problem_size, "The artifacts could not be packed: %s.",
+              self->fd < 0 ? strerror (errno) : "not a plain file");
+    zip_free (self);
+    return NULL;
+}
+
+static bool add_header (collect_zip_t *self, const char *name, const struct stat *info)
+{
+    struct archive_entry *entry = archive_entry_new ();
+    archive_entry_set_pathname (entry, name);
+    archive_entry_set_mode (entry, S_IFREG | (info->st_mode & S_IXUSR ? 0755 : 0644));
+    archive_entry_set_size (entry, info->st_size);
+    archive_entry_set_mtime (entry, info->st_mtim.tv_sec, 0);
+    bool written = archive_write_header (self->archive, entry) == ARCHIVE_OK;
+    archive_entry_free (entry);
+    return written;
+}
+
+int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *info, int fd, char *problem,
+                     size_t problem_size)
+{
+    static char block[BLOCK];
+    int64_t left = info->st_size;
+    if (!add_header (self, name, info))
+        return cannot_write (self, problem, problem_size) - 1;
+    while (left > 0) {
+        ssize_t got = read (fd, block, left < BLOCK ? (size_t)left : BLOCK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        if (archive_write_data (self->archive, block, (size_t)got) != got)
+            return cannot_write (self, problem, problem_size) - 1;
+        left -= got;
+    }
+    if (archive_write_finish_entry (self->archive) != ARCHIVE_OK)
+        return cannot_write (self, problem, problem_size) - 1;
+    return left > 0;
+}
+
+bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t problem_size)
+{
+    collect_zip_t *self = *self_p;
+    *self_p = NULL;
+    bool done = true;
+    if (keep && archive_write_close (self->archive) != ARCHIVE_OK)
+        done = cannot_write (self, problem, problem_size);
+    if (!keep)
+        archive_write_fail (self->archive); /* or it would still write what it holds */
+    if (!keep || !done)
+        unlink (self->path);
+    zip_free (self);
+    return done;
+}

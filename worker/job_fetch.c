@@ -1,0 +1,91 @@
+/* job_fetch.c - the project's archive, from its URL into the spool. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/id.h"
+#include "worker/job_internal.h"
+
+enum { FETCH_TRIES_MAX = 8 }; /* an absolute URL, or a server that is away */
+
+void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320])
+{
+    snprintf (path, FOLDER_PATH_MAX + 320, "%s/archive.zip", self->spool);
+}
+
+static int on_bytes (void *ctx, const void *bytes, size_t len)
+{
+    job_t *self = ctx;
+    const char *at = bytes;
+    crypto_hash_sha256_update (&self->hash, bytes, len);
+    while (len) {
+        ssize_t written = write (self->archive_fd, at, len);
+        if (written < 0 && errno != EINTR) {
+            self->disk_error = errno;
+            return errno;
+        }
+        if (written > 0) {
+            at += written;
+            len -= (size_t)written;
+        }
+    }
+    return 0;
+}
+
+/* A file that the broker named by its hash must have it. */
+static bool hash_fits (job_t *self)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char hex[SHA256_HEX + 1];
+    crypto_hash_sha256_final (&self->hash, hash);
+    hex_format (hash, sizeof hash, hex);
+    slice_t wanted = blob_url_sha256 (slice_of (self->file_url));
+    return !wanted.ptr || slice_eq_str (wanted, hex);
+}
+
+static void on_retry (void *ctx)
+{
+    job_fetch (ctx);
+}
+
+static void on_fetched (void *ctx, call_outcome_t outcome, const char *cause)
+{
+    job_t *self = ctx;
+    self->fetch = 0;
+    job_fetch_fini (self);
+    bool fits = outcome != CALL_OK || hash_fits (self);
+    if (outcome == CALL_OK && fits)
+        job_extract (self);
+    else if (self->disk_error)
+        job_fail_errno (self, self->disk_error, "The worker could not write the project");
+    else if (outcome == CALL_REFUSED)
+        job_fail (self, "file-missing", "%.700s could not be downloaded: %.250s", self->file_url, cause);
+    else if (++self->tries >= FETCH_TRIES_MAX)
+        job_fail (self, "download-failed", "%.700s could not be downloaded: %.250s", self->file_url,
+                  fits ? cause : "its bytes do not have the promised hash.");
+    else
+        loop_timer_set (self->host->loop, &self->retry_timer, backoff_next_ms (&self->backoff), on_retry, self);
+}
+
+void job_fetch (job_t *self)
+{
+    char path[FOLDER_PATH_MAX + 320];
+    job_archive_path (self, path);
+    self->archive_fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (self->archive_fd < 0) {
+        job_fail_errno (self, errno, "The worker could not write the project");
+        return;
+    }
+    crypto_hash_sha256_init (&self->hash);
+    fetch_to_t to = { on_bytes, on_fetched, self };
+    self->fetch = self->host->transport->ops->fetch (self->host->transport, self->file_url, &to);
+}
+
+void job_fetch_fini (job_t *self)
+{
+    if (self->archive_fd >= 0)
+        close (self->archive_fd);
+    self->archive_fd = -1;
+}

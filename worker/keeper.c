@@ -1,0 +1,230 @@
+/* keeper.c - the program gleaner-keeper: runs a job's commands, and leaves nothing of them behind.
+ *
+ * usage: gleaner-keeper stop|continue COMMANDS [NAME=VALUE]...
+ *
+ * One a job attempt, started by the worker (child.h). COMMANDS are lines for /bin/sh; the rest is their environment.
+ * Two descriptors come with it: 3 reads nothing, and its end means that the worker is gone or wants the end now; on 4
+ * one line is written when all is over: exit code, signal number (0: none), errno of a shell that could not be started.
+ *
+ *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report
+ *     |    SIGTERM, or the last line ended   |  grace over  ^
+ *     +------------------------------------- + -------------+  descriptor 3 ended
+ *
+ * It is the subreaper of all that the commands start: what leaves its group or its session is found all the same. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "worker/child.h"
+#include "worker/tree.h"
+
+enum {
+    EXIT_USAGE = 2,
+    STOP_GRACE_MS = 4 * 1000, /* between TERM and KILL, when the job is stopped */
+    END_GRACE_MS = 1 * 1000,  /* and for what is left when its commands have ended */
+    KILL_TICK_MS = 10,
+    KILL_MS_MAX =
+        10 * 1000,  /* what does not die of KILL by then (the kernel holds it, or it is another user's) is left */
+    REAP_MAX = 256, /* children before the descriptors are looked at again */
+};
+
+typedef enum { PHASE_RUN, PHASE_ASK, PHASE_KILL } phase_t;
+
+typedef struct {
+    phase_t phase;
+    int64_t until_ms; /* ASK, KILL: their end */
+    bool stopped;
+    bool more; /* children may be waiting to be reaped */
+    int alive_fd;
+    int signal_fd;
+    bool goes_on; /* after a command that failed */
+    char *next;   /* in COMMANDS */
+    char **env;
+    pid_t command; /* 0: none runs */
+    int exit_code;
+    int signal_number;
+    int start_errno;
+} keeper_t;
+
+/* ---- commands ---- */
+
+/* The next line that is not blank; NULL when there is none. */
+static char *take_line (keeper_t *self)
+{
+    while (*self->next) {
+        char *line = self->next;
+        char *end = strchrnul (line, '\n');
+        self->next = *end ? end + 1 : end;
+        *end = '\0';
+        if (end > line && end[-1] == '\r') /* a browser's form ends lines so */
+            end[-1] = '\0';
+        if (line[strspn (line, " \t\r")])
+            return line;
+    }
+    return NULL;
+}
+
+/* A group of its own, no signal blocked. Returns 0 or an errno. */
+static int start (keeper_t *self, char *line)
+{
+    static char shell[] = "sh";
+    static char option[] = "-c";
+    char *argv[] = { shell, option, line, NULL };
+    sigset_t none;
+    sigemptyset (&none);
+    posix_spawnattr_t how;
+    int error = posix_spawnattr_init (&how);
+    if (error)
+        return error;
+    posix_spawnattr_setflags (&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup (&how, 0);
+    posix_spawnattr_setsigmask (&how, &none);
+    error = posix_spawn (&self->command, "/bin/sh", NULL, &how, argv, self->env);
+    posix_spawnattr_destroy (&how);
+    if (error)
+        self->command = 0;
+    return error;
+}
+
+/* The first failure is what the job is said to have ended with. */
+static void command_ended (keeper_t *self, int status)
+{
+    int signal_number = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
+    int exit_code = signal_number ? 128 + signal_number : WEXITSTATUS (status);
+    self->command = 0;
+    if (self->exit_code == 0) {
+        self->exit_code = exit_code;
+        self->signal_number = signal_number;
+    }
+}
+
+/* ---- phases ---- */
+
+static void ask (keeper_t *self, int64_t grace_ms)
+{
+    self->phase = PHASE_ASK;
+    self->until_ms = clock_mono_ms () + grace_ms;
+    tree_signal (SIGTERM);
+    tree_signal (SIGCONT); /* a stopped one must hear it */
+}
+
+static void kill_now (keeper_t *self)
+{
+    self->phase = PHASE_KILL;
+    self->until_ms = clock_mono_ms () + KILL_MS_MAX;
+}
+
+/* Reaps what has ended, orphans too. False when no child is left. */
+static bool reap (keeper_t *self)
+{
+    self->more = false;
+    for (int i = 0; i < REAP_MAX; i++) {
+        int status = 0;
+        pid_t pid = waitpid (-1, &status, WNOHANG);
+        if (pid == 0)
+            return true;
+        if (pid < 0)
+            return errno != ECHILD;
+        if (pid == self->command)
+            command_ended (self, status);
+    }
+    self->more = true;
+    return true;
+}
+
+static void run_next (keeper_t *self, bool any_left)
+{
+    char *line = self->exit_code == 0 || self->goes_on ? take_line (self) : NULL;
+    if (line)
+        self->start_errno = start (self, line);
+    if (line && !self->start_errno)
+        return;
+    self->phase = PHASE_ASK;
+    self->until_ms = 0;
+    if (any_left)
+        ask (self, END_GRACE_MS);
+}
+
+/* Sleeps until something is to be done, and takes note of what the worker says. */
+static void listen_to_worker (keeper_t *self)
+{
+    int64_t left_ms = self->until_ms - clock_mono_ms ();
+    int timeout = self->phase == PHASE_RUN ? -1 : left_ms < 0 ? 0 : (int)left_ms;
+    if (self->phase == PHASE_KILL)
+        timeout = KILL_TICK_MS;
+    if (self->more)
+        timeout = 1;
+    struct pollfd fds[] = { { self->alive_fd, POLLIN, 0 }, { self->signal_fd, POLLIN, 0 } };
+    if (poll (fds, 2, timeout) <= 0)
+        return;
+    struct signalfd_siginfo info;
+    while (read (self->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo != SIGTERM || self->stopped)
+            continue;
+        self->stopped = true;
+        if (self->phase != PHASE_KILL)
+            ask (self, STOP_GRACE_MS);
+    }
+    if (fds[0].revents) {
+        self->alive_fd = -1;
+        kill_now (self);
+    }
+}
+
+static void keep (keeper_t *self)
+{
+    bool any_left = true;
+    run_next (self, false);
+    any_left = reap (self);
+    while (self->phase == PHASE_RUN || any_left) {
+        listen_to_worker (self);
+        any_left = reap (self);
+        if (self->phase == PHASE_RUN && !self->command)
+            run_next (self, any_left);
+        if (self->phase == PHASE_ASK && clock_mono_ms () >= self->until_ms)
+            kill_now (self);
+        if (self->phase != PHASE_KILL || !any_left)
+            continue;
+        if (clock_mono_ms () >= self->until_ms)
+            return;
+        tree_signal (SIGSTOP); /* first: what stands still forks no more */
+        tree_signal (SIGKILL);
+    }
+}
+
+int main (int argc, char **argv)
+{
+    keeper_t self = { .alive_fd = CHILD_ALIVE_FD };
+    self.goes_on = argc >= 3 && strcmp (argv[1], "continue") == 0;
+    if (argc < 3 || (!self.goes_on && strcmp (argv[1], "stop") != 0) ||
+        fcntl (CHILD_ALIVE_FD, F_SETFD, FD_CLOEXEC) != 0 || fcntl (CHILD_REPORT_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf (stderr, "usage: gleaner-keeper stop|continue COMMANDS [NAME=VALUE]...; gleaner-worker starts it.\n");
+        return EXIT_USAGE;
+    }
+    self.next = argv[2];
+    self.env = argv + 3;
+    sigset_t all, heard;
+    sigfillset (&all);
+    sigprocmask (SIG_SETMASK, &all, NULL);
+    sigemptyset (&heard);
+    sigaddset (&heard, SIGTERM);
+    sigaddset (&heard, SIGCHLD);
+    self.signal_fd = signalfd (-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (self.signal_fd < 0 || prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+        self.start_errno = errno;
+    else
+        keep (&self);
+    dprintf (CHILD_REPORT_FD, "%d %d %d\n", self.exit_code, self.signal_number, self.start_errno);
+    _exit (0); /* nothing of ours is left, and the streams belong to the job */
+}

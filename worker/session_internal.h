@@ -1,0 +1,65 @@
+/* session_internal.h - what the files of a session share: session.c (registration, slots, stopping), session_sleep.c.
+ */
+#ifndef GLEANER_WORKER_SESSION_INTERNAL_H
+#define GLEANER_WORKER_SESSION_INTERNAL_H
+
+#include "worker/backoff.h"
+#include "worker/job.h"
+#include "worker/session.h"
+#include "worker/sleep.h"
+
+enum {
+    RESUMED_MAX = 1024, /* unsent results of earlier runs that are taken up; the rest when these are sent */
+};
+
+/* A slot asks for a job, or runs one. */
+typedef struct slot {
+    session_t *session;
+    int number;
+    call_id_t poll;
+    int64_t asked_ms;
+    loop_timer_t timer;
+    backoff_t backoff;
+    job_t *job;
+    int unsent_ticks; /* while stopping: how long its result has been waiting to be sent */
+} slot_t;
+
+struct session {
+    session_config_t config;
+    job_host_t host;
+    slot_t *slots;
+    int slot_count;
+    job_t *resumed[RESUMED_MAX];
+    int resumed_count;
+    call_id_t registering;
+    call_id_t heartbeat;
+    call_id_t sleep_call;
+    int64_t sleep_sent_ms;
+    sleep_watch_t *sleep;
+    loop_timer_t register_timer;
+    loop_timer_t heartbeat_timer;
+    loop_timer_t unsent_timer;
+    backoff_t backoff;
+    int64_t heartbeat_ms;
+    bool registered;
+    bool was_ready;
+    bool stopping;
+    bool leaving; /* goodbye is on its way */
+    int status;
+    char machine[64];
+    buf_t labels; /* as lines */
+};
+
+/* session.c; each does nothing while the session sleeps, or when it is not its time */
+void session_register (void *ctx);
+void session_heartbeat (void *ctx);
+void session_poll (void *slot);
+/* All jobs there are: those of earlier runs, then the slots', where NULL is a free one. */
+int session_job_count (const session_t *self);
+job_t *session_job_at (const session_t *self, int i);
+
+/* session_sleep.c */
+void session_sleep_init (session_t *self);
+void session_sleep_fini (session_t *self);
+
+#endif

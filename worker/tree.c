@@ -1,0 +1,135 @@
+#include "worker/tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum {
+    PROCESSES_MAX = 65536, /* looked at in one call */
+    PASSES_MAX = 32,       /* parents have mostly lower numbers than their children, so that one pass finds most */
+    STARTED_FIELD = 22,    /* of /proc/PID/stat, see proc(5) */
+};
+
+typedef struct {
+    pid_t pid;
+    pid_t parent;
+    unsigned long long started; /* with the pid, what tells a process from a later one */
+    bool ended;
+    bool ours;
+} process_t;
+
+/* Untouched pages of it cost nothing. */
+static process_t table[PROCESSES_MAX];
+
+/* "PID (NAME) STATE PARENT ... STARTED ..."; NAME may hold anything. */
+static bool parse (char *text, process_t *process)
+{
+    char *at = strrchr (text, ')');
+    if (!at || at[1] != ' ' || !at[2])
+        return false;
+    process->ended = at[2] == 'Z' || at[2] == 'X';
+    process->parent = (pid_t)strtol (at + 3, NULL, 10);
+    at += 2;
+    for (int field = 3; field < STARTED_FIELD; field++) {
+        at = strchr (at, ' ');
+        if (!at)
+            return false;
+        at++;
+    }
+    process->started = strtoull (at, NULL, 10);
+    return true;
+}
+
+static bool look (pid_t pid, process_t *process)
+{
+    char path[32];
+    char text[1024];
+    snprintf (path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t got = read (fd, text, sizeof text - 1);
+    close (fd);
+    if (got <= 0)
+        return false;
+    text[got] = '\0';
+    process->pid = pid;
+    process->ours = false;
+    return parse (text, process);
+}
+
+static size_t look_at_all (void)
+{
+    size_t count = 0;
+    DIR *proc = opendir ("/proc");
+    if (!proc)
+        return 0;
+    for (struct dirent *entry = readdir (proc); entry && count < PROCESSES_MAX; entry = readdir (proc)) {
+        char *end;
+        long pid = strtol (entry->d_name, &end, 10);
+        if (pid > 0 && !*end && look ((pid_t)pid, &table[count]))
+            count++;
+    }
+    closedir (proc);
+    return count;
+}
+
+static int by_pid (const void *a, const void *b)
+{
+    pid_t left = ((const process_t *)a)->pid;
+    pid_t right = ((const process_t *)b)->pid;
+    return (left > right) - (left < right);
+}
+
+static bool parent_is_ours (const process_t *process, size_t count)
+{
+    const process_t key = { .pid = process->parent };
+    if (process->parent == getpid ())
+        return true;
+    const process_t *parent = bsearch (&key, table, count, sizeof key, by_pid);
+    return parent && parent->ours;
+}
+
+static void mark_ours (size_t count)
+{
+    bool changed = true;
+    for (int pass = 0; pass < PASSES_MAX && changed; pass++) {
+        changed = false;
+        for (size_t i = 0; i < count; i++) {
+            if (table[i].ours || !parent_is_ours (&table[i], count))
+                continue;
+            table[i].ours = changed = true;
+        }
+    }
+}
+
+/* By a descriptor that stands for just this process: its number may be another's by now. */
+static bool signal_one (const process_t *process, int number)
+{
+    int pidfd = (int)syscall (SYS_pidfd_open, process->pid, 0U);
+    if (pidfd < 0)
+        return false;
+    process_t now;
+    bool sent = look (process->pid, &now) && now.started == process->started &&
+                syscall (SYS_pidfd_send_signal, pidfd, number, NULL, 0U) == 0;
+    close (pidfd);
+    return sent;
+}
+
+int tree_signal (int number)
+{
+    int sent = 0;
+    size_t count = look_at_all ();
+    qsort (table, count, sizeof *table, by_pid);
+    mark_ours (count);
+    for (size_t i = 0; i < count; i++)
+        if (table[i].ours && !table[i].ended && signal_one (&table[i], number))
+            sent++;
+    return sent;
+}
