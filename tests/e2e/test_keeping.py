@@ -1,0 +1,185 @@
+"""Retention, a full disk, the check and the backup of a data directory."""
+
+import os
+import pathlib
+import subprocess
+import tarfile
+import time
+
+import pytest
+
+from cluster import BIN, wait_until
+
+
+def blobs(cluster):
+    return sorted(p.name for p in (cluster.folder / "data/blobs").glob("*/*"))
+
+
+def broker(*args):
+    return subprocess.run([BIN / "gleaner-broker", *map(str, args)], capture_output=True, text=True, timeout=60)
+
+
+def run_jobs(cluster, count=3, size=40_000):
+    cluster.worker("native")
+    jobs = [cluster.api.submit(f"head -c {size} /dev/zero; echo {n}") for n in range(count)]
+    for job in jobs:
+        assert cluster.api.wait_job(job)["status"] == "completed"
+    return jobs
+
+
+def test_jobs_and_their_files_expire(clusters):
+    cluster = clusters(broker_args=["--keep-jobs", "2s", "--keep-uploads", "0s"])
+    jobs = run_jobs(cluster)
+    waiting = cluster.api.create(requires={"no": "such"})
+    assert list((cluster.folder / "data/output").glob("*/*.stdout"))
+    wait_until(lambda: all(cluster.api.get(f"/api/jobs/status?jobId={j}").status == 404 for j in jobs), 20)
+    wait_until(lambda: not list((cluster.folder / "data/output").glob("*/*.stdout")), 5)
+    assert cluster.api.status(waiting)["status"] == "pending" and cluster.api.get("/api/jobs")["total"] == 1
+
+
+def test_output_goes_before_the_record(clusters):
+    cluster = clusters(broker_args=["--keep-output", "2s"])
+    job = run_jobs(cluster, 1)[0]
+    def gone():
+        answer = cluster.api.get(f"/api/jobs/output?jobId={job}")
+        return answer.status == 410 and answer["code"] == "OUTPUT_GONE"
+    wait_until(gone, 20)
+    status = cluster.api.status(job)
+    assert status["status"] == "completed" and status["stdoutBytes"] == 40_002 and status["outputCut"] is True
+
+
+def test_uploads_that_no_job_needs_expire_others_stay(clusters):
+    cluster = clusters(broker_args=["--keep-uploads", "1s", "--keep-jobs", "0s"])
+    pending = cluster.api.submit("true", files={"a": "kept"})
+    native = cluster.native()
+    data = b"PK\3\4 nobody's"
+    native.ask("blob-put", upload="u" * 32, offset=0, data=data)
+    lonely = native.ask("blob-commit", upload="u" * 32, bytes=len(data))["sha256"]
+    assert native.ask("blob-commit", upload="u" * 32, bytes=len(data), sha256=lonely)["sha256"] == lonely  # sent again
+    assert lonely in blobs(cluster) and len(blobs(cluster)) == 2
+    wait_until(lambda: lonely not in blobs(cluster), 40)
+    assert len(blobs(cluster)) == 1 and cluster.api.get(cluster.api.status(pending)["fileUrl"]).status == 200
+
+
+def test_beyond_data_max_the_oldest_go(clusters):
+    cluster = clusters(broker_args=["--data-max", "200K"])
+    jobs = run_jobs(cluster, 8)
+    wait_until(lambda: cluster.api.get("/api/info")["outputBytes"] + cluster.api.get("/api/info")["blobBytes"] <= 200 * 1024, 20)
+    answers = [cluster.api.get(f"/api/jobs/status?jobId={j}").status for j in jobs]
+    assert answers == sorted(answers, reverse=True) and answers[-1] == 200, answers  # 404s first: the oldest went
+
+
+# ---- check and backup ----
+
+
+def test_check_finds_what_is_damaged(clusters):
+    cluster = clusters()
+    jobs = run_jobs(cluster)
+    data = cluster.folder / "data"
+    busy = broker("--check", "--data", data)
+    assert busy.returncode == 2 and "another broker" in busy.stderr
+    for program in reversed(cluster.programs):
+        program.stop()
+    sound = broker("--check", "--data", data)
+    assert sound.returncode == 0 and "is sound: 3 jobs" in sound.stdout, sound
+    output = next((data / "output").glob("*/*.stdout"))
+    good = output.read_bytes()
+    output.write_bytes(good[:-1] + b"?")
+    bad = broker("--check", "--data", data)
+    assert bad.returncode == 1 and "another SHA-256" in bad.stdout and any(j in bad.stdout for j in jobs)
+    output.write_bytes(good)
+    blob = next((data / "blobs").glob("*/*"))
+    blob.rename(blob.with_name("elsewhere"))
+    assert "missing" in broker("--check", "--data", data).stdout
+    blob.with_name("elsewhere").rename(blob)
+    assert broker("--check", "--data", data).returncode == 0
+    database = bytearray((data / "gleaner.db").read_bytes())
+    for at in range(4096 * 2 + 10, len(database), 4096):
+        database[at:at + 40] = b"\xff" * 40
+    (data / "gleaner.db").write_bytes(database)
+    torn = broker("--check", "--data", data)
+    assert torn.returncode == 1 and torn.stdout, torn
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_backup_restores_everything(clusters, tmp_path, running):
+    cluster = clusters()
+    jobs = run_jobs(cluster)
+    pending = cluster.api.create(requires={"no": "such"})
+    file = tmp_path / "backup.tar"
+    if not running:
+        for program in reversed(cluster.programs):
+            program.stop()
+    made = broker("--backup", file, "--data", cluster.folder / "data")
+    assert made.returncode == 0 and "restore with" in made.stdout, made
+    assert not (cluster.folder / "data/snapshot.db").exists()
+    again = clusters(gateway=False)
+    again.broker.stop()
+    data = again.folder / "data"
+    subprocess.run(["rm", "-rf", data], check=True)
+    data.mkdir(mode=0o700)
+    with tarfile.open(file) as tar:
+        tar.extractall(data)
+    assert broker("--check", "--data", data).returncode == 0
+    again.broker.start()
+    native = again.native()
+    for number, job in enumerate(jobs):
+        status = native.ask("job-status", jobId=job)
+        assert status["status"] == "completed" and status["stdout"].endswith(b"%d\n" % number)
+    assert native.ask("job-status", jobId=pending)["status"] == "pending"
+
+
+def test_a_backup_that_cannot_be_written(clusters):
+    cluster = clusters(gateway=False)
+    bad = broker("--backup", "/nowhere/x.tar", "--data", cluster.folder / "data")
+    assert bad.returncode == 1 and "cannot write the backup" in bad.stderr
+
+
+# ---- a full disk ----
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_refuses_what_is_new_and_nothing_else(clusters, small_disk):
+    cluster = clusters()
+    for program in reversed(cluster.programs):
+        program.stop()
+    cluster.broker.args[3] = small_disk / "data"
+    cluster.broker.start()
+    cluster.gateway.start()
+    api, native = cluster.api, cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    kept = api.create(command="echo kept")
+    lease = native.ask("job-poll", workerId="w", slot=0, wait=1000)
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb") as file:
+        try:
+            while True:
+                file.write(bytes(65536))
+                file.flush()
+        except OSError:
+            pass
+    def refused():
+        answer = api.post("/api/jobs/create", {"command": "true", "fileUrl": "/uploads/n.zip", "filename": "p.zip"})
+        return answer.status == 507 and answer["code"] == "DISK_FULL"
+    wait_until(refused, 10)
+    upload = api.execute("true", data=None)
+    assert upload.status == 507 and upload["code"] == "DISK_FULL", upload
+    assert api.status(kept)["status"] == "running" and api.get("/api/info")["diskFull"] is True
+    assert api.get("/api/workers/list").status == 200
+    assert not list((small_disk / "data/uploads").iterdir())
+    native.ask("job-renew", workerId="w", **{k: lease[k] for k in ("jobId", "attempt", "token")})
+    ballast.unlink()
+    wait_until(lambda: not api.get("/api/info")["diskFull"], 10)
+    result = native.ask("job-result", workerId="w", **{k: lease[k] for k in ("jobId", "attempt", "token")}, exitCode=0)
+    assert result["type"] == "job-result-ok" and api.status(kept)["status"] == "completed"
+    later = api.submit("true")
+    assert api.status(later)["status"] == "pending" and cluster.broker.running

@@ -1,0 +1,158 @@
+"""Output as raw bytes: ranges, live, and after the end; server-sent events."""
+
+import http.client
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from cluster import wait_until
+
+
+@pytest.fixture(scope="module")
+def printed(at_work):
+    """A job that printed 300,000 bytes of any value, and those bytes."""
+    data = os.urandom(300_000)
+    job = at_work.api.submit("cat data.bin; echo err >&2", files={"data.bin": data})
+    assert at_work.api.wait_job(job)["status"] == "completed"
+    return job, data
+
+
+def test_binary_output_byte_for_byte(at_work, printed):
+    job, data = printed
+    answer = at_work.api.get(f"/api/jobs/output?jobId={job}")
+    assert answer.status == 200 and answer.body == data and answer.headers["X-Job-Status"] == "completed"
+    assert answer.headers["X-Output-Bytes"] == "300000" and "sandbox" in answer.headers["Content-Security-Policy"]
+    assert at_work.api.get(f"/api/jobs/output?jobId={job}&stream=stderr").body == b"err\n"
+    assert at_work.api.get(f"/api/jobs/output?jobId={job}&offset=299990").body == data[-10:]
+    assert at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300000").body == b""
+    json.loads(at_work.api.get(f"/api/jobs/status?jobId={job}").body.decode("utf-8"))
+
+
+@pytest.mark.parametrize("spec, part", [("bytes=0-9", slice(0, 10)), ("bytes=299000-", slice(299000, None)), ("bytes=-5", slice(-5, None)),
+                                        ("bytes=100000-250000", slice(100000, 250001)), ("bytes=299999-999999", slice(299999, None))])
+def test_ranges(at_work, printed, spec, part):
+    job, data = printed
+    answer = at_work.api.get(f"/api/jobs/output?jobId={job}", Range=spec)
+    assert answer.status == 206 and answer.body == data[part] and answer.headers["Content-Range"].endswith("/300000")
+
+
+def test_beyond_the_end(at_work, printed):
+    job, _ = printed
+    for answer in (at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001"),
+                   at_work.api.get(f"/api/jobs/output?jobId={job}", Range="bytes=300000-")):
+        assert (answer.status, answer["code"]) == (416, "BEYOND_END")
+    for query, code in (("stream=both", "SCHEMA"), ("offset=-1", "SCHEMA"), ("offset=x", "SCHEMA"), ("follow=maybe", "SCHEMA"), ("attempt=9", "BEYOND_END")):
+        assert at_work.api.get(f"/api/jobs/output?jobId={job}&{query}")["code"] == code
+    assert at_work.api.get("/api/jobs/output?jobId=job-0000000000000-000000000").status == 404
+
+
+def test_live(at_work):
+    job = at_work.api.submit("for i in 1 2 3; do echo $i; sleep 0.3; done")
+    connection = http.client.HTTPConnection("127.0.0.1", at_work.port, timeout=20)
+    connection.request("GET", f"/api/jobs/output?jobId={job}&follow=1")
+    answer = connection.getresponse()
+    start, first = time.monotonic(), answer.read(1)
+    early = time.monotonic() - start
+    assert first + answer.read() == b"1\n2\n3\n"
+    assert time.monotonic() - start > early + 0.3  # it came as it was printed
+    connection.close()
+
+
+# ---- events ----
+
+
+class Events:
+    """A server-sent event stream, read in the background."""
+
+    def __init__(self, port, path, last=None):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection.request("GET", path, headers={"Last-Event-ID": last} if last else {})
+        self.answer = self.connection.getresponse()
+        self.events, self.ended = [], False
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        if self.answer.status == 200:
+            self.thread.start()
+
+    def read(self):
+        event = {}
+        try:
+            for line in self.answer:
+                line = line.decode().rstrip("\n")
+                if line == "":
+                    if "data" in event:
+                        self.events.append(event)
+                    event = {}
+                elif not line.startswith(":"):
+                    key, _, value = line.partition(": ")
+                    event[key] = json.loads(value) if key == "data" else value
+        except (OSError, ValueError, AttributeError, http.client.HTTPException):
+            pass
+        self.ended = True
+
+    def states(self, job):
+        return [e["data"]["status"] for e in self.events if e.get("event") == "job" and e["data"]["jobId"] == job]
+
+    def close(self):
+        if self.connection.sock:
+            self.connection.sock.close()
+        self.connection.close()
+
+
+def test_the_events_of_one_job_end_with_it(at_work):
+    job = at_work.api.submit("echo hello; sleep 0.3; exit 3", delayMs=300)
+    events = Events(at_work.port, f"/api/jobs/events?jobId={job}")
+    assert events.answer.status == 200 and events.answer.getheader("Content-Type").startswith("text/event-stream")
+    wait_until(lambda: events.ended, 15)
+    assert events.states(job) == ["running", "failed"]
+    assert any(e["event"] == "output" and e["data"]["stream"] == "stdout" and e["data"]["bytes"] == 6 for e in events.events)
+    final = events.events[-1]["data"]
+    assert final["reason"] == "exit-nonzero" and final["exitCode"] == 3 and all(e["data"]["jobId"] == job for e in events.events)
+    late = Events(at_work.port, f"/api/jobs/events?jobId={job}")
+    wait_until(lambda: late.ended, 5)
+    assert late.states(job) == ["failed"]
+    events.close(), late.close()
+
+
+def test_a_stream_is_resumed_where_it_was(at_work):
+    events = Events(at_work.port, "/api/events")
+    first = at_work.api.submit("true")
+    wait_until(lambda: "completed" in events.states(first), 15)
+    last = events.events[-1]["id"]
+    events.close()
+    second = at_work.api.submit("true")
+    at_work.api.wait_job(second)
+    again = Events(at_work.port, "/api/events", last)
+    wait_until(lambda: "completed" in again.states(second), 15)
+    assert again.states(second)[0] == "pending" and not again.states(first)
+    assert len({e["id"] for e in again.events}) == len(again.events)
+    again.close()
+
+
+def test_an_id_that_is_gone_is_told_and_the_stream_goes_on(at_work):
+    events = Events(at_work.port, "/api/events", "17-4")
+    wait_until(lambda: events.events, 5)
+    assert events.events[0]["event"] == "gone" and "from now" in events.events[0]["data"]["message"]
+    job = at_work.api.submit("true")
+    wait_until(lambda: "completed" in events.states(job), 15)
+    events.close()
+
+
+def test_events_over_a_restart_of_the_broker(cluster):
+    job = cluster.api.create()
+    events = Events(cluster.port, f"/api/jobs/events?jobId={job}")
+    cluster.broker.kill()
+    cluster.broker.start()
+    time.sleep(0.3)
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    wait_until(lambda: events.ended, 20)
+    assert events.states(job)[-1] == "failed"
+    events.close()
+
+
+def test_events_of_no_job(at_work):
+    assert at_work.api.get("/api/jobs/events?jobId=job-0000000000000-000000000").status == 404
+    assert at_work.api.get("/api/jobs/events?jobId=x").status == 404
+    assert at_work.api.get("/api/jobs/events").status == 400

@@ -1,0 +1,227 @@
+"""Whatever a job starts ends with it: its groups, its sessions, its orphans; and what its commands see and print."""
+
+import hashlib
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import pytest
+
+from cluster import wait_until
+
+TRANSPORTS = pytest.mark.parametrize("transport", ["http", "zmq"])
+GONE_SECONDS = 5
+
+# Leaves its group, its session and its parent, says who it is, ignores TERM.
+DAEMON = """import os, signal, sys, time
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+if sys.argv[2] == "stubborn": signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with open(sys.argv[1], "a") as note: note.write(f"{os.getpid()} ")
+time.sleep(300)
+"""
+FILES = {"daemon.py": DAEMON}
+
+
+def daemon(note, how="plain"):
+    return f"{sys.executable} daemon.py {note} {how}"
+
+
+def pids_in(note, count):
+    def there():
+        return note.exists() and len(note.read_text().split()) >= count
+    wait_until(there, 10, "the job's start")
+    return note.read_text().split()
+
+
+def gone(pids):
+    def ended(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+    return all(ended(pid) for pid in pids)
+
+
+def create(cluster, command, files=None, **fields):
+    """A job by POST /api/jobs/create, which takes every field."""
+    return cluster.api.create(command, cluster.api.upload(files or {"a.txt": "hello\n"}), **fields)
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("how", ["plain", "stubborn"])
+def test_a_cancel_ends_what_left_its_session(cluster, tmp_path, transport, how):
+    cluster.worker(transport)
+    note = tmp_path / "pids"
+    job = cluster.api.submit(f"{daemon(note, how)}; setsid sleep 300 & echo $! >> {note}; echo $$ >> {note}; sleep 300", FILES)
+    pids = pids_in(note, 3)
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    wait_until(lambda: gone(pids), GONE_SECONDS, "the end of all processes")
+    assert cluster.api.wait_job(cluster.api.submit("echo next"))["stdout"] == "next\n"
+
+
+@TRANSPORTS
+def test_a_worker_that_is_killed_leaves_no_process(cluster, tmp_path, transport):
+    worker = cluster.worker(transport)
+    note = tmp_path / "pids"
+    cluster.api.submit(f"{daemon(note, 'stubborn')}; trap '' TERM; sleep 300 & echo $! $$ >> {note}; wait", FILES, maxAttempts="1")
+    pids = pids_in(note, 3)
+    worker.kill()
+    wait_until(lambda: gone(pids), 2, "the end of all processes")
+
+
+def test_a_worker_that_is_told_twice_ends_its_job(cluster, tmp_path):
+    worker = cluster.worker("zmq")
+    note = tmp_path / "pids"
+    cluster.api.submit(f"{daemon(note)}; echo $$ >> {note}; sleep 300", FILES)
+    pids = pids_in(note, 2)
+    worker.signal()
+    worker.wait_event("worker-stopping")
+    worker.signal()
+    assert worker.wait(GONE_SECONDS + 3) == 0
+    assert gone(pids)
+
+
+@TRANSPORTS
+def test_what_a_command_leaves_behind_serves_the_next_and_ends_with_the_job(cluster, tmp_path, transport):
+    cluster.worker(transport)
+    note = tmp_path / "pids"
+    commands = f"{daemon(note)}\nsleep 300 & echo $! >> {note}\nwhile [ $(wc -w < {note}) -lt 2 ]; do sleep 0.1; done\n" \
+               f"kill -0 $(cat {note}) && echo alive"
+    begun = time.monotonic()
+    status = cluster.api.wait_job(cluster.api.submit(commands, FILES))
+    assert (status["status"], status["stdout"], status["exitCode"]) == ("completed", "alive\n", 0)
+    assert gone(note.read_text().split()) and time.monotonic() - begun < 10
+
+
+def test_a_background_process_that_ignores_term_does_not_hold_the_result_up(cluster, tmp_path):
+    cluster.worker("http")
+    note = tmp_path / "pids"
+    begun = time.monotonic()
+    status = cluster.api.wait_job(cluster.api.submit(f"{daemon(note, 'stubborn')}\nwhile [ ! -s {note} ]; do sleep 0.1; done", FILES))
+    assert status["status"] == "completed" and time.monotonic() - begun < GONE_SECONDS
+    assert gone(note.read_text().split())
+
+
+def test_moving_targets_are_ended(cluster, tmp_path):
+    """Chains in which each process forks the next and ends, so that none is long where it was seen."""
+    cluster.worker("http")
+    note = tmp_path / "pids"
+    chain = "import os, signal, sys, time\n" \
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" \
+            "[os.fork() for _ in range(4)]\n" \
+            "while True:\n" \
+            "    if os.fork(): os._exit(0)\n" \
+            "    os.setsid()\n" \
+            "    with open(sys.argv[1], 'a') as note: note.write(f'{os.getpid()} ')\n" \
+            "    time.sleep(0.1)\n"
+    job = cluster.api.submit(f"trap '' TERM; {sys.executable} chain.py {note}; sleep 300", {"chain.py": chain})
+    pids_in(note, 100)
+    begun = time.monotonic()
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+
+    def silent():
+        before = note.stat().st_size
+        time.sleep(0.5)
+        return note.stat().st_size == before and gone(note.read_text().split())
+    wait_until(silent, 2 * GONE_SECONDS, "the end of all processes")
+    assert time.monotonic() - begun < GONE_SECONDS + 1
+
+
+def test_a_keeper_that_is_killed_is_signal_9(cluster):
+    cluster.worker("http")
+    status = cluster.api.wait_job(cluster.api.submit("kill -9 $PPID; sleep 300", maxAttempts="1"))
+    assert status["exitCode"] == 137, status
+
+
+def test_a_job_that_terminates_its_keeper_ends(cluster):
+    cluster.worker("http")
+    status = cluster.api.wait_job(cluster.api.submit("kill $PPID; sleep 300", maxAttempts="1"))
+    assert status["exitCode"] == 143, status
+
+
+# ---- commands ----
+
+def test_on_error(cluster):
+    cluster.worker("http")
+    command = "echo a\n\n(exit 7)\necho b\n(exit 9)\n"
+    status = cluster.api.wait_job(create(cluster, command))
+    assert (status["exitCode"], status["stdout"]) == (7, "a\n"), status
+    status = cluster.api.wait_job(create(cluster, command, onError="continue"))
+    assert (status["exitCode"], status["stdout"]) == (7, "a\nb\n"), status
+    status = cluster.api.wait_job(create(cluster, "kill -USR1 $$\necho on", onError="continue"))
+    assert (status["exitCode"], status["stdout"]) == (128 + signal.SIGUSR1, "on\n"), status
+
+
+@TRANSPORTS
+def test_environment(cluster, transport):
+    cluster.worker(transport, "--id", "me")
+    env = {"GREETING": "hello wörld = 'x' $HOME", "EMPTY": "", "LANG": "xx", "LD_LIBRARY_PATH": "/nowhere"}
+    env |= {f"N{i}": "v" * 100 for i in range(400)}
+    command = 'echo "$GREETING" "[${EMPTY-unset}]" $LANG $GLEANER_ATTEMPT $GLEANER_WORKER_ID $LD_LIBRARY_PATH\n' \
+              "env | grep -c ^N\necho $GLEANER_JOB_ID\nenv | grep -c ^LANG="
+    job = create(cluster, command, env=env)
+    status = cluster.api.wait_job(job)
+    assert status["stdout"].splitlines() == ["hello wörld = 'x' $HOME [] xx 1 me /nowhere", "400", job, "1"], status
+
+
+# ---- output ----
+
+def output(cluster, job, stream="stdout"):
+    return cluster.api.get(f"/api/jobs/output?jobId={job}&stream={stream}").body
+
+
+@TRANSPORTS
+def test_output_beyond_the_cap_is_dropped_and_counted(clusters, transport):
+    cluster = clusters(broker_args=["--output-max", "64K"])
+    cluster.worker(transport)
+    job = cluster.api.submit("yes abcdefg | head -c 1000000; yes hij | head -c 3000 >&2; echo end")
+    status = cluster.api.wait_job(job)
+    assert status["status"] == "completed", status
+    assert status["stdoutDropped"] == 1000004 - 65536 and not status.get("stderrDropped"), status
+    assert output(cluster, job) == (b"abcdefg\n" * 8192)
+    assert status["stdoutSha256"] == hashlib.sha256(b"abcdefg\n" * 8192).hexdigest()
+    assert status["stderrSha256"] == hashlib.sha256(b"hij\n" * 750).hexdigest()
+
+
+def test_much_output_leaves_memory_flat(clusters):
+    cluster = clusters(broker_args=["--output-max", "1M"])
+    worker = cluster.worker("zmq")
+    before = worker.rss()
+    job = cluster.api.submit("head -c 1000000000 /dev/zero")
+    most = 0
+    while cluster.api.status(job)["status"] in ("pending", "running"):
+        most = max(most, worker.rss())
+        time.sleep(0.05)
+    assert cluster.api.status(job)["status"] == "completed"
+    assert most - before < 32 << 20
+
+
+# ---- leaving ----
+
+def test_a_worker_that_is_to_end_gives_a_job_back_that_has_not_begun(cluster):
+    """A download that never ends is not waited for."""
+    import socket
+    import threading
+    silent = socket.create_server(("127.0.0.1", 0))
+    came = threading.Event()
+
+    def accept():
+        connection, _ = silent.accept()
+        came.set()
+        try:
+            connection.recv(65536)
+            connection.recv(1)
+        finally:
+            connection.close()
+    threading.Thread(target=accept, daemon=True).start()
+    worker = cluster.worker("http")
+    job = cluster.api.create("true", f"http://127.0.0.1:{silent.getsockname()[1]}/p.zip", maxAttempts=1)
+    assert came.wait(10)
+    assert worker.stop(3) == 0
+    status = cluster.api.status(job)
+    assert status["status"] == "pending" and os.path.exists(worker.folder), status
+    silent.close()
