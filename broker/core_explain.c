@@ -1,5 +1,6 @@
 #include "broker/core_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "proto/lines.h"
@@ -46,6 +47,7 @@ static const char *explain_no_match (const core_t *self, const queue_t *queue, b
         least = count;
         lacks = first;
     }
+    assert (nearest); /* one is online: else this is not asked */
     slice_t rest = slice_of (queue->requires);
     slice_t line, key, value;
     buf_printf (text, "No worker that is online has all the labels that it requires (");

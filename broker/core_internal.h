@@ -293,8 +293,8 @@ lease_t *core_lease_new (core_t *self, job_t *job, worker_t *worker, int64_t slo
 void core_lease_renew (core_t *self, lease_t *lease);
 /* Detaches and frees it; what is parked on it is answered. */
 void core_lease_free (core_t *self, job_t *job, bool cancelled);
-/* The attempt is over without a result: again after a back-off (`at_once`: without one, its worker has given it back), or
- * failed for good. */
+/* The attempt is over without a result: again after a back-off (`at_once`: without one, its worker has given it back),
+ * or failed for good. */
 void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text, bool at_once);
 /* Given back before anything was started: the attempt does not count. */
 void core_lease_return (core_t *self, job_t *job);

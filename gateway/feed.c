@@ -44,8 +44,8 @@ static void follow_done (void *ctx, link_end_t end, const message_t *reply)
         feed_destroy (&self);
         return;
     }
-    request_t *request = self->request;
-    self->on_reply (self, end, reply); /* may destroy the feed, and then answers the request itself */
+    request_t *request = self->streams ? self->request : NULL; /* before, answering is what resumes it */
+    self->on_reply (self, end, reply);                         /* may destroy a feed that does not stream yet */
     if (request)
         request_resume (request);
 }
@@ -120,6 +120,7 @@ static void feed_close (void *cls)
 
 struct MHD_Response *feed_response (feed_t *self, const char *type)
 {
+    self->streams = true;
     struct MHD_Response *response =
         MHD_create_response_from_callback (MHD_SIZE_UNKNOWN, BLOCK, feed_read, self, feed_close);
     MHD_add_response_header (response, "Content-Type", type);

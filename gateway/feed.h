@@ -32,7 +32,7 @@ struct feed {
     bool ended;
     bool broken; /* the body cannot be completed: the connection is cut, so that the client sees it */
 
-    bool calling, closed; /* feed.c's */
+    bool calling, closed, streams; /* feed.c's */
 
     int stream; /* the owner's */
     bool follow, stay, ranged;

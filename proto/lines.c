@@ -43,7 +43,7 @@ size_t lines_count (slice_t lines)
     return count;
 }
 
-static bool plain (slice_t text)
+bool lines_plain (slice_t text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
@@ -55,7 +55,7 @@ static bool plain (slice_t text)
 
 bool lines_add (buf_t *lines, slice_t key, slice_t value)
 {
-    if (!key.len || !plain (key) || !plain (value) || (value.ptr && memchr (key.ptr, '=', key.len)))
+    if (!key.len || !lines_plain (key) || !lines_plain (value) || (value.ptr && memchr (key.ptr, '=', key.len)))
         return false;
     buf_append (lines, key.ptr, key.len);
     if (value.ptr) {

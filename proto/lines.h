@@ -17,6 +17,8 @@ void line_split (slice_t line, slice_t *key, slice_t *value);
 slice_t lines_get (slice_t lines, slice_t key);
 /* How many lines. */
 size_t lines_count (slice_t lines);
+/* True when it holds no control characters but tabs. */
+bool lines_plain (slice_t text);
 /* Appends one entry; `value` absent: a TEXTS entry. False when it holds what an entry must not. */
 bool lines_add (buf_t *lines, slice_t key, slice_t value);
 

@@ -203,7 +203,8 @@ err_t field_add_line (const field_spec_t *field, buf_t *lines, slice_t key, slic
     if (lines_add (lines, key, value))
         return ERR_NONE;
     /* What runs is what was shown: for the environment as for the command itself. */
-    err_t err = strcmp (field->name, "env") == 0 ? ERR_BAD_COMMAND : ERR_SCHEMA;
+    bool commands = strcmp (field->name, "env") == 0 && !(lines_plain (key) && lines_plain (value));
+    err_t err = commands ? ERR_BAD_COMMAND : ERR_SCHEMA;
     const char *keys = field->type == FIELD_MAP ? " and no key empty or with a `=`" : "";
     return fault_set (fault, err, field->name, "`%s` must hold no control characters, no empty entry%s.", field->name,
                       keys);

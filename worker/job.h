@@ -23,6 +23,7 @@ typedef struct {
     const char *work_dir;
     const char *extractor;                /* path of gleaner-extract */
     const char *collector;                /* path of gleaner-collect */
+    const char *keeper;                   /* path of gleaner-keeper */
     void (*done) (void *ctx, job_t *job); /* the owner destroys it */
     void *ctx;
 } job_host_t;

@@ -123,16 +123,6 @@ static void on_timeout (void *ctx)
     job_stop (ctx, STOP_TIMEOUT);
 }
 
-/* The keeper stands beside the extractor. */
-static char *keeper_path (const job_t *self)
-{
-    const char *slash = strrchr (self->host->extractor, '/');
-    buf_t path = { 0 };
-    buf_append (&path, self->host->extractor, slash ? (size_t)(slash + 1 - self->host->extractor) : 0);
-    buf_append_str (&path, "gleaner-keeper");
-    return path.ptr;
-}
-
 static void run_begin (job_t *self)
 {
     enum { HEAD = 3 };
@@ -141,7 +131,7 @@ static void run_begin (job_t *self)
     loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
     char stop[] = "stop";
     char go_on[] = "continue";
-    char *keeper = keeper_path (self);
+    char *keeper = xstrdup (self->host->keeper);
     char **argv = job_env_new (self, HEAD);
     argv[0] = keeper;
     argv[1] = self->goes_on ? go_on : stop;

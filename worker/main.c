@@ -54,7 +54,7 @@ static int all_signals (void)
     return signalfd (fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* gleaner-extract and gleaner-collect stand beside this program. */
+/* The programs that a job needs stand beside this one. */
 static bool find_beside (const char *name, char path[FOLDER_PATH_MAX], char *problem)
 {
     char self[FOLDER_PATH_MAX - 32];
@@ -108,12 +108,14 @@ int main (int argc, char **argv)
     char work_dir[FOLDER_PATH_MAX];
     char extractor[FOLDER_PATH_MAX];
     char collector[FOLDER_PATH_MAX];
+    char keeper[FOLDER_PATH_MAX];
     char hostname[256] = "unknown";
     gethostname (hostname, sizeof hostname - 1);
     if (!options.hostname)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
     if (!find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
+        !find_beside ("gleaner-keeper", keeper, problem) ||
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
         status = refuse (problem);
@@ -124,6 +126,7 @@ int main (int argc, char **argv)
         .work_dir = work_dir,
         .extractor = extractor,
         .collector = collector,
+        .keeper = keeper,
     };
     if (id)
         status = run (&config, signals);

@@ -306,6 +306,9 @@ void session_stop (session_t *self)
     }
     log_event (LEVEL_INFO, "worker-stopping", "no more jobs; waiting for those that run");
     self->stopping = true;
+    for (int i = 0; i < self->slot_count; i++)
+        if (self->slots[i].job)
+            job_leave (self->slots[i].job);
     loop_timer_set (self->config.loop, &self->unsent_timer, UNSENT_TICK_MS, count_unsent, self);
     for (int i = 0; i < self->slot_count; i++) {
         loop_timer_stop (&self->slots[i].timer);
@@ -340,6 +343,7 @@ session_t *session_new (const session_config_t *config)
         .work_dir = config->work_dir,
         .extractor = config->extractor,
         .collector = config->collector,
+        .keeper = config->keeper,
         .done = on_job_done,
         .ctx = self,
     };

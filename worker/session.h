@@ -17,6 +17,7 @@ typedef struct {
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
+    const char *keeper;    /* path of gleaner-keeper */
 } session_config_t;
 
 /* Registers as soon as the loop runs. The config's parts outlive it. The caller destroys it. */

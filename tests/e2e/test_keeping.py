@@ -19,6 +19,9 @@ def broker(*args):
     return subprocess.run([BIN / "gleaner-broker", *map(str, args)], capture_output=True, text=True, timeout=60)
 
 
+IN_FILES = 400_000  # bytes of output: more than goes into a row with the result
+
+
 def run_jobs(cluster, count=3, size=40_000):
     cluster.worker("native")
     jobs = [cluster.api.submit(f"head -c {size} /dev/zero; echo {n}") for n in range(count)]
@@ -29,7 +32,7 @@ def run_jobs(cluster, count=3, size=40_000):
 
 def test_jobs_and_their_files_expire(clusters):
     cluster = clusters(broker_args=["--keep-jobs", "2s", "--keep-uploads", "0s"])
-    jobs = run_jobs(cluster)
+    jobs = run_jobs(cluster, size=IN_FILES)
     waiting = cluster.api.create(requires={"no": "such"})
     assert list((cluster.folder / "data/output").glob("*/*.stdout"))
     wait_until(lambda: all(cluster.api.get(f"/api/jobs/status?jobId={j}").status == 404 for j in jobs), 20)
@@ -74,7 +77,7 @@ def test_beyond_data_max_the_oldest_go(clusters):
 
 def test_check_finds_what_is_damaged(clusters):
     cluster = clusters()
-    jobs = run_jobs(cluster)
+    jobs = run_jobs(cluster, size=IN_FILES)
     data = cluster.folder / "data"
     busy = broker("--check", "--data", data)
     assert busy.returncode == 2 and "another broker" in busy.stderr
