@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import threading
 import time
 
@@ -70,6 +71,7 @@ class Events:
     def __init__(self, port, path, last=None):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self.connection.request("GET", path, headers={"Last-Event-ID": last} if last else {})
+        self.socket = self.connection.sock
         self.answer = self.connection.getresponse()
         self.events, self.ended = [], False
         self.thread = threading.Thread(target=self.read, daemon=True)
@@ -96,8 +98,11 @@ class Events:
         return [e["data"]["status"] for e in self.events if e.get("event") == "job" and e["data"]["jobId"] == job]
 
     def close(self):
-        if self.connection.sock:
-            self.connection.sock.close()
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)  # ends the reading thread, which a close would wait for
+        except OSError:
+            pass
+        self.thread.join(5)
         self.connection.close()
 
 
