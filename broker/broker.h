@@ -4,6 +4,7 @@
  *   loop.c      one turn: take what is ready, step the core, commit once, send
  *   socket.c    frames in and out
  *   requests.c  who asked what, until it is answered
+ *   peers.c     whose connection is closed
  *   carry.c     effects of the core and outcomes of the depot
  *   disk.c      a full disk: going on without what is new
  *   events.c    what changes, as a stream
@@ -20,6 +21,7 @@
 
 #include "broker/core.h"
 #include "broker/depot.h"
+#include "broker/peers.h"
 #include "broker/requests.h"
 #include "broker/store.h"
 
@@ -81,6 +83,7 @@ typedef struct {
     store_t *store;
     depot_t *depot;
     requests_t *requests;
+    peers_t *peers;
     followers_t *followers;
     events_t *events;
     const char *folder;  /* the data directory */

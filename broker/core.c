@@ -296,6 +296,9 @@ void core_step (core_t *self, const event_t *event, effects_t *effects)
     case EVENT_UNDELIVERED:
         on_undelivered (self, event);
         break;
+    case EVENT_GONE:
+        core_on_worker_gone (self, event);
+        break;
     case EVENT_TICK:
         on_tick (self);
         break;

@@ -42,6 +42,7 @@ typedef enum {
     EVENT_REQUEST,     /* a message from a client */
     EVENT_SEALED,      /* the depot has carried out an EFFECT_SEAL */
     EVENT_UNDELIVERED, /* an EFFECT_REPLY_JOB could not be sent: nobody has the lease */
+    EVENT_GONE,        /* a worker's connection was closed, and it has not come back */
     EVENT_TICK,        /* core_deadline has passed */
 } event_kind_t;
 
@@ -58,6 +59,7 @@ typedef struct {
     int64_t seq; /* EVENT_SEALED, EVENT_UNDELIVERED: the job */
     int64_t attempt;
     slice_t token;                      /* EVENT_UNDELIVERED */
+    slice_t worker_id;                  /* EVENT_GONE */
     err_t err;                          /* EVENT_SEALED: 0, OUTPUT_MISMATCH or DISK_FULL ... */
     slice_t stdout_data, stderr_data;   /* EVENT_SEALED: content up to STORE_INLINE_MAX; absent: it stays in its file */
     int64_t stdout_bytes, stderr_bytes; /* EVENT_SEALED: lengths on disk */

@@ -200,6 +200,7 @@ void core_job_forget (core_t *self, job_t *job);
 void core_on_worker_register (core_t *self, const event_t *event);
 void core_on_worker_heartbeat (core_t *self, const event_t *event);
 void core_on_worker_goodbye (core_t *self, const event_t *event);
+void core_on_worker_gone (core_t *self, const event_t *event);
 void core_on_worker_list (core_t *self, const event_t *event);
 void core_on_worker_sleep (core_t *self, const event_t *event);
 worker_t *core_find_worker (const core_t *self, slice_t worker_id);

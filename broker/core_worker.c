@@ -189,7 +189,7 @@ static bool keeps (const lease_t *lease, const list_t *keep)
 }
 
 /* The worker runs nothing any more; leases whose results it still has to send are kept and renewed. */
-static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep, const char *why)
+static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep, const char *why, bool at_once)
 {
     LIST_EACH (link, &worker->leases)
     {
@@ -199,7 +199,7 @@ static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep
         else
             core_lease_lost (self, lease->job, "worker-lost",
                              arena_printf (&self->out->arena, "Worker %s %s while it ran the job.", worker->id, why),
-                             true);
+                             at_once);
     }
 }
 
@@ -261,7 +261,7 @@ void core_on_worker_register (core_t *self, const event_t *event)
     out->worker_id = slice_of (worker->id);
     out->lease_ms = self->config.lease_ms;
     out->heartbeat_ms = self->config.heartbeat_ms;
-    give_back_leases (self, worker, &in->keep, "was restarted");
+    give_back_leases (self, worker, &in->keep, "was restarted", true);
 }
 
 void core_on_worker_heartbeat (core_t *self, const event_t *event)
@@ -300,7 +300,18 @@ void core_on_worker_goodbye (core_t *self, const event_t *event)
     core_group_drop (self, worker, NULL, true);
     core_worker_offline (self, worker);
     core_reply (self, event->request, MSG_WORKER_GOODBYE_OK)->worker_goodbye_ok.worker_id = slice_of (worker->id);
-    give_back_leases (self, worker, &in->keep, "said goodbye");
+    give_back_leases (self, worker, &in->keep, "said goodbye", true);
+}
+
+void core_on_worker_gone (core_t *self, const event_t *event)
+{
+    static const list_t none = { .raw = SLICE ("") };
+    worker_t *worker = core_find_worker (self, event->worker_id);
+    if (!worker || !worker->online || worker->asleep_since_ms != INT_ABSENT)
+        return; /* a sleeping machine's connection may end: its leases are kept all the same */
+    core_group_drop (self, worker, NULL, true);
+    core_worker_offline (self, worker);
+    give_back_leases (self, worker, &none, "closed its connection", false);
 }
 
 void core_on_worker_sleep (core_t *self, const event_t *event)

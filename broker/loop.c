@@ -30,6 +30,8 @@ static long patience (const broker_t *self)
     due = follow < due ? follow : due;
     int64_t events = events_deadline (self);
     due = events < due ? events : due;
+    int64_t peers = peers_deadline (self->peers);
+    due = peers < due ? peers : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
     int64_t wait = self->again || self->returned ? 0 : due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
@@ -49,15 +51,25 @@ static void wait_for_work (broker_t *self)
         { .socket = self->router, .events = ZMQ_POLLIN },
         { .fd = depot_fd (self->depot), .events = ZMQ_POLLIN },
         { .fd = self->signals, .events = ZMQ_POLLIN },
+        { .socket = peers_monitor (self->peers), .events = ZMQ_POLLIN },
     };
-    zmq_poll (items, 3, patience (self));
+    zmq_poll (items, sizeof items / sizeof *items, patience (self));
     self->again = false;
     if (items[2].revents)
         take_signal (self);
 }
 
+static void on_gone (void *ctx, slice_t worker_id)
+{
+    broker_t *self = ctx;
+    event_t event = { .kind = EVENT_GONE, .now_ms = self->now_ms, .wall_ms = self->wall_ms, .worker_id = worker_id };
+    log_event (LEVEL_INFO, "worker-gone", SLICE_FMT " closed its connection", SLICE_ARG (worker_id));
+    broker_step (self, &event, NULL);
+}
+
 static void tick (broker_t *self)
 {
+    peers_take (self->peers, self->now_ms, on_gone, self);
     if (core_deadline (self->core) <= self->now_ms) {
         event_t event = { .kind = EVENT_TICK, .now_ms = self->now_ms, .wall_ms = self->wall_ms };
         broker_step (self, &event, NULL);

@@ -146,6 +146,7 @@ static void broker_fini (broker_t *self)
     core_destroy (&self->core);
     effects_fini (&self->effects);
     requests_destroy (&self->requests);
+    peers_destroy (&self->peers);
     followers_destroy (&self->followers);
     events_destroy (&self->events);
     decoder_destroy (&self->decoder);
@@ -169,6 +170,14 @@ static void bind_control (broker_t *self, const char *folder)
     snprintf (endpoint, sizeof endpoint, "ipc://%.4000s/control", folder);
     if (zmq_bind (self->router, endpoint) != 0) /* its path may be too long for a socket: then --listen serves */
         log_event (LEVEL_DEBUG, "no-control-socket", "%s: %s", endpoint, zmq_strerror (errno));
+}
+
+static bool watch_peers (broker_t *self, zsock_t *socket, char *problem)
+{
+    self->peers = peers_new (zsock_resolve (socket));
+    if (!self->peers)
+        snprintf (problem, PROBLEM_SIZE, "cannot watch connections: %s.", zmq_strerror (errno));
+    return self->peers != NULL;
 }
 
 static void run (broker_t *self, zsock_t *socket, const char *folder)
@@ -234,7 +243,8 @@ int main (int argc, char **argv)
     zsys_handler_set (NULL); /* signals are ours */
     zsock_t *socket = NULL;
     bool good = data_folder (&options, folder, problem) && open_storage (&self, folder, problem) &&
-                start_core (&self, problem) && (socket = open_socket (&options, problem));
+                start_core (&self, problem) && (socket = open_socket (&options, problem)) &&
+                watch_peers (&self, socket, problem);
     if (good)
         run (&self, socket, folder);
     broker_fini (&self);

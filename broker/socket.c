@@ -201,6 +201,7 @@ static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
         refuse (self, routing, &message, &fault);
         return;
     }
+    peers_heard (self->peers, body, &message, self->now_ms);
     uint64_t request = request_open (self->requests, message.type, routing, message.id);
     if (request)
         dispatch (self, request, &message, body);

@@ -118,6 +118,16 @@ static void check_given_back (world_t *w, const packet_t *from)
     }
 }
 
+void check_gone (world_t *w, const actor_t *worker)
+{
+    bool went = false;
+    for (size_t i = 0; i < w->effects.count; i++)
+        went = went || w->effects.items[i].kind == EFFECT_WORKER_PUT;
+    for (int i = 0; i < w->job_count && went; i++)
+        if (w->jobs[i].state == JOB_RUNNING && strcmp (w->jobs[i].worker, worker->id) == 0)
+            sim_fail (w, "%s is gone and still holds a lease", worker->id);
+}
+
 static void check_offline (world_t *w, const worker_record_t *worker)
 {
     for (int i = 0; i < w->job_count; i++)

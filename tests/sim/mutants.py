@@ -44,6 +44,8 @@ MUTANTS = [
         ("if (keeps (lease, keep))", "if (0)")]),
     ("what is not kept stays", "core_worker.c", [
         ("if (keeps (lease, keep))", "if (keeps (lease, keep) || 1)")]),
+    ("who is gone keeps its leases", "core_worker.c", [
+        ('give_back_leases (self, worker, &none, "closed its connection", false);', "(void)none;")]),
     ("a key makes two jobs", "core_job.c", [
         ("if (hash.ptr && event->stored) {", "if (0) {")]),
     ("a repeated result is refused", "core_result.c", [

@@ -243,6 +243,8 @@ void check_promise (world_t *w, const packet_t *packet);
 void check_outputs (world_t *w);
 /* A refusal of the current request. */
 void check_refusal (world_t *w, err_t err);
+/* A worker is lost by its connection: unless it sleeps, it holds nothing. */
+void check_gone (world_t *w, const actor_t *worker);
 /* A late result has left its trace, a repeated one its answer. */
 void check_late (world_t *w, uint64_t request);
 void check_all_final (world_t *w);

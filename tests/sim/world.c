@@ -316,12 +316,23 @@ static void find_disk_full (world_t *w)
     send_outbox (w, OUTBOX_MAX);
 }
 
+/* A worker's connection is closed: it has ended, or was cut off and will hear that its leases are gone. */
+static void lose_connection (world_t *w)
+{
+    const actor_t *worker = &w->actors[CLIENTS + sim_random (w) % SLOTTED];
+    event_t event = { .kind = EVENT_GONE, .worker_id = slice_of (worker->id) };
+    step (w, &event);
+    check_gone (w, worker);
+}
+
 static void turn (world_t *w)
 {
     if (!w->healed && sim_chance (w, 2))
         w->skew_ms += (int64_t)(sim_random (w) % 7200000) - 3600000;
     take_packets (w);
     take_outcomes (w);
+    if (!w->healed && sim_chance (w, 2))
+        lose_connection (w);
     if (core_deadline (w->core) <= w->now_ms && w->broken != BREAK_NO_EXPIRY) {
         event_t event = { .kind = EVENT_TICK };
         step (w, &event);

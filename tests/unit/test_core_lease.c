@@ -294,6 +294,41 @@ static void test_after_a_restart_ids_go_on_above_the_last (void **state)
     store->ops->close (&store);
 }
 
+static void lose (story_t *self, const char *worker)
+{
+    story_event (self, (event_t){ .kind = EVENT_GONE, .worker_id = slice_of (worker) });
+}
+
+static void test_a_worker_that_closes_its_connection_is_lost_at_once (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 2);
+    lose (self, "nobody");
+    assert_silent (self);
+    lose (self, held.worker);
+    assert_int_equal (core_counts (self->core).pending, 1);
+    const effect_t *row = story_effect (self, EFFECT_ATTEMPT_PUT, 0);
+    assert_slice (row->attempt_row.reason, "worker-lost");
+    assert_false (story_effect (self, EFFECT_WORKER_PUT, 0)->worker.online);
+    story_renew (self, &held, INT_ABSENT, NULL);
+    assert_refused (self, "STALE_ATTEMPT");
+    lose (self, held.worker); /* told twice */
+    assert_silent (self);
+}
+
+static void test_a_sleeping_worker_may_lose_its_connection (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    message_init (&self->message, MSG_WORKER_SLEEP);
+    self->message.worker_sleep.worker_id = slice_of (held.worker);
+    story_send (self, NULL);
+    lose (self, held.worker);
+    assert_silent (self);
+    story_renew (self, &held, INT_ABSENT, NULL);
+    story_answer (self, self->request, MSG_JOB_RENEW_OK);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +347,8 @@ int main (void)
         STORY (test_a_kept_lease_outlives_a_register_and_a_goodbye),
         STORY (test_another_lease_is_not_kept),
         STORY (test_a_worker_that_says_goodbye_is_offline_at_once),
+        STORY (test_a_worker_that_closes_its_connection_is_lost_at_once),
+        STORY (test_a_sleeping_worker_may_lose_its_connection),
         STORY (test_writes_carry_the_current_token_and_attempt),
         STORY (test_after_a_restart_every_lease_has_a_full_period),
         STORY (test_after_a_restart_ids_go_on_above_the_last),
