@@ -199,6 +199,7 @@ static void take_outcome (broker_t *self, depot_order_t *order)
         break;
     case DEPOT_DISCARD:
     case DEPOT_BLOB_REMOVE:
+    case DEPOT_UPLOADS_DROP:
         break;
     }
     depot_order_destroy (&order);

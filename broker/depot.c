@@ -102,6 +102,9 @@ static void carry_out (depot_t *self, depot_order_t *order)
     case DEPOT_BLOB_GET:
         depot_blob_get (&self->blobs, order);
         break;
+    case DEPOT_UPLOADS_DROP:
+        depot_uploads_drop (&self->blobs, order->idle_ms);
+        break;
     case DEPOT_BLOB_REMOVE:
         depot_blob_remove (&self->blobs, order);
         break;

@@ -1,7 +1,8 @@
 /* depot.h - bytes on disk, kept by a thread of their own so that the loop never waits for a disk's bytes.
  *
  *   DATA/blobs/ab/abcd...                  content-addressed: written to a temporary file, hashed, fsynced, renamed,
- * its folder fsynced DATA/uploads/                          temporary files of uploads; swept at start
+ *                                          its folder fsynced
+ *   DATA/uploads/                          temporary files of uploads; swept at start
  *   DATA/output/SS/SEQ.ATTEMPT.stdout      append-only, likewise .stderr; SS = seq % 256 in hex
  *   DATA/output/SS/SEQ.ATTEMPT.stdout.new  a copy that takes the stream's place at seal
  *
@@ -19,15 +20,19 @@
 
 typedef struct depot depot_t;
 
-enum { BLOB_YOUNG_MS = 10 * 1000 };
+enum {
+    BLOB_YOUNG_MS = 10 * 1000,
+    UPLOAD_IDLE_MAX_MS = 10 * 60 * 1000, /* an upload that nobody continues is dropped */
+};
 
 typedef enum {
-    DEPOT_BLOB_PUT,    /* upload, offset, data -> offset */
-    DEPOT_BLOB_COMMIT, /* upload, bytes, zip, sha256 (may be empty) -> sha256, bytes */
-    DEPOT_BLOB_ABORT,  /* upload */
-    DEPOT_BLOB_GET,    /* sha256, offset -> data, bytes */
-    DEPOT_BLOB_REMOVE, /* sha256: its file goes, unless it came again in the last BLOB_YOUNG_MS */
-    DEPOT_APPEND,      /* seq, attempt, stream, offset (INT_ABSENT: end), replace, data -> offset */
+    DEPOT_BLOB_PUT,     /* upload, offset, data -> offset */
+    DEPOT_BLOB_COMMIT,  /* upload, bytes, zip, sha256 (may be empty) -> sha256, bytes */
+    DEPOT_BLOB_ABORT,   /* upload */
+    DEPOT_BLOB_GET,     /* sha256, offset -> data, bytes */
+    DEPOT_UPLOADS_DROP, /* idle_ms: uploads that nobody has continued for so long go */
+    DEPOT_BLOB_REMOVE,  /* sha256: its file goes, unless it came again in the last BLOB_YOUNG_MS */
+    DEPOT_APPEND,       /* seq, attempt, stream, offset (INT_ABSENT: end), replace, data -> offset */
     DEPOT_SEAL,    /* seq, attempt, expected lengths and hashes, sha256 of a blob that must be there (may be empty) ->
                     * lengths, hashes, small contents */
     DEPOT_READ,    /* seq, attempt, offset and limit per stream -> data per stream, lengths */
@@ -47,6 +52,7 @@ typedef struct depot_order {
     char upload[129];
     char sha256[65];
     bool zip;
+    int64_t idle_ms; /* UPLOADS_DROP */
     int64_t seq, attempt;
     int streams;  /* DISCARD: bit 1 << stream */
     int64_t tail; /* READ: bytes of each stream's end that are wanted too */

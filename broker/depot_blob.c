@@ -72,9 +72,9 @@ static size_t upload_find (const depot_blobs_t *self, const char *id)
     return at;
 }
 
-static void drop_idle (depot_blobs_t *self)
+void depot_uploads_drop (depot_blobs_t *self, int64_t idle_ms)
 {
-    int64_t oldest = clock_mono_ms () - UPLOAD_IDLE_MAX_MS;
+    int64_t oldest = clock_mono_ms () - idle_ms;
     for (size_t at = self->count; at-- > 0;)
         if (self->uploads[at]->touched_ms < oldest)
             upload_drop (self, at);
@@ -86,7 +86,7 @@ static err_t upload_begin (depot_blobs_t *self, const char *id)
     if (old < self->count)
         upload_drop (self, old);
     if (self->count == UPLOADS_MAX)
-        drop_idle (self);
+        depot_uploads_drop (self, UPLOAD_IDLE_MAX_MS);
     if (self->count == UPLOADS_MAX)
         return ERR_TOO_MANY;
     upload_t *upload = xcalloc (1, sizeof *upload);
@@ -170,19 +170,35 @@ static err_t store_blob (depot_blobs_t *self, upload_t *upload, const char *sha2
     if (folder < 0)
         return depot_failed ("open a blob folder");
     err_t err = ERR_NONE;
-    if (renameat (self->uploads_folder, upload->file, folder, sha256) != 0 || fsync (folder) != 0)
+    if (renameat (self->uploads_folder, upload->file, folder, sha256) != 0) {
         err = depot_failed ("name a blob");
+    } else if (fsync (folder) != 0) {
+        err = depot_failed ("fsync a blob's name");
+        unlinkat (folder, sha256, 0); /* else the commit, sent again, would find it and think it safe */
+    }
     close (folder);
+    return err;
+}
+
+/* A commit sent again, its answer having been lost? The broker may have ended between the blob's name and its fsync. */
+static err_t commit_again (const depot_blobs_t *self, const depot_order_t *order)
+{
+    char shard[3] = { order->sha256[0], order->sha256[0] ? order->sha256[1] : '\0', '\0' };
+    int64_t bytes = 0;
+    if (!depot_blob_there (self, order->sha256, &bytes) || bytes != order->bytes)
+        return ERR_NO_SUCH_UPLOAD;
+    int folder = depot_folder_open (self->folder, shard);
+    err_t err = folder >= 0 && fsync (folder) == 0 ? ERR_NONE : depot_failed ("fsync a blob's name");
+    if (folder >= 0)
+        close (folder);
     return err;
 }
 
 void depot_blob_commit (depot_blobs_t *self, depot_order_t *order)
 {
     size_t at = upload_find (self, order->upload);
-    if (at == self->count) { /* a commit sent again, its answer having been lost? */
-        int64_t bytes = 0;
-        bool done = depot_blob_there (self, order->sha256, &bytes) && bytes == order->bytes;
-        order->err = done ? ERR_NONE : ERR_NO_SUCH_UPLOAD;
+    if (at == self->count) {
+        order->err = commit_again (self, order);
         return;
     }
     upload_t *upload = self->uploads[at];

@@ -16,10 +16,15 @@ err_t depot_failed (const char *what)
 
 int depot_folder_open (int parent, const char *name)
 {
-    if (mkdirat (parent, name, 0700) == 0)
-        fsync (parent); /* the new name itself must survive a power cut */
-    else if (errno != EEXIST)
+    bool made = mkdirat (parent, name, 0700) == 0;
+    if (!made && errno != EEXIST)
         return -1;
+    if (made && fsync (parent) != 0) { /* the new name itself must survive a power cut */
+        int error = errno;
+        unlinkat (parent, name, AT_REMOVEDIR);
+        errno = error;
+        return -1;
+    }
     return openat (parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 

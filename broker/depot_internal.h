@@ -9,9 +9,8 @@
 #include "proto/message.h"
 
 enum {
-    UPLOADS_MAX = 1024,                  /* open uploads; one more is refused with TOO_MANY */
-    UPLOAD_IDLE_MAX_MS = 10 * 60 * 1000, /* an upload that nobody continues is dropped when room is needed */
-    OUTPUT_FDS_MAX = 256,                /* output files kept open */
+    UPLOADS_MAX = 1024,   /* open uploads; one more is refused with TOO_MANY */
+    OUTPUT_FDS_MAX = 256, /* output files kept open */
     OUTPUT_FOLDERS = 256,
 };
 
@@ -48,6 +47,7 @@ bool depot_blobs_init (depot_blobs_t *self, int data_folder);
 void depot_blobs_fini (depot_blobs_t *self);
 void depot_blob_put (depot_blobs_t *self, depot_order_t *order);
 void depot_blob_commit (depot_blobs_t *self, depot_order_t *order);
+void depot_uploads_drop (depot_blobs_t *self, int64_t idle_ms);
 void depot_blob_abort (depot_blobs_t *self, depot_order_t *order);
 void depot_blob_get (depot_blobs_t *self, depot_order_t *order);
 void depot_blob_remove (depot_blobs_t *self, depot_order_t *order);

@@ -114,10 +114,19 @@ static int64_t by_size (broker_t *self)
     return count || self->lost ? count : expire_jobs (self, INT64_MAX);
 }
 
+static void drop_idle_uploads (broker_t *self)
+{
+    int64_t keep_ms = self->options->keep_uploads_ms;
+    depot_order_t *order = depot_order_new (DEPOT_UPLOADS_DROP, 0);
+    order->idle_ms = keep_ms && keep_ms < UPLOAD_IDLE_MAX_MS ? keep_ms : UPLOAD_IDLE_MAX_MS;
+    broker_order (self, order);
+}
+
 void keep_tick (broker_t *self)
 {
     if (self->now_ms < self->keep.due_ms || self->lost)
         return;
+    drop_idle_uploads (self);
     int64_t count = by_age (self) + by_size (self);
     self->keep.due_ms = self->now_ms + (count ? AGAIN_MS : ROUND_MS);
 }

@@ -10,8 +10,10 @@
 
 void broker_die (err_t err)
 {
-    log_event (LEVEL_ERROR, "store-lost", "%s: stopping without another answer; start again once the disk is well",
-               error_row (err)->code);
+    log_event (
+        LEVEL_ERROR, "store-lost",
+        "%s: stopping without another answer; start again once the disk is well, or examine the data with --check",
+        error_row (err)->code);
     _exit (EX_TEMPFAIL);
 }
 

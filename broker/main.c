@@ -70,6 +70,8 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
     if (!lock_folder (folder, &busy, problem))
         return false;
     self->store = store_sqlite_open (path, problem, PROBLEM_SIZE);
+    if (self->store && store_sqlite_glance (self->store, problem, PROBLEM_SIZE))
+        return false;
     self->depot = self->store ? depot_new (folder, self->options->output_max, problem, PROBLEM_SIZE) : NULL;
     return self->depot != NULL;
 }
@@ -80,7 +82,8 @@ static bool start_core (broker_t *self, char *problem)
     self->wall_ms = clock_wall_ms ();
     if (!broker_load_core (self))
         return true;
-    snprintf (problem, PROBLEM_SIZE, "the record cannot be read: see the log line above.");
+    snprintf (problem, PROBLEM_SIZE,
+              "the record cannot be read: see the log line above. Examine it with --check, or restore a backup.");
     return false;
 }
 

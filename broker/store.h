@@ -82,8 +82,12 @@ struct store {
 store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size);
 
 /* Examines a database that no broker uses: integrity of its pages and references. Calls `fn` with one sentence for each
- * fault. False with `problem` when it cannot be opened. */
+ * fault. False when there was one. */
 bool store_sqlite_check (store_t *self, void (*fn) (void *ctx, const char *fault), void *ctx);
+
+/* The same of its pages alone, while they are few enough for that to be quick; else it is left to --check. 0 or
+ * INTERNAL with one sentence in `problem`. */
+err_t store_sqlite_glance (store_t *self, char *problem, size_t problem_size);
 
 /* A store in memory. */
 store_t *store_ram_new (void);

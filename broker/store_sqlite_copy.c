@@ -2,11 +2,15 @@
 #include "broker/store_sqlite.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "proto/log.h"
 
-enum { PAGES_A_STEP = 256 }; /* a megabyte: some milliseconds of the loop's time */
+enum {
+    PAGES_A_STEP = 256,           /* a megabyte: some milliseconds of the loop's time */
+    GLANCE_PAGES_MAX = 16 * 1024, /* 64 MiB: well under a second */
+};
 
 static void copy_end (store_sqlite_t *self)
 {
@@ -83,4 +87,24 @@ bool store_sqlite_check (store_t *store, void (*fn) (void *ctx, const char *faul
         sqlite3_finalize (sql);
     }
     return sound;
+}
+
+err_t store_sqlite_glance (store_t *store, char *problem, size_t problem_size)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = NULL;
+    if (sqlite_ask (self->db, "PRAGMA page_count") > GLANCE_PAGES_MAX)
+        return ERR_NONE;
+    int code = sqlite3_prepare_v2 (self->db, "PRAGMA quick_check (1)", -1, &sql, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step (sql);
+    const char *said = code == SQLITE_ROW ? (const char *)sqlite3_column_text (sql, 0) : sqlite3_errmsg (self->db);
+    bool sound = code == SQLITE_ROW && said && sqlite3_stricmp (said, "ok") == 0;
+    if (!sound)
+        snprintf (problem, problem_size, "the record is damaged: %.200s. Examine it with --check, or restore a backup.",
+                  said ? said : "?");
+    for (char *at = problem; !sound && (at = strchr (at, '\n'));)
+        *at = ' ';
+    sqlite3_finalize (sql);
+    return sound ? ERR_NONE : ERR_INTERNAL;
 }

@@ -152,8 +152,8 @@ static void commands_ended (job_t *self, int start_errno)
         job_fail_errno (self, self->disk_error, "The worker could not keep the job's output");
     } else if (self->stopping) {
         self->stopping = false;
-        job_failed (self, "timeout", "The job ran longer than its %lld s and was stopped.",
-                    (long long)(self->timeout_ms / 1000));
+        job_failed (self, "timeout", "The job ran longer than its %lld.%03lld s and was stopped.",
+                    (long long)(self->timeout_ms / 1000), (long long)(self->timeout_ms % 1000));
         job_collect (self);
     } else if (start_errno) {
         job_fail_errno (self, start_errno, "A command could not be started");

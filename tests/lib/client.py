@@ -38,8 +38,9 @@ def multipart(fields, files):
 class Client:
     """One keep-alive connection; opened again when the server closed it before anything was sent."""
 
-    def __init__(self, host, port, timeout=30):
+    def __init__(self, host, port, timeout=30, connect=None):
         self.host, self.port, self.timeout = host, port, timeout
+        self.connect = connect  # as socket.create_connection
         self.connection = None
 
     def close(self):
@@ -54,6 +55,8 @@ class Client:
             kept = self.connection is not None
             if not kept:
                 self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+                if self.connect:
+                    self.connection._create_connection = self.connect
             try:
                 self.connection.request(method, path, body, headers or {})
                 got = self.connection.getresponse()

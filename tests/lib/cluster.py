@@ -34,11 +34,21 @@ def wait_until(probe, seconds=10.0, what="the condition"):
         time.sleep(0.01)
 
 
+class Host:
+    """Where programs run: here, or in a network namespace (network.py)."""
+
+    address, prefix, connect = "127.0.0.1", (), None
+
+
+LOOPBACK = Host()
+
+
 class Program:
     """One of our programs: started, stopped, killed and started again with the same log and options."""
 
-    def __init__(self, name, args, log):
+    def __init__(self, name, args, log, prefix=()):
         self.name, self.args, self.log = name, [str(a) for a in args], pathlib.Path(log)
+        self.prefix = list(prefix)  # a command that becomes the program, with the same process id
         self.process, self.awaited = None, False
         self.lines_before = 0
 
@@ -47,7 +57,7 @@ class Program:
         self.awaited = False  # true: the test itself has ended it, or seen it end
         keep = {k: v for k, v in os.environ.items() if not k.startswith("GLEANER_") and k not in ("WORKER_ID", "HOSTNAME")}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([BIN / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.prefix, BIN / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={"LSAN_OPTIONS": "exitcode=0", **keep, **(env or {})})
         return self
 
@@ -103,19 +113,20 @@ class Program:
 class Cluster:
     """A broker, and what a test adds to it. close () checks that everything that still runs ends cleanly."""
 
-    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=()):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=(), broker_env=None, host=LOOPBACK):
+        self.folder, self.host = pathlib.Path(folder), host
         self.programs, self.workers, self.closers = [], [], []
-        self.broker = self._add("broker", ["--listen", "tcp://127.0.0.1:0", "--data", self.folder / "data", *broker_args])
+        self.broker = self._add("broker", ["--listen", f"tcp://{host.address}:0", "--data", self.folder / "data", *broker_args],
+                                broker_env)
         self.broker_url = self._bound(self.broker)
         self.gateway = self.add_gateway(gateway_args) if gateway else None
         if gateway:
             self.port = int(self.gateway.args[1].rsplit(":", 1)[1])
-            self.server = f"http://127.0.0.1:{self.port}"
+            self.server = f"http://{host.address}:{self.port}"
             self.api = self.client()
 
-    def _add(self, name, args, env=None):
-        program = Program(name, args, self.folder / f"{name}{len(self.programs)}.log")
+    def _add(self, name, args, env=None, host=None):
+        program = Program(name, args, self.folder / f"{name}{len(self.programs)}.log", (host or self.host).prefix)
         self.programs.append(program)
         return program.start(env)
 
@@ -127,21 +138,21 @@ class Cluster:
         return program.args[1]
 
     def add_gateway(self, args=()):
-        gateway = self._add("gateway", ["--listen", "127.0.0.1:0", "--broker", self.broker_url, "--web", TOP / "web",
+        gateway = self._add("gateway", ["--listen", f"{self.host.address}:0", "--broker", self.broker_url, "--web", TOP / "web",
                                         "--cache-dir", self.folder / f"cache{len(self.programs)}", *args])
         self._bound(gateway)
         return gateway
 
-    def worker(self, transport="http", *args, env=None, folder=None):
+    def worker(self, transport="http", *args, env=None, folder=None, host=None):
         where = ["--server", self.server] if transport == "http" else ["--broker", self.broker_url]
         folder = folder or self.folder / f"work{len(self.programs)}"
-        worker = self._add("worker", [*where, "--work-dir", folder, *args], env)
+        worker = self._add("worker", [*where, "--work-dir", folder, *args], env, host)
         worker.folder = pathlib.Path(folder)
         self.workers.append(worker)
         return worker
 
     def client(self):
-        client = Client("127.0.0.1", self.port)
+        client = Client(self.host.address, self.port, connect=self.host.connect)
         self.closers.append(client)
         return client
 
@@ -153,6 +164,12 @@ class Cluster:
     def on_close(self, thing):
         self.closers.append(thing)
         return thing
+
+    def stop(self):
+        """Ends all programs, the broker last; each must end well. The cluster can still be closed."""
+        for program in reversed(self.programs):
+            if program.running:
+                assert program.stop() == 0, program.log
 
     def close(self):
         for thing in reversed(self.closers):
