@@ -70,6 +70,7 @@ typedef struct {
     int64_t due_ms;
     int64_t output_after_ms; /* jobs that were over before this have been looked at */
     int64_t artifacts_after_ms;
+    int64_t size_after_ms;
 } keep_t;
 
 typedef struct {
@@ -84,6 +85,7 @@ typedef struct {
     depot_t *depot;
     requests_t *requests;
     peers_t *peers;
+    bool peers_changed; /* there is news of connections */
     followers_t *followers;
     events_t *events;
     const char *folder;  /* the data directory */

@@ -164,6 +164,7 @@ static void sealed (broker_t *self, const depot_order_t *order)
         .stderr_data = sealed_data (order, STREAM_STDERR),
         .stdout_bytes = order->length[STREAM_STDOUT],
         .stderr_bytes = order->length[STREAM_STDERR],
+        .faulty_stream = order->fault_stream == STREAM_STDERR,
         .sha256 = { slice_of (order->hash[STREAM_STDOUT]), slice_of (order->hash[STREAM_STDERR]) },
         .dropped = { order->dropped[STREAM_STDOUT], order->dropped[STREAM_STDERR] },
     };

@@ -200,30 +200,46 @@ int64_t core_deadline (const core_t *self)
     return top ? top->key : INT64_MAX;
 }
 
+static slice_t duration_text (arena_t *arena, int64_t ms)
+{
+    return ms % 1000 ? arena_printf (arena, "%lld ms", (long long)ms)
+                     : arena_printf (arena, "%lld s", (long long)(ms / 1000));
+}
+
+static slice_t lost_text (core_t *self, const worker_t *worker)
+{
+    arena_t *arena = &self->out->arena;
+    slice_t lease = duration_text (arena, self->config.lease_ms);
+    if (worker->asleep_since_ms == INT_ABSENT)
+        return arena_printf (arena, "Worker %s was not heard of for " SLICE_FMT " while it ran the job.", worker->id,
+                             SLICE_ARG (lease));
+    slice_t slept = duration_text (arena, self->now_ms - worker->asleep_since_ms);
+    return arena_printf (arena, "Worker %s said that it sleeps, and did not wake within " SLICE_FMT ".", worker->id,
+                         SLICE_ARG (slept));
+}
+
 static void lease_due (core_t *self, lease_t *lease)
 {
     job_t *job = lease->job;
-    long long limit_s = (long long)(job->timeout_ms / 1000);
     arena_t *arena = &self->out->arena;
-    if (self->now_ms >= lease->hard_ms && lease->worker) { /* it was heard of, and did not end the job in time */
-        core_job_fail (self, job, "timeout",
-                       arena_printf (arena, "The job ran longer than its %lld s, and worker %s did not end it.",
-                                     limit_s, lease->worker->id));
+    slice_t limit = duration_text (arena, job->timeout_ms);
+    if (!lease->worker) { /* whichever of a group's agents has the job: it did not say so in all the time there was */
+        core_lease_lost (self, job, "timeout",
+                         arena_printf (arena, "No agent that may have had the job reported within its " SLICE_FMT ".",
+                                       SLICE_ARG (limit)),
+                         false);
         return;
     }
-    if (!lease->worker) { /* whichever of a group's agents has the job: it did not say so in all the time there was */
-        core_lease_lost (
-            self, job, "timeout",
-            arena_printf (arena, "No agent that may have had the job reported within its %lld s.", limit_s), false);
+    if (self->now_ms >= lease->hard_ms && core_lease_overrun (self, lease)) {
+        core_job_fail (self, job, "timeout",
+                       arena_printf (arena, "The job ran longer than its " SLICE_FMT ", and worker %s did not end it.",
+                                     SLICE_ARG (limit), lease->worker->id));
         return;
     }
     /* A machine that slept through its lease must not be handed the job again by the polls that it left behind: so many
      * slots, so many attempts would be gone. Awake again, it asks anew. */
     core_worker_answer_polls (self, lease->worker);
-    core_lease_lost (self, job, "worker-lost",
-                     arena_printf (arena, "Worker %s was not heard of for %lld s while it ran the job.",
-                                   lease->worker->id, (long long)(self->config.lease_ms / 1000)),
-                     false);
+    core_lease_lost (self, job, "worker-lost", lost_text (self, lease->worker), false);
 }
 
 static void parked_due (core_t *self, parked_t *parked)
@@ -333,7 +349,7 @@ static slice_t job_id_of (const message_t *message)
 core_lookup_t core_lookup (const core_t *self, const message_t *message)
 {
     core_lookup_t lookup = { .key = SLICE_ABSENT };
-    if (message->type == MSG_JOB_CREATE)
+    if (message->type == MSG_JOB_CREATE && message->job_create.idempotency_key.len)
         lookup.key = message->job_create.idempotency_key;
     slice_t job_id = job_id_of (message);
     if (!job_id.ptr || !job_id_parse (job_id, &lookup.id))
@@ -405,5 +421,6 @@ core_counts_t core_counts (const core_t *self)
         .running = (int64_t)self->jobs.count - self->pending,
         .parked = self->parked,
         .workers = (int64_t)self->workers.count,
+        .online = self->online,
     };
 }

@@ -63,6 +63,7 @@ typedef struct {
     err_t err;                          /* EVENT_SEALED: 0, OUTPUT_MISMATCH or DISK_FULL ... */
     slice_t stdout_data, stderr_data;   /* EVENT_SEALED: content up to STORE_INLINE_MAX; absent: it stays in its file */
     int64_t stdout_bytes, stderr_bytes; /* EVENT_SEALED: lengths on disk */
+    int faulty_stream;                  /* EVENT_SEALED, OUTPUT_MISMATCH: 0 stdout, 1 stderr */
     slice_t sha256[2];                  /* EVENT_SEALED: of each stream, in hex */
     int64_t dropped[2];                 /* EVENT_SEALED: bytes that were not kept, as far as the depot knows */
 } event_t;
@@ -144,12 +145,13 @@ bool core_knows_job (const core_t *self, slice_t job_id);
 /* Fills the salt of a live job's id. False when there is none. */
 bool core_job_salt (const core_t *self, int64_t seq, char salt[JOB_SALT_LEN + 1]);
 
-/* Why a pending job waits: a stable code (static) and one sentence, written to `text`. NULL when it does not wait. */
-const char *core_waiting (const core_t *self, slice_t job_id, int64_t now_ms, buf_t *text);
+/* Why a pending job waits: a stable code (static) and one sentence, written to `text`. NULL when it does not wait, or
+ * when too many were asked about in this turn. */
+const char *core_waiting (core_t *self, slice_t job_id, int64_t now_ms, buf_t *text);
 
 /* For broker-info and tests. */
 typedef struct {
-    int64_t pending, running, parked, workers;
+    int64_t pending, running, parked, workers, online;
 } core_counts_t;
 core_counts_t core_counts (const core_t *self);
 

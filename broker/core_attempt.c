@@ -30,13 +30,23 @@ bool core_attempt_left (const job_t *job)
     return job->attempt < job->max_attempts && !nowhere;
 }
 
+static int64_t backoff_first (const core_t *self, const job_t *job)
+{
+    return job->options && job->options->backoff_ms != INT_ABSENT ? job->options->backoff_ms : self->config.backoff_ms;
+}
+
+int64_t core_backoff_max (const core_t *self, const job_t *job)
+{
+    int64_t first = backoff_first (self, job);
+    return first > self->config.backoff_max_ms ? first : self->config.backoff_max_ms;
+}
+
 /* Doubled with each attempt, then between half of it and all of it: what failed together must not come back together.
  */
 static int64_t backoff (core_t *self, const job_t *job)
 {
-    int64_t base =
-        job->options && job->options->backoff_ms != INT_ABSENT ? job->options->backoff_ms : self->config.backoff_ms;
-    int64_t most = base > self->config.backoff_max_ms ? base : self->config.backoff_max_ms;
+    int64_t base = backoff_first (self, job);
+    int64_t most = core_backoff_max (self, job);
     for (int32_t i = 1; i < job->attempt && base < most; i++)
         base *= 2;
     if (base > most)
@@ -76,6 +86,7 @@ void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim
             *texts[i] = core_keep (self, *texts[i]); /* the row that they point into ends with the first write */
         row->late_ms = self->wall_ms;
         row->late_exit_code = claim->exit_code;
+        row->late_reason = core_keep (self, core_result_reason (claim));
     }
     core_refuse (self, event->request, ERR_STALE_ATTEMPT, NULL);
 }

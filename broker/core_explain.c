@@ -15,6 +15,18 @@ static const char *explain_delay (const delay_t *delay, int64_t now_ms, buf_t *t
     return delay->backing_off ? "backing-off" : "delayed";
 }
 
+enum { LOOKS_MAX = 100 * 1000 }; /* at workers, in one turn: a long list must not hold the loop up */
+
+/* True when all workers may be looked at once more in this turn. */
+static bool may_look (core_t *self, int64_t now_ms)
+{
+    if (self->explained_ms != now_ms)
+        self->explain_looks = 0;
+    self->explained_ms = now_ms;
+    self->explain_looks += (int64_t)self->workers.count;
+    return self->explain_looks <= LOOKS_MAX || self->explain_looks == (int64_t)self->workers.count;
+}
+
 /* How many of the requirements the worker has not; `line` is the first of them. */
 static size_t missing (const queue_t *queue, const worker_t *worker, slice_t *first)
 {
@@ -69,7 +81,28 @@ static const char *explain_pinned (const worker_t *worker, buf_t *text)
     return worker->online ? "all-busy" : "no-worker";
 }
 
-const char *core_waiting (const core_t *self, slice_t job_id, int64_t now_ms, buf_t *text)
+/* What is known of those that may run the queue's jobs. */
+typedef struct {
+    size_t online, fit, asleep;
+} crowd_t;
+
+/* Two that fit say all there is to say. */
+static crowd_t look_at (const core_t *self, const queue_t *queue)
+{
+    enum { ENOUGH = 2 };
+    crowd_t crowd = { 0 };
+    size_t at = 0;
+    for (const worker_t *worker = map_next (&self->workers, &at); worker && crowd.fit - crowd.asleep < ENOUGH;
+         worker = map_next (&self->workers, &at)) {
+        bool fits = worker->online && core_queue_fits (queue, worker);
+        crowd.online += worker->online;
+        crowd.fit += fits;
+        crowd.asleep += fits && worker->asleep_since_ms != INT_ABSENT;
+    }
+    return crowd;
+}
+
+const char *core_waiting (core_t *self, slice_t job_id, int64_t now_ms, buf_t *text)
 {
     const job_t *job = core_find_job (self, job_id);
     if (!job || job->lease)
@@ -78,22 +111,21 @@ const char *core_waiting (const core_t *self, slice_t job_id, int64_t now_ms, bu
         return explain_delay (job->delay, now_ms, text);
     if (job->pinned)
         return explain_pinned (job->pinned, text);
-    size_t online = 0;
-    size_t fit = 0;
-    size_t at = 0;
-    for (const worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at)) {
-        online += worker->online;
-        fit += worker->online && core_queue_fits (job->queue, worker);
-    }
-    if (!online) {
+    if (!may_look (self, now_ms))
+        return NULL;
+    crowd_t crowd = look_at (self, job->queue);
+    if (!crowd.online) {
         buf_printf (text, "No worker is online.");
         return "no-worker";
     }
-    if (!fit)
+    if (!crowd.fit)
         return explain_no_match (self, job->queue, text);
-    buf_printf (text,
-                fit == 1 ? "The one worker that may run it is busy, or has not asked for a job yet."
-                         : "All %zu workers that may run it are busy, or have not asked for a job yet.",
-                fit);
+    if (crowd.asleep == crowd.fit) {
+        buf_printf (text, crowd.fit == 1 ? "The one worker that may run it is asleep."
+                                         : "All workers that may run it are asleep.");
+        return "all-asleep";
+    }
+    buf_printf (text, crowd.fit == 1 ? "The one worker that may run it is busy, or has not asked for a job yet."
+                                     : "All workers that may run it are busy, or have not asked for a job yet.");
     return "all-busy";
 }

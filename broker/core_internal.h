@@ -85,7 +85,8 @@ typedef struct {
 
 struct lease {
     core_timer_t timer;
-    int64_t hard_ms;  /* the job's timeout and grace: no renewal goes beyond */
+    int64_t hard_ms;  /* the job's timeout and grace: no renewal after the timeout goes beyond */
+    int64_t heard_ms; /* when it was last renewed */
     worker_t *worker; /* NULL: a group's, not yet bound */
     link_t worker_link;
     int64_t slot;
@@ -172,7 +173,10 @@ struct core {
     heap_t timers;
     int64_t pending;
     int64_t parked;
-    buf_t list; /* items of a list answer */
+    int64_t online;        /* workers */
+    buf_t list;            /* items of a list answer */
+    int64_t explained_ms;  /* core_explain.c's: the turn, */
+    int64_t explain_looks; /* and how many workers it has looked at in it */
     uint64_t random_count;
     decoder_t *decoder; /* of stored options */
 };
@@ -280,6 +284,8 @@ typedef struct {
 void core_attempt_record (core_t *self, const job_t *job, const attempt_end_t *end);
 /* Whether the job may be started once more. */
 bool core_attempt_left (const job_t *job);
+/* The longest pause between two attempts of the job, ms. */
+int64_t core_backoff_max (const core_t *self, const job_t *job);
 /* Records it, and queues the job again after a back-off. */
 void core_attempt_retry (core_t *self, job_t *job, const attempt_end_t *end);
 /* A result of an attempt that is over: the same once more is answered as before, any other is noted and refused. */
@@ -292,6 +298,8 @@ void core_lease_bind (core_t *self, lease_t *lease, worker_t *worker);
 /* A lease without effects: for begin and for the rebuild. */
 lease_t *core_lease_new (core_t *self, job_t *job, worker_t *worker, int64_t slot);
 void core_lease_renew (core_t *self, lease_t *lease);
+/* Its holder has been heard of after the job's timeout: it lives, and has not ended the job. */
+bool core_lease_overrun (const core_t *self, const lease_t *lease);
 /* Detaches and frees it; what is parked on it is answered. */
 void core_lease_free (core_t *self, job_t *job, bool cancelled);
 /* The attempt is over without a result: again after a back-off (`at_once`: without one, its worker has given it back),
@@ -320,6 +328,8 @@ void core_on_job_result (core_t *self, const event_t *event);
 void core_on_job_fail (core_t *self, const event_t *event);
 void core_on_sealed (core_t *self, const event_t *event);
 void core_result_free (result_t **self_p);
+/* The stable code of how the result says that the attempt ended; absent: well. */
+slice_t core_result_reason (const claim_t *claim);
 /* Says that the result is recorded. */
 void core_result_reply (core_t *self, uint64_t request, msg_type_t type, slice_t job_id);
 

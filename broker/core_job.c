@@ -118,7 +118,7 @@ static job_t *job_of (core_t *self, const msg_job_create_t *in, const message_t 
 void core_on_job_create (core_t *self, const event_t *event)
 {
     const msg_job_create_t *in = &event->message->job_create;
-    slice_t hash = in->idempotency_key.ptr ? hash_request (self, event->message) : SLICE_ABSENT;
+    slice_t hash = in->idempotency_key.len ? hash_request (self, event->message) : SLICE_ABSENT;
     if (hash.ptr && event->stored) {
         repeat_create (self, event, hash);
         return;
@@ -148,7 +148,7 @@ void core_on_job_create (core_t *self, const event_t *event)
     record->pinned = slice_of (pinned ? pinned->id : NULL);
     record->options = core_options_encode (self, &options);
     record->labels = in->labels;
-    record->idempotency_key = in->idempotency_key;
+    record->idempotency_key = hash.ptr ? in->idempotency_key : SLICE_ABSENT;
     record->request_hash = hash;
     record->not_before_ms = delay > 0 ? self->wall_ms + delay : 0;
     reply_created (self, event->request, core_job_id_text (self, job), false);

@@ -43,7 +43,15 @@ lease_t *core_lease_begin (core_t *self, job_t *job, worker_t *worker, int64_t s
 void core_lease_renew (core_t *self, lease_t *lease)
 {
     int64_t due = self->now_ms + self->config.lease_ms;
-    core_timer_set (self, &lease->timer, TIMER_LEASE, due < lease->hard_ms ? due : lease->hard_ms);
+    lease->heard_ms = self->now_ms;
+    if (core_lease_overrun (self, lease) && due > lease->hard_ms)
+        due = lease->hard_ms;
+    core_timer_set (self, &lease->timer, TIMER_LEASE, due);
+}
+
+bool core_lease_overrun (const core_t *self, const lease_t *lease)
+{
+    return lease->heard_ms >= lease->hard_ms - self->config.grace_ms;
 }
 
 /* Whoever waits on a lease that is over hears of it. */

@@ -82,6 +82,11 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
         *text = "`onError` must be stop or continue.";
         return ERR_SCHEMA;
     }
+    if (in->name.ptr && !lines_plain (in->name)) {
+        *field = "name";
+        *text = "`name` must hold no control characters.";
+        return ERR_SCHEMA;
+    }
     if (in->env.ptr && !env_safe (in->env)) {
         *field = "env";
         *text = "`env` must hold names of letters, digits and _, not beginning with GLEANER_.";

@@ -102,7 +102,7 @@ void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms, in
     load_options (self, job, record->options);
     core_load_last_seq (self, job->seq);
     bool backing_off = record->attempt > 0;
-    int64_t most = backing_off ? self->config.backoff_max_ms : INT64_MAX / 4;
+    int64_t most = backing_off ? core_backoff_max (self, job) : INT64_MAX / 4;
     int64_t wait = left_ms (record->not_before_ms, wall_ms, most);
     if (record->state == JOB_RUNNING)
         load_lease (self, job, record, wall_ms);
@@ -119,9 +119,10 @@ static void check_lease (const core_t *self, const job_t *job)
     assert (heap_holds (&lease->timer.node));
     assert (!job->delay && !heap_holds (&job->node));
     assert (!(lease->worker && lease->candidate_count));
-    assert (lease->timer.due_ms <= lease->hard_ms || (lease->worker && lease->worker->asleep_since_ms != INT_ABSENT));
+    bool asleep = lease->worker && lease->worker->asleep_since_ms != INT_ABSENT;
+    int64_t most = lease->worker ? lease->heard_ms + self->config.lease_ms : lease->hard_ms;
+    assert (lease->timer.due_ms <= most || asleep);
     assert (!lease->renew || lease->renew->lease == lease);
-    (void)self;
 }
 
 static void check_worker (const core_t *self, const worker_t *worker)

@@ -68,8 +68,8 @@ static const struct {
     const char *reason;
     bool again;
 } failures[] = {
-    { "worker-error", true },     { "download-failed", true }, { "disk-full", true },  { "file-missing", false },
-    { "archive-refused", false }, { "timeout", false },        { "cancelled", false },
+    { "worker-error", true },  { "download-failed", true },  { "disk-full", true },
+    { "file-missing", false }, { "archive-refused", false }, { "timeout", false },
 };
 
 /* A worker's own word is taken only when it is one of ours. */
@@ -157,28 +157,35 @@ typedef struct {
     int64_t dropped[2];
 } streams_t;
 
+slice_t core_result_reason (const claim_t *claim)
+{
+    if (claim->type == MSG_JOB_FAIL)
+        return claim->reason;
+    if (claim->signal != INT_ABSENT && claim->signal > 0)
+        return SLICE ("signal");
+    return claim->exit_code ? SLICE ("exit-nonzero") : SLICE_ABSENT;
+}
+
 /* Everything that makes the job's end, but for its output. */
 static job_record_t end_of (core_t *self, const claim_t *claim)
 {
+    slice_t reason = core_result_reason (claim);
     job_record_t how = {
-        .state = claim->type == MSG_JOB_RESULT && claim->exit_code == 0 ? JOB_COMPLETED : JOB_FAILED,
+        .state = reason.ptr ? JOB_FAILED : JOB_COMPLETED,
         .exit_code = claim->exit_code,
         .signal = claim->signal != INT_ABSENT && claim->signal > 0 ? claim->signal : INT_ABSENT,
-        .reason = claim->reason,
+        .reason = reason,
         .error_message = claim->error_message,
         .artifacts = claim->artifacts,
     };
-    if (claim->type == MSG_JOB_FAIL || how.state == JOB_COMPLETED)
+    if (claim->type == MSG_JOB_FAIL || !reason.ptr)
         return how;
-    if (how.signal != INT_ABSENT) {
-        how.reason = SLICE ("signal");
+    if (how.signal != INT_ABSENT)
         how.error_message =
             arena_printf (&self->out->arena, "A command was ended by signal %lld.", (long long)how.signal);
-    } else {
-        how.reason = SLICE ("exit-nonzero");
+    else
         how.error_message =
             arena_printf (&self->out->arena, "A command ended with exit code %lld.", (long long)claim->exit_code);
-    }
     return how;
 }
 
@@ -311,7 +318,8 @@ static bool take_inline (core_t *self, const claim_t *claim, int i, streams_t *s
     streams->bytes[i] = (int64_t)claim->data[i].len;
     streams->sha256[i] = slice_from (hex, SHA256_HEX);
     streams->dropped[i] = INT_ABSENT;
-    return !claim->sha256[i].ptr || slice_eq (claim->sha256[i], streams->sha256[i]);
+    bool length = claim->expected[i] == INT_ABSENT || claim->expected[i] == streams->bytes[i];
+    return length && (!claim->sha256[i].ptr || slice_eq (claim->sha256[i], streams->sha256[i]));
 }
 
 static const claim_t *with_empty (const claim_t *claim, int i, claim_t *room)
@@ -395,16 +403,6 @@ static void finish_sealed (core_t *self, const event_t *event, job_t *job, resul
     settle (self, request, job, &claim, &streams);
 }
 
-/* Which stream is not as the worker names it. */
-static int faulty_stream (const claim_t *claim, const event_t *event)
-{
-    if (claim->data[0].ptr)
-        return 1;
-    bool length = claim->expected[0] != INT_ABSENT && claim->expected[0] != event->stdout_bytes;
-    bool hash = claim->sha256[0].ptr && event->sha256[0].ptr && !slice_eq (claim->sha256[0], event->sha256[0]);
-    return length || hash ? 0 : 1;
-}
-
 void core_on_sealed (core_t *self, const event_t *event)
 {
     job_t *job = map_get (&self->jobs, slice_from (&event->seq, sizeof event->seq));
@@ -416,8 +414,8 @@ void core_on_sealed (core_t *self, const event_t *event)
         return;
     }
     if (event->err == ERR_OUTPUT_MISMATCH) {
-        int faulty = faulty_stream (&result->claim, event);
-        refuse_mismatch (self, result->request, faulty, faulty ? event->stderr_bytes : event->stdout_bytes);
+        int stream = event->faulty_stream;
+        refuse_mismatch (self, result->request, stream, stream ? event->stderr_bytes : event->stdout_bytes);
     } else {
         core_refuse (self, result->request, event->err, NULL);
     }

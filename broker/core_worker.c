@@ -96,6 +96,12 @@ static void worker_store (core_t *self, const worker_t *worker)
     };
 }
 
+static void set_online (core_t *self, worker_t *worker, bool online)
+{
+    self->online += online - worker->online;
+    worker->online = online;
+}
+
 static void replace_text (char **text, slice_t with)
 {
     free (*text);
@@ -114,7 +120,7 @@ worker_t *core_worker_load (core_t *self, const worker_record_t *record)
     worker->slots = record->slots;
     worker->registered_wall_ms = record->registered_ms;
     worker->seen_wall_ms = record->last_seen_ms;
-    worker->online = record->online;
+    set_online (self, worker, record->online);
     place_enter (self, worker, record->remote_addr);
     return worker;
 }
@@ -141,7 +147,7 @@ void core_worker_seen (core_t *self, worker_t *worker)
     core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + self->config.offline_ms);
     if (worker->online && !asleep)
         return;
-    worker->online = true;
+    set_online (self, worker, true);
     worker_store (self, worker);
 }
 
@@ -165,7 +171,7 @@ void core_worker_answer_polls (core_t *self, worker_t *worker)
 void core_worker_offline (core_t *self, worker_t *worker)
 {
     core_timer_stop (self, &worker->timer);
-    worker->online = false;
+    set_online (self, worker, false);
     worker->asleep_since_ms = INT_ABSENT;
     core_worker_answer_polls (self, worker);
     core_group_offline (self, worker);
@@ -253,7 +259,7 @@ void core_on_worker_register (core_t *self, const event_t *event)
     worker->cpu_count = in->cpu_count;
     worker->slots = in->slots;
     worker->registered_wall_ms = worker->seen_wall_ms = self->wall_ms;
-    worker->online = true;
+    set_online (self, worker, true);
     place_enter (self, worker, in->remote_addr);
     core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + self->config.offline_ms);
     worker_store (self, worker);

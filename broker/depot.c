@@ -59,6 +59,9 @@ void depot_order_destroy (depot_order_t **self_p)
         buf_fini (&self->got[i]);
         buf_fini (&self->end[i]);
     }
+    for (int64_t i = 0; self->ends && i < self->ends_count; i++)
+        buf_fini (&self->ends[i]);
+    free (self->ends);
     free (self);
     *self_p = NULL;
 }
@@ -118,6 +121,7 @@ static void carry_out (depot_t *self, depot_order_t *order)
         break;
     case DEPOT_READ:
         depot_read (&self->outputs, order);
+        depot_read_ends (&self->outputs, order);
         break;
     case DEPOT_DISCARD:
         depot_discard (&self->outputs, order);
@@ -206,6 +210,11 @@ void depot_destroy (depot_t **self_p)
     close (self->folder);
     free (self);
     *self_p = NULL;
+}
+
+int64_t depot_output_bytes (const depot_t *self)
+{
+    return atomic_load (&self->outputs.bytes);
 }
 
 int depot_fd (const depot_t *self)

@@ -54,8 +54,9 @@ typedef struct depot_order {
     bool zip;
     int64_t idle_ms; /* UPLOADS_DROP */
     int64_t seq, attempt;
-    int streams;  /* DISCARD: bit 1 << stream */
-    int64_t tail; /* READ: bytes of each stream's end that are wanted too */
+    int streams;                   /* DISCARD: bit 1 << stream */
+    int64_t tail;                  /* READ: bytes of each stream's end that are wanted too; */
+    int64_t ends_from, ends_count; /* and of these attempts: of stderr, or of stdout when that is silent */
     stream_t stream;
     bool replace;
     int64_t offset;
@@ -73,6 +74,7 @@ typedef struct depot_order {
     stream_t fault_stream;   /* OUTPUT_MISMATCH: which */
     buf_t got[STREAM_COUNT]; /* BLOB_GET: got[0]; READ, SEAL: content */
     buf_t end[STREAM_COUNT]; /* READ: the last `tail` bytes */
+    buf_t *ends;             /* READ: likewise; `ends_count` of them, or NULL */
     bool has[STREAM_COUNT];  /* SEAL: `got` holds the whole stream and its file is gone */
     int64_t length[STREAM_COUNT];
     char hash[STREAM_COUNT][65];   /* SEAL */
@@ -90,6 +92,8 @@ depot_t *depot_new (const char *data_dir, int64_t output_max, char *problem, siz
 /* Finishes what was submitted, stops the thread. */
 void depot_destroy (depot_t **self_p);
 
+/* Bytes of all output files there are. */
+int64_t depot_output_bytes (const depot_t *self);
 /* An fd that is readable when depot_take has something (an eventfd). */
 int depot_fd (const depot_t *self);
 /* Consumes the order. BUSY (the order stays the caller's) when ORDERS_MAX orders or ORDER_BYTES_MAX bytes are queued.

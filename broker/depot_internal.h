@@ -3,6 +3,7 @@
 #define GLEANER_DEPOT_INTERNAL_H
 
 #include <sodium.h>
+#include <stdatomic.h>
 
 #include "broker/depot.h"
 #include "proto/limits.h"
@@ -37,8 +38,9 @@ typedef struct {
 } output_file_t;
 
 typedef struct {
-    int folder;  /* DATA/output */
-    int64_t max; /* bytes kept of a stream */
+    int folder;            /* DATA/output */
+    int64_t max;           /* bytes kept of a stream */
+    _Atomic int64_t bytes; /* in all files; read from the loop's thread too */
     output_file_t files[OUTPUT_FDS_MAX];
 } depot_outputs_t;
 
@@ -59,6 +61,7 @@ void depot_outputs_fini (depot_outputs_t *self);
 void depot_append (depot_outputs_t *self, depot_order_t *order);
 void depot_seal (depot_outputs_t *self, depot_order_t *order);
 void depot_read (depot_outputs_t *self, depot_order_t *order);
+void depot_read_ends (depot_outputs_t *self, depot_order_t *order);
 void depot_discard (depot_outputs_t *self, depot_order_t *order);
 
 /* depot_file.c */

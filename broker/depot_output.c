@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +19,23 @@ static void file_path (char path[PATH_SIZE], int64_t seq, int64_t attempt, strea
               (long long)attempt, suffixes[stream], replace ? ".new" : "");
 }
 
+/* Bytes of the files in one of our folders; -1 when it cannot be read. */
+static int64_t folder_bytes (int parent, const char *name)
+{
+    int fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
+    int64_t bytes = 0;
+    if (!dir)
+        return -1;
+    for (struct dirent *entry = readdir (dir); entry; entry = readdir (dir)) {
+        struct stat info;
+        if (entry->d_name[0] != '.' && fstatat (fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+            bytes += info.st_size;
+    }
+    closedir (dir);
+    return bytes;
+}
+
 bool depot_outputs_init (depot_outputs_t *self, int data_folder)
 {
     for (int i = 0; i < OUTPUT_FDS_MAX; i++)
@@ -30,6 +48,10 @@ bool depot_outputs_init (depot_outputs_t *self, int data_folder)
         snprintf (name, sizeof name, "%02x", (unsigned)i);
         if (mkdirat (self->folder, name, 0700) != 0 && errno != EEXIST)
             return false;
+        int64_t bytes = folder_bytes (self->folder, name);
+        if (bytes < 0)
+            return false;
+        self->bytes += bytes;
     }
     return fsync (self->folder) == 0;
 }
@@ -112,13 +134,15 @@ static err_t file_extend (depot_outputs_t *self, output_file_t *file, slice_t da
         file->hashed += (int64_t)data.len;
     }
     file->length += (int64_t)data.len;
+    self->bytes += (int64_t)data.len;
     return ERR_NONE;
 }
 
-static err_t file_restart (output_file_t *file)
+static err_t file_restart (depot_outputs_t *self, output_file_t *file)
 {
     if (ftruncate (file->fd, 0) != 0)
         return depot_failed ("truncate an output file");
+    self->bytes -= file->length;
     file->length = file->hashed = file->dropped = 0;
     crypto_hash_sha256_init (&file->hash);
     return ERR_NONE;
@@ -132,7 +156,7 @@ void depot_append (depot_outputs_t *self, depot_order_t *order)
         return;
     }
     if (order->replace && order->offset == 0 && file->length) /* the copy begins anew */
-        order->err = file_restart (file);
+        order->err = file_restart (self, file);
     int64_t offset = order->offset == INT_ABSENT ? file->length : order->offset;
     if (!order->err && offset > file->length && file->length < self->max)
         order->err = ERR_OUTPUT_GAP;
@@ -178,6 +202,12 @@ static err_t sync_folder (depot_outputs_t *self, int64_t seq)
     return err;
 }
 
+static int64_t size_of (const depot_outputs_t *self, const char *path)
+{
+    struct stat info;
+    return fstatat (self->folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)info.st_size : 0;
+}
+
 /* The copy takes the stream's place. */
 static err_t take_place (depot_outputs_t *self, const depot_order_t *order, stream_t stream)
 {
@@ -187,7 +217,20 @@ static err_t take_place (depot_outputs_t *self, const depot_order_t *order, stre
     file_path (to, order->seq, order->attempt, stream, false);
     file_forget (self, order, stream, true);
     file_forget (self, order, stream, false);
-    return renameat (self->folder, from, self->folder, to) == 0 ? ERR_NONE : depot_failed ("rename an output file");
+    int64_t had = size_of (self, to);
+    if (renameat (self->folder, from, self->folder, to) != 0)
+        return depot_failed ("rename an output file");
+    self->bytes -= had;
+    return ERR_NONE;
+}
+
+/* What the kernel could not write it takes for written from now on (fsync(2), BUGS): the bytes are thrown away, and the
+ * worker, told that there are none, sends them again. */
+static err_t sync_failed (depot_outputs_t *self, output_file_t *file)
+{
+    err_t err = depot_failed ("fsync an output file");
+    file_restart (self, file);
+    return err;
 }
 
 /* The stream's bytes are safe afterwards: small ones in the order, for the store, others in their synced file. */
@@ -217,7 +260,7 @@ static err_t seal_stream (depot_outputs_t *self, depot_order_t *order, stream_t 
     if (order->has[stream])
         return depot_read_at (file->fd, 0, order->length[stream], &order->got[stream]);
     if (fdatasync (file->fd) != 0)
-        return depot_failed ("fsync an output file");
+        return sync_failed (self, file);
     err_t err = replaced ? take_place (self, order, stream) : ERR_NONE;
     return err ? err : sync_folder (self, order->seq);
 }
@@ -253,6 +296,27 @@ void depot_read (depot_outputs_t *self, depot_order_t *order)
     }
 }
 
+/* The end of an attempt's stderr, or of its stdout. What cannot be read is left out: it is no more than a hint. */
+static void read_end (depot_outputs_t *self, const depot_order_t *order, int64_t attempt, buf_t *out)
+{
+    depot_order_t one = { .seq = order->seq, .attempt = attempt };
+    for (int stream = STREAM_COUNT; stream-- > 0 && !out->len;) {
+        const output_file_t *file = file_open (self, &one, (stream_t)stream, false, 0);
+        int64_t tail = file && order->tail > file->length ? file->length : order->tail;
+        if (file && tail > 0 && depot_read_at (file->fd, file->length - tail, tail, out))
+            buf_clear (out);
+    }
+}
+
+void depot_read_ends (depot_outputs_t *self, depot_order_t *order)
+{
+    if (order->ends_count <= 0)
+        return;
+    order->ends = xcalloc ((size_t)order->ends_count, sizeof *order->ends);
+    for (int64_t i = 0; i < order->ends_count; i++)
+        read_end (self, order, order->ends_from + i, &order->ends[i]);
+}
+
 void depot_discard (depot_outputs_t *self, depot_order_t *order)
 {
     for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++) {
@@ -262,7 +326,10 @@ void depot_discard (depot_outputs_t *self, depot_order_t *order)
             char path[PATH_SIZE];
             file_path (path, order->seq, order->attempt, stream, replace);
             file_forget (self, order, stream, replace);
-            if (unlinkat (self->folder, path, 0) != 0 && errno != ENOENT)
+            int64_t had = size_of (self, path);
+            if (unlinkat (self->folder, path, 0) == 0)
+                self->bytes -= had;
+            else if (errno != ENOENT)
                 order->err = depot_failed ("remove an output file");
         }
     }

@@ -141,12 +141,13 @@ static bool stored_streams (broker_t *self, const follower_t *follower, const jo
 {
     attempt_record_t row;
     bool past = follower->attempt < job->attempt || job->state == JOB_PENDING;
-    held[STREAM_STDOUT] = job->stdout_data;
-    held[STREAM_STDERR] = job->stderr_data;
-    if (past && follower->attempt > 0) {
-        err_t err = self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row);
-        held[STREAM_STDOUT] = err ? SLICE_ABSENT : row.stdout_data;
-        held[STREAM_STDERR] = err ? SLICE_ABSENT : row.stderr_data;
+    held[STREAM_STDOUT] = past ? SLICE_ABSENT : job->stdout_data;
+    held[STREAM_STDERR] = past ? SLICE_ABSENT : job->stderr_data;
+    /* A job that ended while it was pending has its last attempt's output there, too. */
+    if ((past || is_final (job)) && follower->attempt > 0 &&
+        !self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row)) {
+        held[STREAM_STDOUT] = row.stdout_data;
+        held[STREAM_STDERR] = row.stderr_data;
     }
     return !(job->purged & PURGED_OUTPUT) || job->stdout_bytes + job->stderr_bytes == 0;
 }

@@ -6,8 +6,10 @@
 
 enum {
     ROUND_MS = 5 * 1000,
-    AGAIN_MS = 20, /* when a round left something to do */
-    BATCH = 200,   /* jobs or blobs a round */
+    AGAIN_MS = 20,         /* when a round left something to do */
+    BATCH = 200,           /* jobs or blobs a round */
+    SIZE_BATCH = 8,        /* jobs a round, when it is for room: no more than needed shall go */
+    SPARED_MS = 30 * 1000, /* so long a job's results stay, however little room there is */
 };
 
 typedef struct {
@@ -60,10 +62,11 @@ static void note (broker_t *self, err_t err)
 
 /* Each returns how many went. */
 
-static int64_t expire_jobs (broker_t *self, int64_t before_ms)
+static int64_t expire_jobs (broker_t *self, int64_t before_ms, bool archived)
 {
     round_t round = { self, 0 };
-    note (self, self->store->ops->job_expire (self->store, before_ms, BATCH, drop_output, &round));
+    int64_t batch = archived ? SIZE_BATCH : BATCH;
+    note (self, self->store->ops->job_expire (self->store, before_ms, archived, batch, drop_output, &round));
     if (round.count)
         log_event (LEVEL_INFO, "jobs-expired", "%lld jobs that were over went from the record", (long long)round.count);
     return round.count;
@@ -94,7 +97,7 @@ static int64_t by_age (broker_t *self)
     const broker_options_t *options = self->options;
     int64_t count = 0;
     if (options->keep_jobs_ms)
-        count += expire_jobs (self, self->wall_ms - options->keep_jobs_ms);
+        count += expire_jobs (self, self->wall_ms - options->keep_jobs_ms, false);
     if (!self->lost)
         count += purge (self, &self->keep.output_after_ms, options->keep_output_ms, PURGED_OUTPUT, drop_output);
     if (!self->lost)
@@ -104,14 +107,31 @@ static int64_t by_age (broker_t *self)
     return count;
 }
 
-/* Unused uploads first, then the oldest jobs that are over: what is left of them, files and artifacts, goes too. */
+/* Output and artifacts of the oldest jobs that are over. */
+static int64_t purge_oldest (broker_t *self)
+{
+    round_t round = { self, 0 };
+    int what = PURGED_OUTPUT | PURGED_ARTIFACTS | PURGE_HEAVY;
+    note (self, self->store->ops->job_purge (self->store, &self->keep.size_after_ms, self->wall_ms - SPARED_MS, what,
+                                             SIZE_BATCH, drop_output, &round));
+    return round.count;
+}
+
+/* Until there is little enough: unused uploads, then output and artifacts of the oldest jobs that are over, then the
+ * records of the oldest of these for their archives' sake. Jobs that ended just now are spared, and records stay while
+ * what pending and running jobs need is too much by itself. */
 static int64_t by_size (broker_t *self)
 {
-    store_sizes_t sizes = self->store->ops->sizes (self->store);
-    if (!self->options->data_max || sizes.blobs + sizes.outputs <= self->options->data_max || self->lost)
+    int64_t most = self->options->data_max;
+    int64_t blobs = self->store->ops->blob_bytes (self->store);
+    if (!most || self->lost || blobs + depot_output_bytes (self->depot) <= most)
         return 0;
     int64_t count = expire_blobs (self, self->wall_ms);
-    return count || self->lost ? count : expire_jobs (self, INT64_MAX);
+    if (!count && !self->lost)
+        count = purge_oldest (self);
+    if (!count && !self->lost && self->store->ops->blob_live_bytes (self->store) <= most)
+        count = expire_jobs (self, self->wall_ms - SPARED_MS, true);
+    return count;
 }
 
 static void drop_idle_uploads (broker_t *self)

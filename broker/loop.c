@@ -8,6 +8,9 @@
 #include "proto/clock.h"
 #include "proto/log.h"
 
+/* With so many workers something is always said. A pause lets their messages gather, and a turn serves them all. */
+enum { CROWD = 1000, CROWD_PAUSE_US = 5000 };
+
 void broker_die (err_t err)
 {
     log_event (
@@ -56,6 +59,9 @@ static void wait_for_work (broker_t *self)
         { .socket = peers_monitor (self->peers), .events = ZMQ_POLLIN },
     };
     zmq_poll (items, sizeof items / sizeof *items, patience (self));
+    if (items[0].revents && core_counts (self->core).online > CROWD)
+        usleep (CROWD_PAUSE_US);
+    self->peers_changed = items[3].revents;
     self->again = false;
     if (items[2].revents)
         take_signal (self);
@@ -71,7 +77,8 @@ static void on_gone (void *ctx, slice_t worker_id)
 
 static void tick (broker_t *self)
 {
-    peers_take (self->peers, self->now_ms, on_gone, self);
+    if (self->peers_changed || peers_deadline (self->peers) <= self->now_ms)
+        peers_take (self->peers, self->now_ms, on_gone, self);
     if (core_deadline (self->core) <= self->now_ms) {
         event_t event = { .kind = EVENT_TICK, .now_ms = self->now_ms, .wall_ms = self->wall_ms };
         broker_step (self, &event, NULL);

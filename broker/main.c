@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,15 +16,25 @@
 #include "proto/options.h"
 #include "proto/program.h"
 
-enum { PATH_SIZE = 4096, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000 };
+enum { PATH_SIZE = 4096, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000, BACKLOG = 4096, FDS_MAX = 65536 };
 
 static int refuse (const char *problem)
 {
     return program_refuse ("gleaner-broker", problem);
 }
 
-/* The data folder, made when missing. False with one sentence in `problem`. */
-static bool data_folder (const broker_options_t *options, char path[PATH_SIZE], char *problem)
+static void make_folders (char *path)
+{
+    for (char *slash = strchr (path + 1, '/'); slash; slash = strchr (slash + 1, '/')) {
+        *slash = '\0';
+        mkdir (path, 0700);
+        *slash = '/';
+    }
+    mkdir (path, 0700);
+}
+
+/* The data folder, made when missing if `make`. False with one sentence in `problem`. */
+static bool data_folder (const broker_options_t *options, bool make, char path[PATH_SIZE], char *problem)
 {
     const char *state = getenv ("XDG_STATE_HOME");
     const char *home = getenv ("HOME");
@@ -33,12 +44,9 @@ static bool data_folder (const broker_options_t *options, char path[PATH_SIZE], 
         snprintf (path, PATH_SIZE, "%s/gleaner-broker", state);
     else
         snprintf (path, PATH_SIZE, "%s/.local/state/gleaner-broker", home ? home : "");
-    for (char *slash = strchr (path + 1, '/'); slash; slash = strchr (slash + 1, '/')) {
-        *slash = '\0';
-        mkdir (path, 0700);
-        *slash = '/';
-    }
-    if ((mkdir (path, 0700) != 0 && errno != EEXIST) || access (path, R_OK | W_OK | X_OK) != 0) {
+    if (make)
+        make_folders (path);
+    if (access (path, R_OK | W_OK | X_OK) != 0) {
         snprintf (problem, PROBLEM_SIZE, "cannot use data directory '%.900s': %s.", path, strerror (errno));
         return false;
     }
@@ -94,10 +102,25 @@ static void limit_socket (zsock_t *socket)
     zsock_set_sndhwm (socket, PEER_QUEUE_MAX);
     zsock_set_rcvhwm (socket, PEER_QUEUE_MAX);
     zsock_set_handshake_ivl (socket, 5000);
-    zsock_set_heartbeat_ivl (socket, 5000);
-    zsock_set_heartbeat_timeout (socket, 15000);
-    zsock_set_heartbeat_ttl (socket, 15000);
+    zsock_set_backlog (socket, BACKLOG); /* all workers come back at once after a restart */
+    /* A dead peer is found by the kernel: ZMTP's own pings cost the I/O thread a walk over the timers of all
+     * connections each, most of a core at ten thousand of them. */
+    zsock_set_tcp_keepalive (socket, 1);
+    zsock_set_tcp_keepalive_idle (socket, PEER_SILENCE_S / 3);
+    zsock_set_tcp_keepalive_intvl (socket, PEER_SILENCE_S / 3);
+    zsock_set_tcp_keepalive_cnt (socket, 2);
+    zsock_set_tcp_maxrt (socket, PEER_SILENCE_S * 1000);
     zsock_set_linger (socket, 200);
+}
+
+/* A connection needs a descriptor, and the usual limit is 1024. */
+static void raise_fds (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= FDS_MAX)
+        return;
+    limit.rlim_cur = limit.rlim_max < FDS_MAX ? limit.rlim_max : FDS_MAX;
+    setrlimit (RLIMIT_NOFILE, &limit);
 }
 
 static bool is_loopback (const char *endpoint)
@@ -208,14 +231,20 @@ static int serve_once (const broker_options_t *options)
     char folder[PATH_SIZE];
     char path[PATH_SIZE + 16];
     bool busy = false;
-    if (!data_folder (options, folder, problem))
+    if (options->check && options->backup)
+        return refuse ("--check and --backup are two tasks: give one of them.");
+    if (!data_folder (options, false, folder, problem))
         return refuse (problem);
+    snprintf (path, sizeof path, "%s/gleaner.db", folder);
+    if (access (path, F_OK) != 0) {
+        snprintf (problem, sizeof problem, "'%.900s' is no data directory of a broker: it has no gleaner.db.", folder);
+        return refuse (problem);
+    }
     bool locked = lock_folder (folder, &busy, problem);
     if (options->backup && (locked || busy))
         return backup_run (options, folder, busy);
     if (!locked)
         return refuse (problem);
-    snprintf (path, sizeof path, "%s/gleaner.db", folder);
     store_t *store = store_sqlite_open (path, problem, sizeof problem);
     if (!store) {
         printf ("%s\n", problem);
@@ -244,8 +273,9 @@ int main (int argc, char **argv)
     char folder[PATH_SIZE];
     broker_t self = { .options = &options, .signals = program_signals () };
     zsys_handler_set (NULL); /* signals are ours */
+    raise_fds ();
     zsock_t *socket = NULL;
-    bool good = data_folder (&options, folder, problem) && open_storage (&self, folder, problem) &&
+    bool good = data_folder (&options, true, folder, problem) && open_storage (&self, folder, problem) &&
                 start_core (&self, problem) && (socket = open_socket (&options, problem)) &&
                 watch_peers (&self, socket, problem);
     if (good)

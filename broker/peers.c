@@ -2,12 +2,12 @@
  *
  * A descriptor's number is given again as soon as it is closed. Messages are taken before the monitor's events, and one
  * I/O thread makes both: so by the time that an event is looked at, all that led to the messages has been told too. A
- * worker heard of in the very turn in which its number was closed and opened again may be at either; it is taken for
- * the new one's, and if that is wrong, its lease runs out as a silent one's does. Never is one that lives taken for
- * gone.
+ * worker heard of since the events were last looked at, when its number was closed and opened again, may be at either;
+ * it is taken for the new one's, and if that is wrong, its lease runs out as a silent one's does. Never is one that
+ * lives taken for gone.
  *
- * A connection that the broker itself has given up, since nothing came by it, says nothing about its worker either: a
- * cable may be out for less than a lease. Such a one has been silent for ZMQ_HEARTBEAT_TIMEOUT.
+ * A connection that the kernel has given up, since nothing came by it, says nothing about its worker either: a cable
+ * may be out for less than a lease. Such a one has been silent for PEER_SILENCE_S.
  */
 #include "broker/peers.h"
 
@@ -22,10 +22,10 @@
 #include "broker/map.h"
 
 enum {
-    SILENCE_MS = 15 * 1000,  /* as ZMQ_HEARTBEAT_TIMEOUT */
-    COME_BACK_MS = 3 * 1000, /* for a connection that was reset: workers try again within a second */
-    EVENTS_TURN_MAX = 4096,  /* looked at in one turn; the rest in the next */
-    FD_MAX = 1024 * 1024,    /* a higher one is not watched: its workers' leases run out */
+    SILENCE_MS = PEER_SILENCE_S * 1000 - 3000, /* clocks are read late; workers are heard of every 10 s */
+    COME_BACK_MS = 3 * 1000,                   /* for a connection that was reset: workers try again within a second */
+    EVENTS_TURN_MAX = 4096,                    /* looked at in one turn; the rest in the next */
+    FD_MAX = 1024 * 1024,                      /* a higher one is not watched: its workers' leases run out */
 };
 
 typedef struct {

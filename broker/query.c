@@ -86,10 +86,68 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
 
 typedef struct {
     broker_t *broker;
+    const depot_order_t *order; /* what was read of their output; NULL: nothing */
     list_t list;
     int64_t skip; /* of the oldest, when there are too many */
     int64_t last; /* the highest number that has a row */
+    buf_t lines;
 } attempts_t;
+
+/* The attempts whose last lines are shown: the newest of those that are over and not told by the job itself. */
+static int64_t ends_of (const job_record_t *job, int64_t *from)
+{
+    enum { ENDS_MAX = 10 };
+    bool own = job->state == JOB_PENDING || (job->state == JOB_FAILED && !job->token.ptr); /* the last has a row, too */
+    int64_t last = job->attempt - (own ? 0 : 1);
+    int64_t count = last < ENDS_MAX ? last : ENDS_MAX;
+    *from = last - count + 1;
+    return job->purged & PURGED_OUTPUT ? 0 : count;
+}
+
+static slice_t end_of_attempt (const attempts_t *attempts, const attempt_record_t *row)
+{
+    const depot_order_t *order = attempts->order;
+    slice_t kept = row->stderr_data.len ? row->stderr_data : row->stdout_data;
+    int64_t at = order ? row->attempt - order->ends_from : -1;
+    if (kept.len || !order || !order->ends || at < 0 || at >= order->ends_count)
+        return kept;
+    return buf_slice (&order->ends[at]);
+}
+
+/* The last lines of a text, LAST_LINES of them at most. */
+static slice_t last_lines (slice_t text)
+{
+    enum { LAST_LINES = 10 };
+    size_t from = text.len;
+    while (from && (text.ptr[from - 1] == '\n' || text.ptr[from - 1] == '\r'))
+        from--;
+    size_t end = from;
+    for (int lines = 0; from && end - from < LAST_LINES_MAX / 2; from--)
+        if (text.ptr[from - 1] == '\n' && ++lines == LAST_LINES)
+            break;
+    return slice_from (text.ptr + from, end - from);
+}
+
+/* The same as valid text, kept in `room`; absent when there are none. */
+static slice_t lines_text (slice_t end, buf_t *room)
+{
+    slice_t lines = end.len ? last_lines (end) : SLICE ("");
+    if (!lines.len)
+        return SLICE_ABSENT;
+    buf_clear (room);
+    utf8_repair (lines, room);
+    for (size_t i = 0; i < room->len; i++)
+        if (room->ptr[i] == '\0')
+            room->ptr[i] = ' ';
+    return slice_from (room->ptr, room->len > LAST_LINES_MAX ? utf8_cut (buf_slice (room), LAST_LINES_MAX) : room->len);
+}
+
+static const char *attempt_status (const attempt_record_t *row)
+{
+    if (slice_eq_str (row->reason, "cancelled"))
+        return "cancelled";
+    return row->accepted || slice_eq_str (row->reason, "timeout") ? "failed" : "lost";
+}
 
 static void attempt_add (void *ctx, const attempt_record_t *row)
 {
@@ -101,7 +159,7 @@ static void attempt_add (void *ctx, const attempt_record_t *row)
     message_init (&item, MSG_ATTEMPT_ENTRY);
     msg_attempt_entry_t *out = &item.attempt_entry;
     out->attempt = row->attempt;
-    out->status = row->accepted ? SLICE ("failed") : SLICE ("lost");
+    out->status = slice_of (attempt_status (row));
     out->worker_id = row->worker_id;
     out->reason = row->reason;
     out->error_message = row->error_message;
@@ -111,6 +169,8 @@ static void attempt_add (void *ctx, const attempt_record_t *row)
     out->completed_at = known_ms (row->completed_ms);
     out->late_at = known_ms (row->late_ms);
     out->late_exit_code = row->late_exit_code;
+    out->late_reason = row->late_reason;
+    out->last_lines = lines_text (end_of_attempt (attempts, row), &attempts->lines);
     list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
 }
 
@@ -134,27 +194,19 @@ static void attempt_of_job (attempts_t *attempts, const job_record_t *job)
     list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
 }
 
-static void fill_attempts (broker_t *self, const job_record_t *job, message_t *status)
+static void fill_attempts (broker_t *self, const job_record_t *job, const depot_order_t *order, message_t *status)
 {
-    attempts_t attempts = { .broker = self, .list = { .raw = SLICE ("") }, .skip = job->attempt - ATTEMPTS_SHOWN_MAX };
+    attempts_t attempts = {
+        .broker = self,
+        .order = order,
+        .list = { .raw = SLICE ("") },
+        .skip = job->attempt - ATTEMPTS_SHOWN_MAX,
+    };
     buf_clear (&self->attempts);
     self->store->ops->attempt_each (self->store, job->id.seq, attempt_add, &attempts);
     attempt_of_job (&attempts, job);
     status->job_status_ok.attempts = attempts.list;
-}
-
-/* The last lines of a text, LAST_LINES of them at most. */
-static slice_t last_lines (slice_t text)
-{
-    enum { LAST_LINES = 10 };
-    size_t from = text.len;
-    while (from && (text.ptr[from - 1] == '\n' || text.ptr[from - 1] == '\r'))
-        from--;
-    size_t end = from;
-    for (int lines = 0; from && end - from < LAST_LINES_MAX / 2; from--)
-        if (text.ptr[from - 1] == '\n' && ++lines == LAST_LINES)
-            break;
-    return slice_from (text.ptr + from, end - from);
+    buf_fini (&attempts.lines);
 }
 
 /* Evidence: from stderr, or from stdout when that is silent. `ends` are the streams' ends; `room` keeps the text. */
@@ -162,19 +214,8 @@ static void fill_last_lines (const job_record_t *job, const slice_t ends[STREAM_
 {
     if (job->state != JOB_FAILED)
         return;
-    for (int stream = STREAM_COUNT; stream-- > 0;) {
-        slice_t lines = ends[stream].len ? last_lines (ends[stream]) : SLICE ("");
-        if (!lines.len)
-            continue;
-        buf_clear (room);
-        utf8_repair (lines, room);
-        for (size_t i = 0; i < room->len; i++)
-            if (room->ptr[i] == '\0')
-                room->ptr[i] = ' ';
-        status->job_status_ok.last_lines = slice_from (
-            room->ptr, room->len > LAST_LINES_MAX ? utf8_cut (buf_slice (room), LAST_LINES_MAX) : room->len);
-        return;
-    }
+    slice_t lines = lines_text (ends[STREAM_STDERR], room);
+    status->job_status_ok.last_lines = lines.ptr ? lines : lines_text (ends[STREAM_STDOUT], room);
 }
 
 /* The record of a request's job; answers the request itself and returns false when there is none. */
@@ -206,9 +247,11 @@ static void read_for_status (broker_t *self, uint64_t request, const job_record_
     depot_order_t *order = depot_order_new (DEPOT_READ, request);
     order->seq = job->id.seq;
     order->attempt = job->attempt;
-    order->want[STREAM_STDOUT].limit = job->stdout_data.ptr ? -1 : STATUS_OUTPUT_MAX;
-    order->want[STREAM_STDERR].limit = job->stderr_data.ptr ? -1 : STATUS_OUTPUT_MAX;
-    order->tail = job->state == JOB_FAILED ? LAST_LINES_MAX : 0;
+    bool files = output_in_files (job);
+    order->want[STREAM_STDOUT].limit = !files || job->stdout_data.ptr ? -1 : STATUS_OUTPUT_MAX;
+    order->want[STREAM_STDERR].limit = !files || job->stderr_data.ptr ? -1 : STATUS_OUTPUT_MAX;
+    order->tail = LAST_LINES_MAX;
+    order->ends_count = ends_of (job, &order->ends_from);
     broker_order (self, order);
 }
 
@@ -231,7 +274,7 @@ static void answer_status (broker_t *self, uint64_t request, const job_record_t 
         if (order->want[i].limit >= 0)
             ends[i] = slice_from (order->end[i].ptr, order->end[i].len);
     out->output_cut = cut;
-    fill_attempts (self, job, &answer);
+    fill_attempts (self, job, order, &answer);
     fill_last_lines (job, ends, &answer, &lines);
     broker_reply (self, request, &answer, 0);
     buf_fini (&room.waiting);
@@ -243,7 +286,8 @@ void query_status (broker_t *self, uint64_t request, slice_t job_id)
     job_record_t job;
     if (!find_job (self, request, job_id, &job))
         return;
-    if (output_in_files (&job)) {
+    int64_t from;
+    if (output_in_files (&job) || ends_of (&job, &from)) {
         slice_copy (job_id, request_find (self->requests, request)->job_id, ID_MAX + 1);
         read_for_status (self, request, &job);
         return;
@@ -262,7 +306,8 @@ void query_status_read (broker_t *self, depot_order_t *order)
     job_record_t job;
     if (!find_job (self, order->request, slice_of (job_id), &job))
         return;
-    if (!output_in_files (&job) || job.attempt != order->attempt) { /* went on meanwhile */
+    bool read = order->want[STREAM_STDOUT].limit >= 0 || order->want[STREAM_STDERR].limit >= 0;
+    if (output_in_files (&job) != read || job.attempt != order->attempt) { /* went on meanwhile */
         query_status (self, order->request, slice_of (job_id));
         return;
     }
@@ -363,9 +408,8 @@ void query_info (broker_t *self, uint64_t request)
     out->total_workers = counts.workers;
     out->uptime_ms = self->now_ms - self->started_ms;
     out->refused_frames = self->refused_frames;
-    store_sizes_t sizes = self->store->ops->sizes (self->store);
     out->disk_full = self->disk_full;
-    out->blob_bytes = sizes.blobs > 0 ? sizes.blobs : 0;
-    out->output_bytes = sizes.outputs > 0 ? sizes.outputs : 0;
+    out->blob_bytes = self->store->ops->blob_bytes (self->store);
+    out->output_bytes = depot_output_bytes (self->depot);
     broker_reply (self, request, &answer, 0);
 }

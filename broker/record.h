@@ -56,7 +56,7 @@ typedef struct {
     int64_t purged;    /* PURGED_ bits: what housekeeping has removed */
 } job_record_t;
 
-enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2 };
+enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
 enum { REQUEST_HASH = 32 };
 
 /* An attempt that is over and whose job is not told by it: another came after it, or the job ended without its result.
@@ -77,6 +77,7 @@ typedef struct {
     slice_t stderr_data;
     int64_t late_ms; /* wall, when a result came too late; 0: none did */
     int64_t late_exit_code;
+    slice_t late_reason; /* how that result says that it ended; absent: well */
 } attempt_record_t;
 
 /* What a list of jobs is narrowed to. */

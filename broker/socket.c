@@ -103,6 +103,7 @@ void socket_send (broker_t *self)
 {
     /* A lease taken back is stored by the next turn's commit; answers that it makes wait for that. */
     size_t count = self->outbox_count;
+    size_t cap = self->outbox_cap;
     reply_t *sending = self->outbox;
     self->outbox = NULL;
     self->outbox_count = self->outbox_cap = 0;
@@ -122,7 +123,7 @@ void socket_send (broker_t *self)
         return;
     }
     self->outbox = sending;
-    self->outbox_cap = count;
+    self->outbox_cap = cap;
 }
 
 /* ---- in ---- */

@@ -19,12 +19,6 @@ typedef void store_worker_fn (void *ctx, const worker_record_t *worker);
 typedef void store_attempt_fn (void *ctx, const attempt_record_t *attempt);
 typedef void store_blob_fn (void *ctx, slice_t sha256, int64_t bytes);
 
-/* What the store keeps besides rows, in bytes. */
-typedef struct {
-    int64_t blobs;   /* of known blobs */
-    int64_t outputs; /* of finished jobs' streams that are in files */
-} store_sizes_t;
-
 typedef struct {
     const char *name;
     /* Writes; idempotent but for job_insert, which asserts that the seq is new. */
@@ -57,15 +51,18 @@ typedef struct {
     int64_t (*job_count) (store_t *self);    /* all jobs; O(1) after opening */
     int64_t (*job_last_seq) (store_t *self); /* 0 when there is none */
     /* Housekeeping. Each removes up to `limit` rows within the open transaction and names them to `fn`, whose files can
-     * go once that is committed. Jobs: final ones that were over before `before_ms`, oldest first, with their attempts.
-     * Blobs: those that no job refers to and that were last used before `before_ms`. */
-    err_t (*job_expire) (store_t *self, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx);
+     * go once that is committed. Jobs: final ones that were over before `before_ms`, oldest first, with their attempts;
+     * `archived`: those only whose archive is a blob. Blobs: those that no job refers to and that were last used before
+     * `before_ms`. */
+    err_t (*job_expire) (store_t *self, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx);
     err_t (*blob_expire) (store_t *self, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
     /* Final jobs that were over from `*after_ms` to before `before_ms` lose their output or artifacts (`what`, PURGED_
-     * bits); `*after_ms` moves on. */
+     * bits); `*after_ms` moves on. With PURGE_HEAVY in `what` only those that may have files of output, or artifacts.
+     */
     err_t (*job_purge) (store_t *self, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
                         void *ctx);
-    store_sizes_t (*sizes) (store_t *self);
+    int64_t (*blob_bytes) (store_t *self);      /* of all known blobs; O(1) */
+    int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs) */
     /* A consistent copy into the file at `path`, some pages a call: 0 when there is more to do, 1 when it is complete
      * and on disk, -1 on failure (logged). `path` NULL gives up a copy that is under way. */
     int (*snapshot_step) (store_t *self, const char *path);

@@ -246,15 +246,15 @@ static int64_t job_last_seq (store_t *store)
 
 static attempt_record_t *attempt_copy (const attempt_record_t *from)
 {
-    slice_t texts[] = { from->worker_id,     from->token,       from->reason,
-                        from->error_message, from->stdout_data, from->stderr_data };
+    slice_t texts[] = { from->worker_id,   from->token,       from->reason,     from->error_message,
+                        from->stdout_data, from->stderr_data, from->late_reason };
     size_t size = sizeof *from;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         size += texts[i].len + 1;
     attempt_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->worker_id,     &copy->token,       &copy->reason,
-                          &copy->error_message, &copy->stdout_data, &copy->stderr_data };
+    slice_t *slices[] = { &copy->worker_id,   &copy->token,       &copy->reason,     &copy->error_message,
+                          &copy->stdout_data, &copy->stderr_data, &copy->late_reason };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
@@ -417,9 +417,9 @@ static err_t blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t no
     return ERR_NONE;
 }
 
-static err_t job_expire (store_t *store, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx)
+static err_t job_expire (store_t *store, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx)
 {
-    (void)store, (void)before_ms, (void)limit, (void)fn, (void)ctx;
+    (void)store, (void)before_ms, (void)archived, (void)limit, (void)fn, (void)ctx;
     return ERR_NONE;
 }
 
@@ -436,10 +436,10 @@ static err_t job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, in
     return ERR_NONE;
 }
 
-static store_sizes_t sizes (store_t *store)
+static int64_t no_bytes (store_t *store)
 {
     (void)store;
-    return (store_sizes_t){ 0 };
+    return 0;
 }
 
 static int snapshot_step (store_t *store, const char *path)
@@ -488,7 +488,8 @@ static const store_ops_t ram_ops = {
     .job_expire = job_expire,
     .blob_expire = blob_expire,
     .job_purge = job_purge,
-    .sizes = sizes,
+    .blob_bytes = no_bytes,
+    .blob_live_bytes = no_bytes,
     .snapshot_step = snapshot_step,
     .worker_each = worker_each,
     .job_count = job_count,

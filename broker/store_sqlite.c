@@ -17,6 +17,9 @@ enum {
     VALUE_MAX = 16 * 1024 * 1024, /* bytes of one column */
 };
 
+/* The job's archive is a blob. */
+#define ARCHIVED "length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
+
 const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -35,7 +38,8 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_LABEL_INSERT] = "INSERT OR IGNORE INTO job_label (label, seq) VALUES (?1, ?2)",
     [SQL_ATTEMPT_PUT] = "INSERT OR REPLACE INTO attempt (seq, attempt, worker_id, token, accepted, reason, "
                         "error_message, exit_code, signal, started_ms, completed_ms, stdout, stderr, late_ms, "
-                        "late_exit_code) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                        "late_exit_code, late_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+                        "?14, ?15, ?16)",
     [SQL_ATTEMPT_GET] = "SELECT * FROM attempt WHERE seq = ?1 AND attempt = ?2",
     [SQL_ATTEMPT_EACH] = "SELECT * FROM attempt WHERE seq = ?1 ORDER BY attempt",
     [SQL_WORKER_PUT] =
@@ -53,18 +57,22 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_BLOB_EXPIRED] = "SELECT sha256, bytes FROM blob WHERE refs = 0 AND used_ms < ?1 ORDER BY used_ms LIMIT ?2",
     [SQL_BLOB_DELETE] = "DELETE FROM blob WHERE sha256 = ?1",
     [SQL_JOB_EXPIRED] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE completed_ms > 0 "
-                        "AND completed_ms < ?1 ORDER BY completed_ms LIMIT ?2",
+                        "AND completed_ms < ?1 AND (?3 = 0 OR " ARCHIVED ") ORDER BY completed_ms LIMIT ?2",
+    [SQL_BLOB_LIVE] = "SELECT coalesce (sum (bytes), 0) FROM blob WHERE sha256 IN "
+                      "(SELECT substr (file_url, 10, 64) FROM job WHERE state < 2 AND " ARCHIVED ")",
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE seq = ?1",
     [SQL_LABEL_DELETE] = "DELETE FROM job_label WHERE label = ?1 AND seq = ?2",
     [SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE seq = ?1",
     [SQL_JOB_PURGEABLE] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE completed_ms > 0 "
-                          "AND completed_ms >= ?1 AND completed_ms < ?2 ORDER BY completed_ms LIMIT ?3",
+                          "AND completed_ms >= ?1 AND completed_ms < ?2 AND (?4 = 0 OR artifacts IS NOT NULL OR "
+                          "(purged & 1 = 0 AND (stdout IS NULL OR stderr IS NULL OR attempt > 1))) "
+                          "ORDER BY completed_ms LIMIT ?3",
     [SQL_JOB_PURGE] = "UPDATE job SET purged = purged | ?2, "
                       "stdout = CASE WHEN ?2 & 1 THEN x'' ELSE stdout END, "
                       "stderr = CASE WHEN ?2 & 1 THEN x'' ELSE stderr END, "
                       "artifacts = CASE WHEN ?2 & 2 THEN NULL ELSE artifacts END WHERE seq = ?1",
     [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'' WHERE seq = ?1",
-    [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1), ('outputs', ?2)",
+    [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
 };
 
 /* Step N brings a database from version N to N + 1. */
@@ -98,7 +106,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     " seq INTEGER, attempt INTEGER, worker_id TEXT, token TEXT, accepted INTEGER NOT NULL, reason TEXT,"
     " error_message TEXT, exit_code INTEGER, signal INTEGER, started_ms INTEGER NOT NULL,"
     " completed_ms INTEGER NOT NULL, stdout BLOB, stderr BLOB, late_ms INTEGER NOT NULL, late_exit_code INTEGER,"
-    " PRIMARY KEY (seq, attempt)) WITHOUT ROWID;"
+    " late_reason TEXT, PRIMARY KEY (seq, attempt)) WITHOUT ROWID;"
     "ALTER TABLE worker ADD COLUMN labels TEXT;"
     "ALTER TABLE worker ADD COLUMN asleep_until_ms INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE blob (sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, refs INTEGER NOT NULL,"
@@ -107,8 +115,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE total (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO blob (sha256, bytes, refs, used_ms)"
     " SELECT substr (file_url, 10, 64), 0, count (*), 0 FROM job"
-    " WHERE length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
-    " GROUP BY 1;",
+    " WHERE " ARCHIVED " GROUP BY 1;",
 };
 
 err_t sqlite_failed (store_sqlite_t *self, const char *what)
@@ -196,7 +203,7 @@ static void rollback (store_t *store)
         sqlite_run (self, SQL_ROLLBACK);
     self->open = false;
     self->jobs = self->jobs_committed;
-    self->sizes = self->sizes_committed;
+    self->blob_bytes = self->blob_bytes_committed;
 }
 
 /* The log of writes goes into the file itself. */
@@ -215,9 +222,8 @@ static err_t commit (store_t *store)
     if (!self->open)
         return ERR_NONE;
     sqlite_end_reads (self);
-    if (self->sizes.blobs != self->sizes_committed.blobs || self->sizes.outputs != self->sizes_committed.outputs) {
-        sqlite_bind_int (self->sql[SQL_TOTAL_PUT], 1, self->sizes.blobs);
-        sqlite_bind_int (self->sql[SQL_TOTAL_PUT], 2, self->sizes.outputs);
+    if (self->blob_bytes != self->blob_bytes_committed) {
+        sqlite_bind_int (self->sql[SQL_TOTAL_PUT], 1, self->blob_bytes);
         err_t err = sqlite_run (self, SQL_TOTAL_PUT);
         if (err)
             return err;
@@ -227,7 +233,7 @@ static err_t commit (store_t *store)
         return err;
     self->open = false;
     self->jobs_committed = self->jobs;
-    self->sizes_committed = self->sizes;
+    self->blob_bytes_committed = self->blob_bytes;
     return ERR_NONE;
 }
 
@@ -254,9 +260,10 @@ static int64_t job_last_seq (store_t *store)
     return seq > 0 ? seq : 0;
 }
 
-static store_sizes_t sizes (store_t *store)
+static int64_t blob_bytes (store_t *store)
 {
-    return sqlite_of (store)->sizes;
+    int64_t bytes = sqlite_of (store)->blob_bytes;
+    return bytes > 0 ? bytes : 0;
 }
 
 static void store_close (store_t **self_p)
@@ -297,7 +304,8 @@ const store_ops_t sqlite_ops = {
     .job_expire = sqlite_job_expire,
     .blob_expire = sqlite_blob_expire,
     .job_purge = sqlite_job_purge,
-    .sizes = sizes,
+    .blob_bytes = blob_bytes,
+    .blob_live_bytes = sqlite_blob_live_bytes,
     .snapshot_step = sqlite_snapshot_step,
     .close = store_close,
 };
@@ -393,9 +401,8 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
         goto fail;
     }
     self->jobs = self->jobs_committed = sqlite_ask (self->db, "SELECT count (*) FROM job");
-    self->sizes.blobs = total (self->db, "SELECT bytes FROM total WHERE name = 'blobs'");
-    self->sizes.outputs = total (self->db, "SELECT bytes FROM total WHERE name = 'outputs'");
-    self->sizes_committed = self->sizes;
+    self->blob_bytes = total (self->db, "SELECT bytes FROM total WHERE name = 'blobs'");
+    self->blob_bytes_committed = self->blob_bytes;
     return store;
 fail:
     store_close (&store);

@@ -32,6 +32,7 @@ typedef enum {
     SQL_BLOB_LEAVE,
     SQL_BLOB_PUT,
     SQL_BLOB_EXPIRED,
+    SQL_BLOB_LIVE,
     SQL_BLOB_DELETE,
     SQL_JOB_EXPIRED,
     SQL_JOB_DELETE,
@@ -58,7 +59,7 @@ typedef struct {
     sqlite3_stmt *reading_attempt;   /* likewise of the last attempt */
     bool open;                       /* a transaction */
     int64_t jobs, jobs_committed;
-    store_sizes_t sizes, sizes_committed;
+    int64_t blob_bytes, blob_bytes_committed;
     sqlite3_backup *copy; /* a snapshot under way */
     sqlite3 *copy_db;
 } store_sqlite_t;
@@ -115,10 +116,9 @@ err_t sqlite_worker_each (store_t *store, store_worker_fn *fn, void *ctx);
 /* A job refers to the blob, or no longer does; an absent hash is none. */
 err_t sqlite_blob_refer (store_sqlite_t *self, slice_t sha256);
 err_t sqlite_blob_leave (store_sqlite_t *self, slice_t sha256);
-/* Bytes of a finished job's output that are in files. */
-int64_t sqlite_file_bytes (const job_record_t *job);
 err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t now_ms);
-err_t sqlite_job_expire (store_t *store, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx);
+err_t sqlite_job_expire (store_t *store, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx);
+int64_t sqlite_blob_live_bytes (store_t *store);
 err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
 err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
                         void *ctx);

@@ -24,16 +24,6 @@ err_t sqlite_blob_leave (store_sqlite_t *self, slice_t sha256)
     return run_for (self, SQL_BLOB_LEAVE, sha256);
 }
 
-int64_t sqlite_file_bytes (const job_record_t *job)
-{
-    int64_t bytes = 0;
-    if (!job->stdout_data.ptr && job->stdout_bytes != INT_ABSENT)
-        bytes += job->stdout_bytes;
-    if (!job->stderr_data.ptr && job->stderr_bytes != INT_ABSENT)
-        bytes += job->stderr_bytes;
-    return bytes;
-}
-
 static int64_t blob_bytes (store_sqlite_t *self, slice_t sha256)
 {
     sqlite3_stmt *sql = NULL;
@@ -59,7 +49,7 @@ err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t no
     sqlite_bind_int (self->sql[SQL_BLOB_PUT], 3, now_ms);
     err = sqlite_run (self, SQL_BLOB_PUT);
     if (!err)
-        self->sizes.blobs += bytes - had;
+        self->blob_bytes += bytes - had;
     return err;
 }
 
@@ -81,11 +71,20 @@ err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, stor
     err_t err = count ? sqlite_begin (self) : ERR_NONE;
     for (int i = 0; i < count && !err; i++) {
         err = run_for (self, SQL_BLOB_DELETE, slice_of (gone[i]));
-        self->sizes.blobs -= err ? 0 : bytes[i];
+        self->blob_bytes -= err ? 0 : bytes[i];
         if (!err)
             fn (ctx, slice_of (gone[i]), bytes[i]);
     }
     return err;
+}
+
+int64_t sqlite_blob_live_bytes (store_t *store)
+{
+    store_sqlite_t *self = sqlite_of (store);
+    sqlite3_stmt *sql = self->sql[SQL_BLOB_LIVE];
+    int64_t bytes = sqlite3_step (sql) == SQLITE_ROW ? sqlite3_column_int64 (sql, 0) : 0;
+    sqlite3_reset (sql);
+    return bytes;
 }
 
 /* ---- jobs that are over ---- */
@@ -97,7 +96,6 @@ typedef struct {
     char artifacts[SHA256_HEX + 1];
     char *options;
     size_t options_len;
-    int64_t file_bytes;
 } gone_t;
 
 typedef struct {
@@ -123,7 +121,6 @@ static void batch_add (void *ctx, const job_record_t *job)
         gone->options = xcalloc (1, job->options.len);
         memcpy (gone->options, job->options.ptr, job->options.len);
     }
-    gone->file_bytes = job->purged & PURGED_OUTPUT ? 0 : sqlite_file_bytes (job);
 }
 
 static void batch_fini (batch_t *batch)
@@ -177,20 +174,18 @@ static err_t delete_job (store_sqlite_t *self, const gone_t *gone)
         err = sqlite_blob_leave (self, known (gone->blob));
     if (!err)
         err = sqlite_blob_leave (self, known (gone->artifacts));
-    if (!err) {
-        self->jobs--;
-        self->sizes.outputs -= gone->file_bytes;
-    }
+    self->jobs -= !err;
     return err;
 }
 
-err_t sqlite_job_expire (store_t *store, int64_t before_ms, int64_t limit, store_job_fn *fn, void *ctx)
+err_t sqlite_job_expire (store_t *store, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx)
 {
     store_sqlite_t *self = sqlite_of (store);
     batch_t batch = { xcalloc ((size_t)limit, sizeof (gone_t)), 0, (size_t)limit };
     sqlite_end_reads (self);
     sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 1, before_ms);
     sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 2, limit);
+    sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 3, archived);
     err_t err = sqlite_each_job (self, self->sql[SQL_JOB_EXPIRED], batch_add, &batch);
     if (!err && batch.count)
         err = sqlite_begin (self);
@@ -209,8 +204,6 @@ static err_t purge_job (store_sqlite_t *self, const gone_t *gone, int what)
     err_t err = run_seq (self, SQL_JOB_PURGE, gone->job.id.seq);
     if (!err && what & PURGED_OUTPUT)
         err = run_seq (self, SQL_ATTEMPT_PURGE, gone->job.id.seq);
-    if (!err && what & PURGED_OUTPUT)
-        self->sizes.outputs -= gone->file_bytes;
     if (!err && what & PURGED_ARTIFACTS)
         err = sqlite_blob_leave (self, known (gone->artifacts));
     return err;
@@ -225,11 +218,12 @@ err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, in
     sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 1, *after_ms);
     sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 2, before_ms);
     sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 3, limit);
+    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 4, what & PURGE_HEAVY);
     err_t err = sqlite_each_job (self, self->sql[SQL_JOB_PURGEABLE], batch_add, &batch);
     int64_t last = *after_ms;
     for (size_t i = 0; i < batch.count && !err; i++) {
         const gone_t *gone = &batch.items[i];
-        int left = what & ~(int)gone->job.purged;
+        int left = what & (PURGED_OUTPUT | PURGED_ARTIFACTS) & ~(int)gone->job.purged;
         last = gone->job.completed_ms;
         if (!left)
             continue;

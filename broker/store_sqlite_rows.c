@@ -127,8 +127,6 @@ err_t sqlite_job_update (store_t *store, const job_record_t *job)
     assert (err || sqlite3_changes (self->db) == 1);
     if (!err)
         err = sqlite_blob_refer (self, job->artifacts);
-    if (!err && job->completed_ms)
-        self->sizes.outputs += sqlite_file_bytes (job);
     return err;
 }
 
@@ -264,6 +262,7 @@ err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt)
     sqlite_bind_blob (sql, 13, attempt->stderr_data);
     sqlite_bind_int (sql, 14, attempt->late_ms);
     sqlite_bind_int (sql, 15, attempt->late_exit_code);
+    sqlite_bind_text (sql, 16, attempt->late_reason);
     return sqlite_run (self, SQL_ATTEMPT_PUT);
 }
 
@@ -285,6 +284,7 @@ static void read_attempt (sqlite3_stmt *sql, attempt_record_t *out)
         .stderr_data = sqlite_slice (sql, 12),
         .late_ms = sqlite3_column_int64 (sql, 13),
         .late_exit_code = sqlite_int (sql, 14),
+        .late_reason = sqlite_slice (sql, 15),
     };
 }
 

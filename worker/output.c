@@ -126,6 +126,8 @@ static void on_answer (void *ctx, const call_answer_t *answer)
     }
     backoff_reset (&self->backoff);
     if (answer->outcome == CALL_REFUSED && answer->err == ERR_OUTPUT_GAP && answer->reply->error.offset != INT_ABSENT) {
+        log_event (LEVEL_INFO, "output-gap", "job=%s %s is sent again from %lld on", self->lease->job_id, self->name,
+                   (long long)answer->reply->error.offset);
         output_rewind (self, answer->reply->error.offset);
         output_send (self);
         return;

@@ -378,8 +378,11 @@ transport_t *transport_zmq_new (loop_t *loop, const char *broker)
     zsock_set_immediate (self->socket, 1);
     zsock_set_reconnect_ivl (self->socket, 200);
     zsock_set_reconnect_ivl_max (self->socket, 5000);
-    zsock_set_heartbeat_ivl (self->socket, 5000);
-    zsock_set_heartbeat_timeout (self->socket, 15000);
+    zsock_set_tcp_keepalive (self->socket, 1); /* a broker that is gone without a word is found by the kernel */
+    zsock_set_tcp_keepalive_idle (self->socket, 5);
+    zsock_set_tcp_keepalive_intvl (self->socket, 5);
+    zsock_set_tcp_keepalive_cnt (self->socket, 2);
+    zsock_set_tcp_maxrt (self->socket, 15000);
     zsock_set_maxmsgsize (self->socket, REPLY_MAX);
     zsock_set_linger (self->socket, 0);
     self->raw = zsock_resolve (self->socket);

@@ -64,12 +64,46 @@ def test_uploads_that_no_job_needs_expire_others_stay(clusters):
     assert len(blobs(cluster)) == 1 and cluster.api.get(cluster.api.status(pending)["fileUrl"]).status == 200
 
 
-def test_beyond_data_max_the_oldest_go(clusters):
-    cluster = clusters(broker_args=["--data-max", "200K"])
-    jobs = run_jobs(cluster, 8)
-    wait_until(lambda: cluster.api.get("/api/info")["outputBytes"] + cluster.api.get("/api/info")["blobBytes"] <= 200 * 1024, 20)
-    answers = [cluster.api.get(f"/api/jobs/status?jobId={j}").status for j in jobs]
-    assert answers == sorted(answers, reverse=True) and answers[-1] == 200, answers  # 404s first: the oldest went
+def on_disk(folder):
+    return sum(p.stat().st_size for p in folder.glob("*/*"))
+
+
+def test_beyond_data_max_the_oldest_output_goes(clusters):
+    """Output of earlier attempts counts too; records stay, and so does what has just ended."""
+    cluster = clusters(broker_args=["--data-max", "2M", "--retry-backoff", "10ms"])
+    jobs = run_jobs(cluster, 4, IN_FILES)
+    again = cluster.api.submit(f"head -c {IN_FILES} /dev/zero; exit 5", retryOnExit="5", maxAttempts="3")
+    assert cluster.api.wait_job(again)["attempt"] == 3
+    output = cluster.folder / "data/output"
+    assert on_disk(output) > 7 * IN_FILES > 2 << 20
+    assert cluster.api.get("/api/info")["outputBytes"] == on_disk(output)
+    time.sleep(6)
+    assert on_disk(output) > 7 * IN_FILES, "what ended just now was not spared"
+    wait_until(lambda: on_disk(output) <= 2 << 20, 45)
+    answers = [cluster.api.get(f"/api/jobs/output?jobId={j}").status for j in [*jobs, again]]
+    assert answers == sorted(answers, reverse=True) and answers[0] == 410, answers  # the oldest first
+    assert all(cluster.api.status(j)["status"] == "completed" for j in jobs)
+
+
+def test_what_is_needed_does_not_cost_the_history(clusters):
+    """More than the limit, but for the sake of a pending job's archive: the records stay."""
+    cluster = clusters(broker_args=["--data-max", "1M"])
+    jobs = run_jobs(cluster, 3, 10)
+    cluster.api.submit("true", files={"noise": os.urandom(2_000_000)}, delayMs="3600000")
+    time.sleep(40)
+    assert cluster.api.get("/api/jobs")["total"] == 4 and all(cluster.api.status(j)["status"] == "completed" for j in jobs)
+
+
+def test_archives_go_with_their_records_when_there_is_too_much(clusters):
+    cluster = clusters(broker_args=["--data-max", "3M"])
+    worker = cluster.worker("zmq")
+    jobs = [cluster.api.submit("true", files={"noise": os.urandom(1_000_000)}) for _ in range(5)]
+    for job in jobs:
+        cluster.api.wait_job(job)
+    assert worker.running and cluster.api.get("/api/info")["blobBytes"] > 5_000_000
+    wait_until(lambda: cluster.api.get("/api/info")["blobBytes"] <= 3 << 20, 60)
+    wait_until(lambda: on_disk(cluster.folder / "data/blobs") <= 3 << 20, 20)
+    assert cluster.api.get(f"/api/jobs/status?jobId={jobs[0]}").status == 404
 
 
 # ---- check and backup ----
@@ -130,6 +164,18 @@ def test_a_backup_restores_everything(clusters, tmp_path, running):
         status = native.ask("job-status", jobId=job)
         assert status["status"] == "completed" and status["stdout"].endswith(b"%d\n" % number)
     assert native.ask("job-status", jobId=pending)["status"] == "pending"
+
+
+@pytest.mark.parametrize("task", [["--check"], ["--backup", "x.tar"]])
+def test_a_folder_that_is_no_data_directory_is_left_alone(tmp_path, task):
+    for folder in (tmp_path / "typo", tmp_path):
+        bad = broker(*task, "--data", folder)
+        assert bad.returncode == 2 and bad.stderr, bad
+    assert not (tmp_path / "typo").exists() and not list(tmp_path.iterdir())
+
+
+def test_one_task_at_a_time(tmp_path):
+    assert "one of them" in broker("--check", "--backup", tmp_path / "x.tar", "--data", tmp_path).stderr
 
 
 def test_a_backup_that_cannot_be_written(clusters):

@@ -51,7 +51,8 @@ def test_what_the_broker_lost_is_sent_again(cluster, tmp_path, transport, damage
     (tmp_path / "go").touch()
     status = cluster.api.wait_job(job)
     assert (status["status"], status["attempt"]) == ("completed", 1), status
-    assert worker.events("output-mismatch")
+    # An append that the broker had not answered when it was killed is sent again, and finds the gap first.
+    assert worker.events("output-mismatch") or (damage is cut and worker.events("output-gap"))
     assert output(cluster, job) == PRINTED and output(cluster, job, "stderr") == b""
     assert status["stdoutSha256"] == hashlib.sha256(PRINTED).hexdigest()
 

@@ -294,6 +294,56 @@ static void test_after_a_restart_ids_go_on_above_the_last (void **state)
     store->ops->close (&store);
 }
 
+/* A job of w's with three attempts and this timeout. */
+static held_t running_for (story_t *self, int64_t timeout_ms)
+{
+    message_init (&self->message, MSG_JOB_CREATE);
+    self->message.job_create.command = SLICE ("make");
+    self->message.job_create.file_url = SLICE ("/uploads/x.zip");
+    self->message.job_create.filename = SLICE ("x.zip");
+    self->message.job_create.timeout_ms = timeout_ms;
+    story_send (self, NULL);
+    story_register (self, "w", 1, NULL);
+    return story_take (self, "w", 0);
+}
+
+static void test_a_short_timeout_is_no_verdict_on_a_silent_worker (void **state)
+{
+    story_t *self = *state;
+    running_for (self, 5000); /* with its grace, 35 s: less than a lease */
+    story_pass (self, 35000);
+    assert_int_equal (core_counts (self->core).running, 1);
+    story_pass (self, 24999);
+    assert_int_equal (core_counts (self->core).running, 1);
+    story_pass (self, 1);
+    assert_int_equal (core_counts (self->core).pending, 1);
+    assert_slice (story_effect (self, EFFECT_ATTEMPT_PUT, 0)->attempt_row.reason, "worker-lost");
+}
+
+static void test_a_worker_that_lets_a_job_overrun_is_not_waited_for (void **state)
+{
+    story_t *self = *state;
+    held_t held = running_for (self, 5000);
+    self->now_ms += 6000;
+    story_renew (self, &held, INT_ABSENT, NULL);
+    story_pass (self, 28999);
+    assert_int_equal (core_counts (self->core).running, 1);
+    story_pass (self, 1);
+    story_final (self, "failed", "timeout");
+}
+
+static void test_a_sleeper_that_does_not_wake_is_lost (void **state)
+{
+    story_t *self = *state;
+    held_t held = running_for (self, 5000);
+    message_init (&self->message, MSG_WORKER_SLEEP);
+    self->message.worker_sleep.worker_id = slice_of (held.worker);
+    story_send (self, NULL);
+    story_pass (self, 15 * 60 * 1000);
+    assert_int_equal (core_counts (self->core).pending, 1);
+    assert_slice (story_effect (self, EFFECT_ATTEMPT_PUT, 0)->attempt_row.reason, "worker-lost");
+}
+
 static void lose (story_t *self, const char *worker)
 {
     story_event (self, (event_t){ .kind = EVENT_GONE, .worker_id = slice_of (worker) });
@@ -347,6 +397,9 @@ int main (void)
         STORY (test_a_kept_lease_outlives_a_register_and_a_goodbye),
         STORY (test_another_lease_is_not_kept),
         STORY (test_a_worker_that_says_goodbye_is_offline_at_once),
+        STORY (test_a_short_timeout_is_no_verdict_on_a_silent_worker),
+        STORY (test_a_worker_that_lets_a_job_overrun_is_not_waited_for),
+        STORY (test_a_sleeper_that_does_not_wake_is_lost),
         STORY (test_a_worker_that_closes_its_connection_is_lost_at_once),
         STORY (test_a_sleeping_worker_may_lose_its_connection),
         STORY (test_writes_carry_the_current_token_and_attempt),

@@ -240,6 +240,60 @@ static void test_output_of_a_cancelled_job_says_stop (void **state)
     assert_int_equal (story_answer (self, self->request, MSG_JOB_OUTPUT_OK)->job_output_ok.cancel_requested, 1);
 }
 
+static void send_inline (story_t *self, const held_t *held, int64_t bytes)
+{
+    message_init (&self->message, MSG_JOB_RESULT);
+    msg_job_result_t *in = &self->message.job_result;
+    in->job_id = slice_of (held->job);
+    in->worker_id = slice_of (held->worker);
+    in->attempt = held->attempt;
+    in->token = slice_of (held->token);
+    in->exit_code = 0;
+    in->stdout_data = in->stderr_data = SLICE ("abc");
+    in->stdout_bytes = bytes;
+    story_send (self, NULL);
+}
+
+static void test_a_count_that_contradicts_the_bytes_is_refused (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    send_inline (self, &held, 99);
+    assert_refused (self, "OUTPUT_MISMATCH");
+    assert_int_equal (core_counts (self->core).running, 1);
+    send_inline (self, &held, 3);
+    story_final (self, "completed", NULL);
+}
+
+static void test_a_worker_cannot_say_that_a_job_was_cancelled (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    message_init (&self->message, MSG_JOB_FAIL);
+    msg_job_fail_t *in = &self->message.job_fail;
+    in->job_id = slice_of (held.job);
+    in->worker_id = slice_of (held.worker);
+    in->attempt = held.attempt;
+    in->token = slice_of (held.token);
+    in->reason = SLICE ("cancelled");
+    story_send (self, NULL);
+    story_final (self, "failed", "worker-error");
+}
+
+static void test_a_signal_is_no_success (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    message_init (&self->message, MSG_JOB_RESULT);
+    msg_job_result_t *in = &self->message.job_result;
+    in->job_id = slice_of (held.job);
+    in->worker_id = slice_of (held.worker);
+    in->exit_code = 0;
+    in->signal = 9;
+    story_send (self, NULL);
+    story_final (self, "failed", "signal");
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +310,9 @@ int main (void)
         STORY (test_a_cancel_overtakes_a_seal),
         STORY (test_a_late_seal_is_not_the_next_attempts),
         STORY (test_a_full_disk_is_told_and_the_lease_lives),
+        STORY (test_a_count_that_contradicts_the_bytes_is_refused),
+        STORY (test_a_worker_cannot_say_that_a_job_was_cancelled),
+        STORY (test_a_signal_is_no_success),
         STORY (test_output_of_a_cancelled_job_says_stop),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
