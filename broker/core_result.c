@@ -68,8 +68,8 @@ static const struct {
     const char *reason;
     bool again;
 } failures[] = {
-    { "worker-error", true },  { "download-failed", true },  { "disk-full", true },
-    { "file-missing", false }, { "archive-refused", false }, { "timeout", false },
+    { "worker-error", true },     { "download-failed", true }, { "disk-full", true },  { "file-missing", false },
+    { "archive-refused", false }, { "timeout", false },        { "lease-lost", true },
 };
 
 /* A worker's own word is taken only when it is one of ours. */

@@ -273,6 +273,14 @@ static bool ended_before (job_t *self)
     return true;
 }
 
+static void on_decline (void *ctx)
+{
+    job_t *self = ctx;
+    mkdir (self->spool, 0700);
+    job_fail (self, "lease-lost",
+              "The worker stopped the job when its lease had run out, and does not begin an attempt twice.");
+}
+
 static void on_start (void *ctx)
 {
     job_t *self = ctx;
@@ -282,7 +290,7 @@ static void on_start (void *ctx)
         job_fetch (self);
 }
 
-job_t *job_start (const job_host_t *host, const msg_job_poll_ok_t *given, int slot)
+static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int slot, loop_fn *first)
 {
     job_t *self = job_new (host, given->job_id, given->attempt, given->token);
     self->slot = slot;
@@ -302,8 +310,18 @@ job_t *job_start (const job_host_t *host, const msg_job_poll_ok_t *given, int sl
     folder_remove (self->spool);
     lease_lasts (self, clock_mono_ms (), self->lease.lease_ms);
     loop_timer_set (host->loop, &self->renew_timer, RENEW_FIRST_MS, renew, self);
-    loop_timer_set (host->loop, &self->retry_timer, 0, on_start, self);
+    loop_timer_set (host->loop, &self->retry_timer, 0, first, self);
     return self;
+}
+
+job_t *job_start (const job_host_t *host, const msg_job_poll_ok_t *given, int slot)
+{
+    return begin (host, given, slot, on_start);
+}
+
+job_t *job_decline (const job_host_t *host, const msg_job_poll_ok_t *given, int slot)
+{
+    return begin (host, given, slot, on_decline);
 }
 
 static void on_resume (void *ctx)

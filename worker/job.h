@@ -37,6 +37,9 @@ typedef enum {
 
 /* Starts the job that a job-poll-ok carries, in `slot`. The host outlives it. The caller destroys it when done. */
 job_t *job_start (const job_host_t *host, const msg_job_poll_ok_t *given, int slot);
+/* The same lease once more, which this worker has taken up and lost: a broker that stood still does not know. The
+ * attempt is not begun twice; it is reported as failed. */
+job_t *job_decline (const job_host_t *host, const msg_job_poll_ok_t *given, int slot);
 /* Takes up the unsent result in a spool folder of an earlier run; NULL when there is none that can be read. */
 job_t *job_resume (const job_host_t *host, const char *spool);
 void job_destroy (job_t **self_p);

@@ -198,7 +198,9 @@ static void on_polled (void *ctx, const call_answer_t *answer)
     } else if (self->stopping) {
         give_back (self, job);
     } else {
-        slot->job = job_start (&self->host, job, slot->number);
+        bool again = slice_eq_str (job->token, slot->token);
+        slice_copy (job->token, slot->token, sizeof slot->token);
+        slot->job = again ? job_decline (&self->host, job, slot->number) : job_start (&self->host, job, slot->number);
     }
 }
 

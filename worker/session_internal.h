@@ -21,7 +21,8 @@ typedef struct slot {
     loop_timer_t timer;
     backoff_t backoff;
     job_t *job;
-    int unsent_ticks; /* while stopping: how long its result has been waiting to be sent */
+    char token[TOKEN_MAX + 1]; /* of the last lease that was taken up here */
+    int unsent_ticks;          /* while stopping: how long its result has been waiting to be sent */
 } slot_t;
 
 struct session {

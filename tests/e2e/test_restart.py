@@ -191,7 +191,7 @@ def test_a_job_with_one_attempt_starts_at_most_once(clusters, tmp_path):
 def test_final_states_and_output_survive(cluster):
     cluster.worker("http")
     before = [cluster.api.wait_job(cluster.api.submit(f"seq {n}; exit {n % 2}")) for n in (1, 10, 50_000)]
-    cancelled = cluster.api.create()
+    cancelled = cluster.api.create(delayMs=60_000)  # no worker has it: nothing more will be told of it
     cluster.api.post("/api/jobs/cancel", {"jobId": cancelled})
     before.append(cluster.api.status(cancelled))
     cluster.broker.kill()

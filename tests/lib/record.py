@@ -6,7 +6,7 @@ import subprocess
 from cluster import BIN
 
 FINAL = ("completed", "failed")
-ENDED = ("completed", "failed", "lost")
+ENDED = ("completed", "failed", "lost", "cancelled")
 
 
 def jobs_of(cluster):
