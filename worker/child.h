@@ -35,6 +35,7 @@ typedef struct {
     int exit_code;     /* 128 + N for signal N */
     int signal_number; /* 0: none */
     int start_errno;   /* of a shell that could not be started; 0: none */
+    int left;          /* not 0: processes that did not die of KILL */
 } child_report_t;
 
 /* Starts it with stdin from /dev/null, default signals, no core files, umask 077, every other descriptor closed, and
@@ -46,9 +47,14 @@ void child_signal (const child_t *self, int number);
 void child_kill (child_t *self);
 /* What a kept child said at its end, before it is reaped. False when it was killed and said nothing. */
 bool child_report (const child_t *self, child_report_t *out);
-/* Reaps an ended child: its exit code, or 128 + number with `*signal_number` set. Kills what is left of its group. */
+/* Reaps an ended child, which is not known any more: its exit code, or 128 + number with `*signal_number` set. Kills
+ * what is left of its group. */
 int child_reap (child_t *self, int *signal_number);
 /* Closes what is still open. */
 void child_close (child_t *self);
+/* True for a child that was started here and is not yet reaped, or that child_know was told of; false for an orphan
+ * that came to this program. */
+bool child_is_known (pid_t pid);
+void child_know (pid_t pid);
 
 #endif

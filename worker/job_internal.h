@@ -16,6 +16,7 @@ typedef enum {
     STATE_FETCH,
     STATE_EXTRACT,
     STATE_RUN,
+    STATE_STRAYS,
     STATE_COLLECT,
     STATE_FLUSH,
     STATE_REPORT,
@@ -73,6 +74,7 @@ struct job {
     bool stopping;
     job_stop_t why;
     int disk_error; /* errno of what could not be written */
+    int64_t strays_until_ms;
 
     /* outcome */
     output_t out[STREAMS];

@@ -7,12 +7,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "proto/clock.h"
 #include "proto/log.h"
 #include "worker/job_internal.h"
 
 enum {
     KILL_AFTER_MS = 5 * 1000, /* for a keeper that does not do it by itself */
     REFUSAL_MAX = 512,        /* bytes kept of what the extractor says */
+    STRAYS_TICK_MS = 10,
     DRAIN_TURNS_MAX = 4,
     EXTRACT_REFUSED = 3,
     EXTRACT_DISK_FULL = 4,
@@ -100,17 +102,31 @@ void job_run_stop_processes (job_t *self)
     loop_timer_set (self->host->loop, &self->kill_timer, KILL_AFTER_MS, on_kill, self);
 }
 
+/* Reaps the keeper. False when it ended without its report: what it kept has become ours. */
+static bool reap_keeper (job_t *self, child_report_t *report)
+{
+    bool told = child_report (&self->child, report);
+    self->exit_code = child_reap (&self->child, &self->signal_number);
+    if (!told || self->signal_number)
+        return false;
+    if (report->left)
+        strays_end (self->host->strays); /* reaped when they end; the keeper has waited enough */
+    self->exit_code = report->exit_code;
+    self->signal_number = report->signal_number;
+    return true;
+}
+
 void job_run_fini (job_t *self)
 {
     loop_timer_stop (&self->timeout_timer);
     loop_timer_stop (&self->kill_timer);
     if (self->child.pid) {
-        int ignored = 0;
+        child_report_t report = { 0 };
         unwatch (self);
         job_kill (self);
         struct pollfd ended = { self->child.pidfd, POLLIN, 0 };
-        if (poll (&ended, 1, KILL_AFTER_MS) == 1)
-            child_reap (&self->child, &ignored);
+        if (poll (&ended, 1, KILL_AFTER_MS) == 1 && !reap_keeper (self, &report) && self->state == STATE_RUN)
+            strays_end (self->host->strays);
     }
     child_close (&self->child);
     buf_fini (&self->refusal);
@@ -143,9 +159,17 @@ static void run_begin (job_t *self)
         job_fail_errno (self, error, "The commands could not be started");
 }
 
-static void commands_ended (job_t *self, int start_errno)
+static void fail_unreported (job_t *self)
 {
-    loop_timer_stop (&self->timeout_timer);
+    if (self->signal_number)
+        job_fail (self, "worker-error", "The job's processes were ended from outside: its keeper was killed.");
+    else
+        job_fail (self, "worker-error", "The job's keeper failed (%d), and its processes were ended.", self->exit_code);
+}
+
+/* `report` is NULL when the keeper ended without one. */
+static void commands_ended (job_t *self, const child_report_t *report)
+{
     if (self->stopping && self->why != STOP_TIMEOUT) {
         job_stopped (self);
     } else if (self->disk_error) {
@@ -155,11 +179,32 @@ static void commands_ended (job_t *self, int start_errno)
         job_failed (self, "timeout", "The job ran longer than its %lld.%03lld s and was stopped.",
                     (long long)(self->timeout_ms / 1000), (long long)(self->timeout_ms % 1000));
         job_collect (self);
-    } else if (start_errno) {
-        job_fail_errno (self, start_errno, "A command could not be started");
+    } else if (!report) {
+        fail_unreported (self);
+    } else if (report->start_errno) {
+        job_fail_errno (self, report->start_errno, "A command could not be started");
     } else {
         job_collect (self);
     }
+}
+
+static void on_strays (void *ctx)
+{
+    job_t *self = ctx;
+    if (strays_left (self->host->strays) && clock_mono_ms () < self->strays_until_ms)
+        loop_timer_set (self->host->loop, &self->kill_timer, STRAYS_TICK_MS, on_strays, self);
+    else
+        commands_ended (self, NULL);
+}
+
+static void keeper_lost (job_t *self)
+{
+    log_event (LEVEL_WARN, "keeper-lost", "job=%s attempt=%lld: ending what it kept", self->lease.job_id,
+               (long long)self->lease.attempt);
+    self->state = STATE_STRAYS;
+    self->strays_until_ms = clock_mono_ms () + STRAYS_MS_MAX;
+    strays_end (self->host->strays);
+    on_strays (self);
 }
 
 static void extract_ended (job_t *self)
@@ -187,21 +232,23 @@ static void on_pidfd (void *ctx, uint32_t events)
     (void)events;
     job_t *self = ctx;
     bool extracting = self->state == STATE_EXTRACT;
-    unwatch (self);
-    loop_timer_stop (&self->kill_timer);
     child_report_t report = { 0 };
-    bool told = !extracting && child_report (&self->child, &report);
-    self->exit_code = child_reap (&self->child, &self->signal_number);
-    if (told) { /* else the keeper itself was killed */
-        self->exit_code = report.exit_code;
-        self->signal_number = report.signal_number;
-    }
+    bool told = false;
+    unwatch (self);
+    loop_timer_stop (&self->timeout_timer);
+    loop_timer_stop (&self->kill_timer);
+    if (extracting)
+        self->exit_code = child_reap (&self->child, &self->signal_number);
+    else
+        told = reap_keeper (self, &report);
     drain (self);
     child_close (&self->child);
     if (extracting)
         extract_ended (self);
+    else if (told)
+        commands_ended (self, &report);
     else
-        commands_ended (self, report.start_errno);
+        keeper_lost (self);
 }
 
 /* ---- the archive ---- */

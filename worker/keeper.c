@@ -4,7 +4,8 @@
  *
  * One a job attempt, started by the worker (child.h). COMMANDS are lines for /bin/sh; the rest is their environment.
  * Two descriptors come with it: 3 reads nothing, and its end means that the worker is gone or wants the end now; on 4
- * one line is written when all is over: exit code, signal number (0: none), errno of a shell that could not be started.
+ * one line is written when all is over: exit code, signal number (0: none), errno of a shell that could not be started
+ * (0: none), and 1 when something is left that does not die of KILL, else 0.
  *
  *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report
  *     |    SIGTERM, or the last line ended   |  grace over  ^
@@ -55,6 +56,7 @@ typedef struct {
     int exit_code;
     int signal_number;
     int start_errno;
+    bool left; /* something that does not die of KILL */
 } keeper_t;
 
 /* ---- commands ---- */
@@ -115,8 +117,8 @@ static void ask (keeper_t *self, int64_t grace_ms)
 {
     self->phase = PHASE_ASK;
     self->until_ms = clock_mono_ms () + grace_ms;
-    tree_signal (SIGTERM);
-    tree_signal (SIGCONT); /* a stopped one must hear it */
+    tree_signal (SIGTERM, NULL);
+    tree_signal (SIGCONT, NULL); /* a stopped one must hear it */
 }
 
 static void kill_now (keeper_t *self)
@@ -196,10 +198,11 @@ static void keep (keeper_t *self)
             kill_now (self);
         if (self->phase != PHASE_KILL || !any_left)
             continue;
-        if (clock_mono_ms () >= self->until_ms)
+        self->left = clock_mono_ms () >= self->until_ms;
+        if (self->left)
             return;
-        tree_signal (SIGSTOP); /* first: what stands still forks no more */
-        tree_signal (SIGKILL);
+        tree_signal (SIGSTOP, NULL); /* first: what stands still forks no more */
+        tree_signal (SIGKILL, NULL);
     }
 }
 
@@ -225,6 +228,6 @@ int main (int argc, char **argv)
         self.start_errno = errno;
     else
         keep (&self);
-    dprintf (CHILD_REPORT_FD, "%d %d %d\n", self.exit_code, self.signal_number, self.start_errno);
-    _exit (0); /* nothing of ours is left, and the streams belong to the job */
+    dprintf (CHILD_REPORT_FD, "%d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
+    _exit (0); /* the streams belong to the job */
 }
