@@ -12,7 +12,10 @@
 enum {
     PROCESSES_MAX = 65536, /* looked at in one call */
     PASSES_MAX = 32,       /* parents have mostly lower numbers than their children, so that one pass finds most */
-    STARTED_FIELD = 22,    /* of /proc/PID/stat, see proc(5) */
+    STATE_FIELD = 3,       /* of /proc/PID/stat, see proc(5) */
+    PARENT_FIELD = 4,
+    THREADS_FIELD = 20,
+    STARTED_FIELD = 22,
 };
 
 typedef struct {
@@ -26,23 +29,26 @@ typedef struct {
 /* Untouched pages of it cost nothing. */
 static process_t table[PROCESSES_MAX];
 
-/* "PID (NAME) STATE PARENT ... STARTED ..."; NAME may hold anything. */
-static bool parse (char *text, process_t *process)
+/* "PID (NAME) STATE PARENT ... THREADS ... STARTED ..."; NAME may hold anything. */
+static bool parse (const char *text, process_t *process)
 {
-    char *at = strrchr (text, ')');
-    if (!at || at[1] != ' ' || !at[2])
-        return false;
-    process->ended = at[2] == 'Z' || at[2] == 'X';
-    process->parent = (pid_t)strtol (at + 3, NULL, 10);
-    at += 2;
-    for (int field = 3; field < STARTED_FIELD; field++) {
+    const char *at = strrchr (text, ')');
+    char state = '\0';
+    for (int field = STATE_FIELD; at && field <= STARTED_FIELD; field++) {
         at = strchr (at, ' ');
         if (!at)
             return false;
         at++;
+        if (field == STATE_FIELD)
+            state = *at;
+        else if (field == PARENT_FIELD)
+            process->parent = (pid_t)strtol (at, NULL, 10);
+        else if (field == THREADS_FIELD) /* one whose first thread has ended is shown as a zombie, and may run on */
+            process->ended = (state == 'Z' || state == 'X') && strtol (at, NULL, 10) <= 1;
+        else if (field == STARTED_FIELD)
+            process->started = strtoull (at, NULL, 10);
     }
-    process->started = strtoull (at, NULL, 10);
-    return true;
+    return at;
 }
 
 static bool look (pid_t pid, process_t *process)

@@ -133,6 +133,27 @@ def test_moving_targets_are_ended(cluster, tmp_path):
     assert time.monotonic() - begun < GONE_SECONDS + 1
 
 
+@pytest.mark.parametrize("how", ["exit 0", "kill -9 $PPID; exit 0"])
+def test_a_process_without_its_first_thread_is_ended(cluster, tmp_path, how):
+    """The kernel shows one as a zombie while its other threads run on."""
+    cluster.worker("http")
+    note = tmp_path / "note"
+    headless = "import ctypes, sys, threading, time\n" \
+               "def tell():\n" \
+               "    while True:\n" \
+               "        with open(sys.argv[1], 'a') as note: note.write('x')\n" \
+               "        time.sleep(0.05)\n" \
+               "threading.Thread(target=tell).start()\n" \
+               "ctypes.CDLL(None).pthread_exit(None)\n"
+    begun = time.monotonic()
+    command = f"setsid {sys.executable} headless.py {note} & while [ ! -s {note} ]; do sleep 0.1; done; {how}"
+    cluster.api.wait_job(cluster.api.submit(command, {"headless.py": headless}, maxAttempts="1"))
+    assert time.monotonic() - begun < GONE_SECONDS
+    size = note.stat().st_size
+    time.sleep(0.5)
+    assert note.stat().st_size == size
+
+
 # ---- a keeper that is killed ----
 
 def children(pid):
