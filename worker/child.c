@@ -60,8 +60,8 @@ static int become (const child_spec_t *spec, const streams_t *streams)
         prctl (PR_SET_PDEATHSIG, SIGKILL);
     setrlimit (RLIMIT_CORE, &no_core);
     umask (077);
-    if (dup2 (streams->null_fd, 0) < 0 || dup2 (streams->out[0], 1) < 0 || dup2 (streams->out[1], 2) < 0 ||
-        chdir (spec->folder) != 0)
+    if (dup2 (spec->input < 0 ? streams->null_fd : spec->input, 0) < 0 || dup2 (streams->out[0], 1) < 0 ||
+        dup2 (streams->out[1], 2) < 0 || chdir (spec->folder) != 0)
         return errno;
     if (spec->kept && (dup2 (streams->alive, CHILD_ALIVE_FD) < 0 || dup2 (streams->report, CHILD_REPORT_FD) < 0))
         return errno;

@@ -14,6 +14,7 @@ typedef struct {
     const char *const *argv; /* NULL-terminated */
     const char *const *env;  /* NULL-terminated: the whole environment */
     const char *folder;      /* its current directory */
+    int input;               /* its stdin; -1: /dev/null */
     bool kept;               /* a gleaner-keeper: see `alive` and `report` */
 } child_spec_t;
 
@@ -38,7 +39,7 @@ typedef struct {
     int left;          /* not 0: processes that did not die of KILL */
 } child_report_t;
 
-/* Starts it with stdin from /dev/null, default signals, no core files, umask 077, every other descriptor closed, and
+/* Starts it with default signals, no core files, umask 077, every other descriptor closed, and
  * killed when this program dies; a kept one ends itself then. Returns 0 or an errno; then nothing was started. */
 int child_start (const child_spec_t *spec, child_t *out);
 /* Sends a signal to the whole process group (kill(2)). */

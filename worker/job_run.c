@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -73,10 +72,11 @@ static void unwatch (job_t *self)
     loop_unwatch (self->host->loop, self->child.out[1]);
 }
 
-static int start_child (job_t *self, const char *const *argv, bool kept)
+/* A keeper with `input`, or an extractor without: -1. */
+static int start_child (job_t *self, const char *const *argv, int input)
 {
-    static const char *const env[] = { NULL }; /* the commands' own goes to the keeper as arguments */
-    child_spec_t spec = { argv[0], argv, env, self->folder, kept };
+    static const char *const env[] = { NULL };
+    child_spec_t spec = { argv[0], argv, env, self->folder, input, .kept = input >= 0 };
     int error = child_start (&spec, &self->child);
     if (error)
         return error;
@@ -141,20 +141,16 @@ static void on_timeout (void *ctx)
 
 static void run_begin (job_t *self)
 {
-    enum { HEAD = 3 };
     self->state = STATE_RUN;
     log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
     loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
-    char stop[] = "stop";
-    char go_on[] = "continue";
-    char *keeper = xstrdup (self->host->keeper);
-    char **argv = job_env_new (self, HEAD);
-    argv[0] = keeper;
-    argv[1] = self->goes_on ? go_on : stop;
-    argv[2] = self->command;
-    int error = start_child (self, (const char *const *)argv, true);
-    job_env_free (&argv, HEAD);
-    free (keeper);
+    const char *argv[] = { self->host->keeper, self->goes_on ? "continue" : "stop", NULL };
+    int input = -1;
+    int error = job_input_open (self, &input);
+    if (!error)
+        error = start_child (self, argv, input);
+    if (input >= 0)
+        close (input);
     if (error)
         job_fail_errno (self, error, "The commands could not be started");
 }
@@ -259,7 +255,7 @@ void job_extract (job_t *self)
     job_archive_path (self, archive);
     self->state = STATE_EXTRACT;
     const char *argv[] = { self->host->extractor, archive, self->folder, NULL };
-    int error = start_child (self, argv, false);
+    int error = start_child (self, argv, -1);
     if (error)
         job_fail (self, "worker-error", "%s could not be started: %s.", self->host->extractor, strerror (error));
 }

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import time
+import uuid
 
 import pytest
 
@@ -276,6 +277,42 @@ def test_environment(cluster, transport):
     job = create(cluster, command, env=env)
     status = cluster.api.wait_job(job)
     assert status["stdout"].splitlines() == ["hello wörld = 'x' $HOME [] xx 1 me /nowhere", "400", job, "1"], status
+
+
+def command_lines():
+    """Of all processes of this machine, as any user may read them."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+
+
+@TRANSPORTS
+def test_no_command_line_holds_the_environment(cluster, tmp_path, transport):
+    cluster.worker(transport)
+    gate, begun, secret = tmp_path / "gate", tmp_path / "begun", f"hunter2-{uuid.uuid4().hex}"
+    command = f'touch {begun}; while [ ! -e {gate} ]; do sleep 0.02; done; echo "$SECRET"'
+    job = create(cluster, command, env={"SECRET": secret})
+    wait_until(begun.exists, 10, "the job's start")
+    lines = list(command_lines())
+    assert any(str(begun).encode() in line for line in lines), "the command itself is seen"
+    assert not [line for line in lines if secret.encode() in line]
+    gate.touch()
+    assert cluster.api.wait_job(job)["stdout"] == f"{secret}\n"
+
+
+def test_commands_and_environment_as_long_as_they_may_be(cluster):
+    cluster.worker("zmq")
+    commands = "\n".join(f"true {'x' * 990}" for _ in range(64)) + "\necho ${#LONG}"
+    status = cluster.api.wait_job(create(cluster, commands, env={"LONG": "v" * 65000}))
+    assert status["stdout"] == "65000\n", status
+
+
+def test_commands_read_nothing_and_inherit_nothing(cluster):
+    cluster.worker("http")
+    status = cluster.api.wait_job(cluster.api.submit("cat\nreadlink /proc/self/fd/0\nls /proc/self/fd"))
+    assert status["stdout"].split() == ["/dev/null", "0", "1", "2", "3"], status  # 3 is of ls itself
 
 
 # ---- output ----
