@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -11,6 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "proto/buf.h"
 
 typedef struct {
     int null_fd;
@@ -20,6 +23,31 @@ typedef struct {
 } streams_t;
 
 enum { FD_MIN = 16 }; /* above those that a child has at fixed numbers */
+
+/* As many as slots, mostly. Until a child is reaped, its number is no other's. */
+static pid_t *known;
+static size_t known_count;
+
+void child_know (pid_t pid)
+{
+    known = xrealloc (known, (known_count + 1) * sizeof *known);
+    known[known_count++] = pid;
+}
+
+bool child_is_known (pid_t pid)
+{
+    for (size_t i = 0; i < known_count; i++)
+        if (known[i] == pid)
+            return true;
+    return false;
+}
+
+static void forget (pid_t pid)
+{
+    for (size_t i = 0; i < known_count; i++)
+        if (known[i] == pid)
+            known[i] = known[--known_count];
+}
 
 /* Runs in the child between vfork and exec: system calls only, and nothing of the parent's memory is written but the
  * errno that reports a failure. */
@@ -32,8 +60,8 @@ static int become (const child_spec_t *spec, const streams_t *streams)
         prctl (PR_SET_PDEATHSIG, SIGKILL);
     setrlimit (RLIMIT_CORE, &no_core);
     umask (077);
-    if (dup2 (streams->null_fd, 0) < 0 || dup2 (streams->out[0], 1) < 0 || dup2 (streams->out[1], 2) < 0 ||
-        chdir (spec->folder) != 0)
+    if (dup2 (spec->input < 0 ? streams->null_fd : spec->input, 0) < 0 || dup2 (streams->out[0], 1) < 0 ||
+        dup2 (streams->out[1], 2) < 0 || chdir (spec->folder) != 0)
         return errno;
     if (spec->kept && (dup2 (streams->alive, CHILD_ALIVE_FD) < 0 || dup2 (streams->report, CHILD_REPORT_FD) < 0))
         return errno;
@@ -126,6 +154,8 @@ int child_start (const child_spec_t *spec, child_t *out)
     close_fd (&streams.report);
     if (error)
         child_close (out);
+    else
+        child_know (out->pid);
     return error;
 }
 
@@ -150,7 +180,7 @@ bool child_report (const child_t *self, child_report_t *out)
     char text[64];
     ssize_t got = self->report >= 0 ? read (self->report, text, sizeof text - 1) : 0;
     text[got > 0 ? got : 0] = '\0';
-    return sscanf (text, "%d %d %d", &out->exit_code, &out->signal_number, &out->start_errno) == 3;
+    return sscanf (text, "%d %d %d %d", &out->exit_code, &out->signal_number, &out->start_errno, &out->left) == 4;
 }
 
 int child_reap (child_t *self, int *signal_number)
@@ -160,6 +190,7 @@ int child_reap (child_t *self, int *signal_number)
     child_signal (self, SIGKILL); /* the group outlives its leader; what it left behind goes with it */
     while (waitpid (self->pid, &status, 0) < 0 && errno == EINTR)
         ;
+    forget (self->pid);
     self->pid = 0;
     close_fd (&self->pidfd);
     if (!WIFSIGNALED (status))

@@ -14,6 +14,7 @@ typedef struct {
     const char *const *argv; /* NULL-terminated */
     const char *const *env;  /* NULL-terminated: the whole environment */
     const char *folder;      /* its current directory */
+    int input;               /* its stdin; -1: /dev/null */
     bool kept;               /* a gleaner-keeper: see `alive` and `report` */
 } child_spec_t;
 
@@ -35,9 +36,10 @@ typedef struct {
     int exit_code;     /* 128 + N for signal N */
     int signal_number; /* 0: none */
     int start_errno;   /* of a shell that could not be started; 0: none */
+    int left;          /* not 0: processes that did not die of KILL */
 } child_report_t;
 
-/* Starts it with stdin from /dev/null, default signals, no core files, umask 077, every other descriptor closed, and
+/* Starts it with default signals, no core files, umask 077, every other descriptor closed, and
  * killed when this program dies; a kept one ends itself then. Returns 0 or an errno; then nothing was started. */
 int child_start (const child_spec_t *spec, child_t *out);
 /* Sends a signal to the whole process group (kill(2)). */
@@ -46,9 +48,14 @@ void child_signal (const child_t *self, int number);
 void child_kill (child_t *self);
 /* What a kept child said at its end, before it is reaped. False when it was killed and said nothing. */
 bool child_report (const child_t *self, child_report_t *out);
-/* Reaps an ended child: its exit code, or 128 + number with `*signal_number` set. Kills what is left of its group. */
+/* Reaps an ended child, which is not known any more: its exit code, or 128 + number with `*signal_number` set. Kills
+ * what is left of its group. */
 int child_reap (child_t *self, int *signal_number);
 /* Closes what is still open. */
 void child_close (child_t *self);
+/* True for a child that was started here and is not yet reaped, or that child_know was told of; false for an orphan
+ * that came to this program. */
+bool child_is_known (pid_t pid);
+void child_know (pid_t pid);
 
 #endif

@@ -148,7 +148,7 @@ void job_asleep (job_t *self, int64_t sent_ms, int64_t for_ms)
         return;
     self->asleep = true;
     renew_no_more (self);
-    for (int i = 0; i < STREAMS && self->state <= STATE_RUN; i++)
+    for (int i = 0; i < STREAMS && self->state < STATE_COLLECT; i++)
         output_pause (&self->out[i]);
     if (for_ms > 0)
         lease_lasts (self, sent_ms, for_ms);
@@ -161,7 +161,7 @@ void job_awake (job_t *self)
     self->asleep = false;
     backoff_reset (&self->renew_backoff);
     renew_within (self, 0); /* answered at once: what is left of the lease may be little */
-    for (int i = 0; i < STREAMS && self->state <= STATE_RUN; i++)
+    for (int i = 0; i < STREAMS && self->state < STATE_COLLECT; i++)
         output_go_on (&self->out[i]);
 }
 
@@ -219,7 +219,7 @@ void job_stop (job_t *self, job_stop_t why)
     self->spooled = false;
     if (self->child.pid)
         job_run_stop_processes (self);
-    else
+    else if (self->state != STATE_STRAYS) /* else when they are gone */
         job_stopped (self);
 }
 

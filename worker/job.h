@@ -6,18 +6,22 @@
  *     +--|-------+--|-- failed -----------------------------------------+
  *        +----------+-- the worker ends: RETURN (the lease) --> DONE
  *
+ * A keeper that is killed: RUN --> STRAYS (what it kept is ended) --> FLUSH, as failed.
+ *
  * Told to stop, or the lease lost: DONE without a report. */
 #ifndef GLEANER_WORKER_JOB_H
 #define GLEANER_WORKER_JOB_H
 
 #include "worker/lease.h"
 #include "worker/loop.h"
+#include "worker/strays.h"
 #include "worker/transport.h"
 
 typedef struct job job_t;
 
 typedef struct {
     loop_t *loop;
+    strays_t *strays;
     transport_t *transport;
     const char *worker_id;
     const char *work_dir;

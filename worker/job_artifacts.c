@@ -331,7 +331,7 @@ static int collect_start (artifacts_run_t *self, slice_t patterns)
     argv[2] = xstrdup (path);
     for (slice_t line; lines_next (&patterns, &line);)
         argv[count++] = slice_dup (line);
-    child_spec_t spec = { .program = argv[0], .argv = (const char *const *)argv, .env = env, .folder = job->folder };
+    child_spec_t spec = { argv[0], (const char *const *)argv, env, job->folder, .input = -1 };
     int error = child_start (&spec, &self->child);
     while (count)
         free (argv[--count]);

@@ -1,7 +1,10 @@
-/* job_env.c - the environment that a job sees: what tools need, its own folder as home, who it is, and what it asked
- * for; nothing else of the lender's. */
+/* job_env.c - what a keeper is told: the commands, and the environment that they see: what tools need, the job's own
+ * folder as home, who it is, and what it asked for; nothing else of the lender's. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "proto/lines.h"
 #include "proto/log.h"
@@ -52,26 +55,40 @@ static void put_ours (env_t *env, const job_t *self)
     put_text (env, "GLEANER_WORKER_ID", self->lease.worker_id);
 }
 
-char **job_env_new (const job_t *self, size_t head)
+static void put_wanted (env_t *env, const job_t *self, slice_t wanted)
 {
     static const slice_t reserved = SLICE ("GLEANER_");
-    slice_t wanted = slice_of (self->env ? self->env : "");
-    char **rows = xcalloc (head + OURS_MAX + lines_count (wanted) + 1, sizeof *rows);
-    env_t env = { rows + head, 0 };
-    put_ours (&env, self);
     for (slice_t line; lines_next (&wanted, &line);) {
         if (line.len >= reserved.len && slice_eq (slice_from (line.ptr, reserved.len), reserved))
             log_event (LEVEL_WARN, "env-refused", "job=%s sets a name that begins with GLEANER_", self->lease.job_id);
         else if (memchr (line.ptr, '=', line.len))
-            put (&env, slice_dup (line));
+            put (env, slice_dup (line));
     }
-    return rows;
 }
 
-void job_env_free (char ***env_p, size_t head)
+static void input_fill (const job_t *self, buf_t *input)
 {
-    for (char **row = *env_p + head; *row; row++)
-        free (*row);
-    free (*env_p);
-    *env_p = NULL;
+    slice_t wanted = slice_of (self->env ? self->env : "");
+    env_t env = { xcalloc (OURS_MAX + lines_count (wanted), sizeof *env.rows), 0 };
+    put_ours (&env, self);
+    put_wanted (&env, self, wanted);
+    buf_append (input, self->command, strlen (self->command) + 1);
+    for (size_t i = 0; i < env.count; i++) {
+        buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);
+        free (env.rows[i]);
+    }
+    free (env.rows);
+}
+
+int job_input_open (const job_t *self, int *fd)
+{
+    *fd = memfd_create ("gleaner-input", MFD_CLOEXEC);
+    if (*fd < 0)
+        return errno;
+    buf_t input = { 0 };
+    input_fill (self, &input);
+    ssize_t written = pwrite (*fd, input.ptr, input.len, 0); /* it is read from its beginning */
+    int error = written < 0 ? errno : written < (ssize_t)input.len ? ENOSPC : 0;
+    buf_fini (&input);
+    return error;
 }

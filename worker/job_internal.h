@@ -1,6 +1,6 @@
 /* job_internal.h - what the files of a job share: job.c (life, lease), job_fetch.c (download), job_run.c (extraction,
- * commands), job_env.c (their environment), job_artifacts.c, job_report.c (output and result), job_spool.c (the result
- * on the disk). */
+ * commands), job_env.c (they and their environment, for the keeper), job_artifacts.c, job_report.c (output and result),
+ * job_spool.c (the result on the disk). */
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
@@ -16,6 +16,7 @@ typedef enum {
     STATE_FETCH,
     STATE_EXTRACT,
     STATE_RUN,
+    STATE_STRAYS,
     STATE_COLLECT,
     STATE_FLUSH,
     STATE_REPORT,
@@ -73,6 +74,7 @@ struct job {
     bool stopping;
     job_stop_t why;
     int disk_error; /* errno of what could not be written */
+    int64_t strays_until_ms;
 
     /* outcome */
     output_t out[STREAMS];
@@ -112,10 +114,9 @@ void job_fetch_fini (job_t *self);
 void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320]);
 
 /* job_env.c */
-/* The environment of the job's commands, NULL-terminated, with `head` NULL places before it. The caller frees it with
- * job_env_free. */
-char **job_env_new (const job_t *self, size_t head);
-void job_env_free (char ***env_p, size_t head);
+/* What the keeper reads (keeper.c): the job's commands and their environment, in memory; no command line shows them.
+ * Returns 0 and a descriptor, which the caller closes, or an errno. */
+int job_input_open (const job_t *self, int *fd);
 
 /* job_run.c */
 void job_extract (job_t *self);

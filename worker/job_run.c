@@ -2,17 +2,18 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "proto/clock.h"
 #include "proto/log.h"
 #include "worker/job_internal.h"
 
 enum {
     KILL_AFTER_MS = 5 * 1000, /* for a keeper that does not do it by itself */
     REFUSAL_MAX = 512,        /* bytes kept of what the extractor says */
+    STRAYS_TICK_MS = 10,
     DRAIN_TURNS_MAX = 4,
     EXTRACT_REFUSED = 3,
     EXTRACT_DISK_FULL = 4,
@@ -71,10 +72,11 @@ static void unwatch (job_t *self)
     loop_unwatch (self->host->loop, self->child.out[1]);
 }
 
-static int start_child (job_t *self, const char *const *argv, bool kept)
+/* A keeper with `input`, or an extractor without: -1. */
+static int start_child (job_t *self, const char *const *argv, int input)
 {
-    static const char *const env[] = { NULL }; /* the commands' own goes to the keeper as arguments */
-    child_spec_t spec = { argv[0], argv, env, self->folder, kept };
+    static const char *const env[] = { NULL };
+    child_spec_t spec = { argv[0], argv, env, self->folder, input, .kept = input >= 0 };
     int error = child_start (&spec, &self->child);
     if (error)
         return error;
@@ -100,17 +102,31 @@ void job_run_stop_processes (job_t *self)
     loop_timer_set (self->host->loop, &self->kill_timer, KILL_AFTER_MS, on_kill, self);
 }
 
+/* Reaps the keeper. False when it ended without its report: what it kept has become ours. */
+static bool reap_keeper (job_t *self, child_report_t *report)
+{
+    bool told = child_report (&self->child, report);
+    self->exit_code = child_reap (&self->child, &self->signal_number);
+    if (!told || self->signal_number)
+        return false;
+    if (report->left)
+        strays_end (self->host->strays); /* reaped when they end; the keeper has waited enough */
+    self->exit_code = report->exit_code;
+    self->signal_number = report->signal_number;
+    return true;
+}
+
 void job_run_fini (job_t *self)
 {
     loop_timer_stop (&self->timeout_timer);
     loop_timer_stop (&self->kill_timer);
     if (self->child.pid) {
-        int ignored = 0;
+        child_report_t report = { 0 };
         unwatch (self);
         job_kill (self);
         struct pollfd ended = { self->child.pidfd, POLLIN, 0 };
-        if (poll (&ended, 1, KILL_AFTER_MS) == 1)
-            child_reap (&self->child, &ignored);
+        if (poll (&ended, 1, KILL_AFTER_MS) == 1 && !reap_keeper (self, &report) && self->state == STATE_RUN)
+            strays_end (self->host->strays);
     }
     child_close (&self->child);
     buf_fini (&self->refusal);
@@ -125,27 +141,31 @@ static void on_timeout (void *ctx)
 
 static void run_begin (job_t *self)
 {
-    enum { HEAD = 3 };
     self->state = STATE_RUN;
     log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
     loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
-    char stop[] = "stop";
-    char go_on[] = "continue";
-    char *keeper = xstrdup (self->host->keeper);
-    char **argv = job_env_new (self, HEAD);
-    argv[0] = keeper;
-    argv[1] = self->goes_on ? go_on : stop;
-    argv[2] = self->command;
-    int error = start_child (self, (const char *const *)argv, true);
-    job_env_free (&argv, HEAD);
-    free (keeper);
+    const char *argv[] = { self->host->keeper, self->goes_on ? "continue" : "stop", NULL };
+    int input = -1;
+    int error = job_input_open (self, &input);
+    if (!error)
+        error = start_child (self, argv, input);
+    if (input >= 0)
+        close (input);
     if (error)
         job_fail_errno (self, error, "The commands could not be started");
 }
 
-static void commands_ended (job_t *self, int start_errno)
+static void fail_unreported (job_t *self)
 {
-    loop_timer_stop (&self->timeout_timer);
+    if (self->signal_number)
+        job_fail (self, "worker-error", "The job's processes were ended from outside: its keeper was killed.");
+    else
+        job_fail (self, "worker-error", "The job's keeper failed (%d), and its processes were ended.", self->exit_code);
+}
+
+/* `report` is NULL when the keeper ended without one. */
+static void commands_ended (job_t *self, const child_report_t *report)
+{
     if (self->stopping && self->why != STOP_TIMEOUT) {
         job_stopped (self);
     } else if (self->disk_error) {
@@ -155,11 +175,32 @@ static void commands_ended (job_t *self, int start_errno)
         job_failed (self, "timeout", "The job ran longer than its %lld.%03lld s and was stopped.",
                     (long long)(self->timeout_ms / 1000), (long long)(self->timeout_ms % 1000));
         job_collect (self);
-    } else if (start_errno) {
-        job_fail_errno (self, start_errno, "A command could not be started");
+    } else if (!report) {
+        fail_unreported (self);
+    } else if (report->start_errno) {
+        job_fail_errno (self, report->start_errno, "A command could not be started");
     } else {
         job_collect (self);
     }
+}
+
+static void on_strays (void *ctx)
+{
+    job_t *self = ctx;
+    if (strays_left (self->host->strays) && clock_mono_ms () < self->strays_until_ms)
+        loop_timer_set (self->host->loop, &self->kill_timer, STRAYS_TICK_MS, on_strays, self);
+    else
+        commands_ended (self, NULL);
+}
+
+static void keeper_lost (job_t *self)
+{
+    log_event (LEVEL_WARN, "keeper-lost", "job=%s attempt=%lld: ending what it kept", self->lease.job_id,
+               (long long)self->lease.attempt);
+    self->state = STATE_STRAYS;
+    self->strays_until_ms = clock_mono_ms () + STRAYS_MS_MAX;
+    strays_end (self->host->strays);
+    on_strays (self);
 }
 
 static void extract_ended (job_t *self)
@@ -187,21 +228,23 @@ static void on_pidfd (void *ctx, uint32_t events)
     (void)events;
     job_t *self = ctx;
     bool extracting = self->state == STATE_EXTRACT;
-    unwatch (self);
-    loop_timer_stop (&self->kill_timer);
     child_report_t report = { 0 };
-    bool told = !extracting && child_report (&self->child, &report);
-    self->exit_code = child_reap (&self->child, &self->signal_number);
-    if (told) { /* else the keeper itself was killed */
-        self->exit_code = report.exit_code;
-        self->signal_number = report.signal_number;
-    }
+    bool told = false;
+    unwatch (self);
+    loop_timer_stop (&self->timeout_timer);
+    loop_timer_stop (&self->kill_timer);
+    if (extracting)
+        self->exit_code = child_reap (&self->child, &self->signal_number);
+    else
+        told = reap_keeper (self, &report);
     drain (self);
     child_close (&self->child);
     if (extracting)
         extract_ended (self);
+    else if (told)
+        commands_ended (self, &report);
     else
-        commands_ended (self, report.start_errno);
+        keeper_lost (self);
 }
 
 /* ---- the archive ---- */
@@ -212,7 +255,7 @@ void job_extract (job_t *self)
     job_archive_path (self, archive);
     self->state = STATE_EXTRACT;
     const char *argv[] = { self->host->extractor, archive, self->folder, NULL };
-    int error = start_child (self, argv, false);
+    int error = start_child (self, argv, -1);
     if (error)
         job_fail (self, "worker-error", "%s could not be started: %s.", self->host->extractor, strerror (error));
 }

@@ -1,10 +1,12 @@
 /* keeper.c - the program gleaner-keeper: runs a job's commands, and leaves nothing of them behind.
  *
- * usage: gleaner-keeper stop|continue COMMANDS [NAME=VALUE]...
+ * usage: gleaner-keeper stop|continue
  *
- * One a job attempt, started by the worker (child.h). COMMANDS are lines for /bin/sh; the rest is their environment.
- * Two descriptors come with it: 3 reads nothing, and its end means that the worker is gone or wants the end now; on 4
- * one line is written when all is over: exit code, signal number (0: none), errno of a shell that could not be started.
+ * One a job attempt, started by the worker (child.h). Its input is NUL-terminated strings, to its end: the commands, as
+ * lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line would show secrets to all.
+ * Two more descriptors come with it: 3 reads nothing, and its end means that the worker is gone or wants the end now;
+ * on 4 one line is written when all is over: exit code, signal number (0: none), errno of a shell that could not be
+ * started (0: none), and 1 when something is left that does not die of KILL, else 0.
  *
  *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report
  *     |    SIGTERM, or the last line ended   |  grace over  ^
@@ -31,6 +33,8 @@
 
 enum {
     EXIT_USAGE = 2,
+    INPUT_MAX = 1024 * 1024,  /* beyond COMMAND_MAX, ENV_MAX and what the worker adds */
+    ROWS_MAX = 32 * 1024,     /* likewise, of variables: three bytes at least in ENV_MAX */
     STOP_GRACE_MS = 4 * 1000, /* between TERM and KILL, when the job is stopped */
     END_GRACE_MS = 1 * 1000,  /* and for what is left when its commands have ended */
     KILL_TICK_MS = 10,
@@ -49,13 +53,59 @@ typedef struct {
     int alive_fd;
     int signal_fd;
     bool goes_on; /* after a command that failed */
-    char *next;   /* in COMMANDS */
+    char *next;   /* in the commands */
     char **env;
     pid_t command; /* 0: none runs */
     int exit_code;
     int signal_number;
     int start_errno;
+    bool left; /* something that does not die of KILL */
 } keeper_t;
+
+/* ---- input ---- */
+
+/* Reads it to its end. Returns 0 or an errno. */
+static int read_all (char *text, size_t size, size_t *len)
+{
+    ssize_t got = 1;
+    *len = 0;
+    while (got != 0 && *len < size) {
+        got = read (STDIN_FILENO, text + *len, size - *len);
+        if (got < 0 && errno != EINTR)
+            return errno;
+        *len += got > 0 ? (size_t)got : 0;
+    }
+    return *len == size ? E2BIG : *len == 0 || text[*len - 1] ? EINVAL : 0;
+}
+
+/* The commands shall find nothing there. */
+static int shut_input (void)
+{
+    int fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || dup2 (fd, STDIN_FILENO) < 0)
+        return errno;
+    close (fd);
+    return 0;
+}
+
+static int take_input (keeper_t *self)
+{
+    static char text[INPUT_MAX];
+    static char *rows[ROWS_MAX + 1];
+    size_t len = 0;
+    size_t count = 0;
+    int error = read_all (text, sizeof text, &len);
+    if (error)
+        return error;
+    self->next = text;
+    self->env = rows;
+    for (char *at = text + strlen (text) + 1; at < text + len; at += strlen (at) + 1) {
+        if (count == ROWS_MAX)
+            return E2BIG;
+        rows[count++] = at;
+    }
+    return shut_input ();
+}
 
 /* ---- commands ---- */
 
@@ -115,8 +165,8 @@ static void ask (keeper_t *self, int64_t grace_ms)
 {
     self->phase = PHASE_ASK;
     self->until_ms = clock_mono_ms () + grace_ms;
-    tree_signal (SIGTERM);
-    tree_signal (SIGCONT); /* a stopped one must hear it */
+    tree_signal (SIGTERM, NULL);
+    tree_signal (SIGCONT, NULL); /* a stopped one must hear it */
 }
 
 static void kill_now (keeper_t *self)
@@ -196,35 +246,42 @@ static void keep (keeper_t *self)
             kill_now (self);
         if (self->phase != PHASE_KILL || !any_left)
             continue;
-        if (clock_mono_ms () >= self->until_ms)
+        self->left = clock_mono_ms () >= self->until_ms;
+        if (self->left)
             return;
-        tree_signal (SIGSTOP); /* first: what stands still forks no more */
-        tree_signal (SIGKILL);
+        tree_signal (SIGSTOP, NULL); /* first: what stands still forks no more */
+        tree_signal (SIGKILL, NULL);
     }
 }
 
-int main (int argc, char **argv)
+/* Returns 0 or an errno. */
+static int prepare (keeper_t *self)
 {
-    keeper_t self = { .alive_fd = CHILD_ALIVE_FD };
-    self.goes_on = argc >= 3 && strcmp (argv[1], "continue") == 0;
-    if (argc < 3 || (!self.goes_on && strcmp (argv[1], "stop") != 0) ||
-        fcntl (CHILD_ALIVE_FD, F_SETFD, FD_CLOEXEC) != 0 || fcntl (CHILD_REPORT_FD, F_SETFD, FD_CLOEXEC) != 0) {
-        fprintf (stderr, "usage: gleaner-keeper stop|continue COMMANDS [NAME=VALUE]...; gleaner-worker starts it.\n");
-        return EXIT_USAGE;
-    }
-    self.next = argv[2];
-    self.env = argv + 3;
     sigset_t all, heard;
     sigfillset (&all);
     sigprocmask (SIG_SETMASK, &all, NULL);
     sigemptyset (&heard);
     sigaddset (&heard, SIGTERM);
     sigaddset (&heard, SIGCHLD);
-    self.signal_fd = signalfd (-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (self.signal_fd < 0 || prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
-        self.start_errno = errno;
-    else
+    int error = take_input (self);
+    if (error)
+        return error;
+    self->signal_fd = signalfd (-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+    return self->signal_fd < 0 || prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 ? errno : 0;
+}
+
+int main (int argc, char **argv)
+{
+    keeper_t self = { .alive_fd = CHILD_ALIVE_FD };
+    self.goes_on = argc == 2 && strcmp (argv[1], "continue") == 0;
+    if (argc != 2 || (!self.goes_on && strcmp (argv[1], "stop") != 0) ||
+        fcntl (CHILD_ALIVE_FD, F_SETFD, FD_CLOEXEC) != 0 || fcntl (CHILD_REPORT_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf (stderr, "usage: gleaner-keeper stop|continue <INPUT; gleaner-worker starts it.\n");
+        return EXIT_USAGE;
+    }
+    self.start_errno = prepare (&self);
+    if (!self.start_errno)
         keep (&self);
-    dprintf (CHILD_REPORT_FD, "%d %d %d\n", self.exit_code, self.signal_number, self.start_errno);
-    _exit (0); /* nothing of ours is left, and the streams belong to the job */
+    dprintf (CHILD_REPORT_FD, "%d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
+    _exit (0); /* the streams belong to the job */
 }

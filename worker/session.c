@@ -338,8 +338,10 @@ session_t *session_new (const session_config_t *config)
 {
     session_t *self = xcalloc (1, sizeof *self);
     self->config = *config;
+    self->strays = strays_new (config->loop);
     self->host = (job_host_t){
         .loop = config->loop,
+        .strays = self->strays,
         .transport = config->transport,
         .worker_id = config->worker_id,
         .work_dir = config->work_dir,
@@ -380,6 +382,7 @@ void session_destroy (session_t **self_p)
     }
     for (int i = 0; i < self->resumed_count; i++)
         job_destroy (&self->resumed[i]);
+    strays_destroy (&self->strays);
     session_sleep_fini (self);
     buf_fini (&self->labels);
     free (self->slots);

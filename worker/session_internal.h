@@ -28,6 +28,7 @@ typedef struct slot {
 struct session {
     session_config_t config;
     job_host_t host;
+    strays_t *strays;
     slot_t *slots;
     int slot_count;
     job_t *resumed[RESUMED_MAX];

@@ -2,18 +2,20 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     PROCESSES_MAX = 65536, /* looked at in one call */
     PASSES_MAX = 32,       /* parents have mostly lower numbers than their children, so that one pass finds most */
-    STARTED_FIELD = 22,    /* of /proc/PID/stat, see proc(5) */
+    STATE_FIELD = 3,       /* of /proc/PID/stat, see proc(5) */
+    PARENT_FIELD = 4,
+    THREADS_FIELD = 20,
+    STARTED_FIELD = 22,
 };
 
 typedef struct {
@@ -27,23 +29,26 @@ typedef struct {
 /* Untouched pages of it cost nothing. */
 static process_t table[PROCESSES_MAX];
 
-/* "PID (NAME) STATE PARENT ... STARTED ..."; NAME may hold anything. */
-static bool parse (char *text, process_t *process)
+/* "PID (NAME) STATE PARENT ... THREADS ... STARTED ..."; NAME may hold anything. */
+static bool parse (const char *text, process_t *process)
 {
-    char *at = strrchr (text, ')');
-    if (!at || at[1] != ' ' || !at[2])
-        return false;
-    process->ended = at[2] == 'Z' || at[2] == 'X';
-    process->parent = (pid_t)strtol (at + 3, NULL, 10);
-    at += 2;
-    for (int field = 3; field < STARTED_FIELD; field++) {
+    const char *at = strrchr (text, ')');
+    char state = '\0';
+    for (int field = STATE_FIELD; at && field <= STARTED_FIELD; field++) {
         at = strchr (at, ' ');
         if (!at)
             return false;
         at++;
+        if (field == STATE_FIELD)
+            state = *at;
+        else if (field == PARENT_FIELD)
+            process->parent = (pid_t)strtol (at, NULL, 10);
+        else if (field == THREADS_FIELD) /* one whose first thread has ended is shown as a zombie, and may run on */
+            process->ended = (state == 'Z' || state == 'X') && strtol (at, NULL, 10) <= 1;
+        else if (field == STARTED_FIELD)
+            process->started = strtoull (at, NULL, 10);
     }
-    process->started = strtoull (at, NULL, 10);
-    return true;
+    return at;
 }
 
 static bool look (pid_t pid, process_t *process)
@@ -87,26 +92,30 @@ static int by_pid (const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static bool parent_is_ours (const process_t *process, size_t count)
+static bool parent_is_ours (const process_t *process, size_t count, tree_spared_fn *spared)
 {
     const process_t key = { .pid = process->parent };
     if (process->parent == getpid ())
-        return true;
+        return !spared || !spared (process->pid);
     const process_t *parent = bsearch (&key, table, count, sizeof key, by_pid);
-    return parent && parent->ours;
+    return parent && parent->ours && parent->started <= process->started; /* else its number is another's by now */
 }
 
-static void mark_ours (size_t count)
+/* Fills the table. Returns how many processes there are. */
+static size_t find_ours (tree_spared_fn *spared)
 {
+    size_t count = look_at_all ();
     bool changed = true;
+    qsort (table, count, sizeof *table, by_pid);
     for (int pass = 0; pass < PASSES_MAX && changed; pass++) {
         changed = false;
         for (size_t i = 0; i < count; i++) {
-            if (table[i].ours || !parent_is_ours (&table[i], count))
+            if (table[i].ours || !parent_is_ours (&table[i], count, spared))
                 continue;
             table[i].ours = changed = true;
         }
     }
+    return count;
 }
 
 /* By a descriptor that stands for just this process: its number may be another's by now. */
@@ -122,14 +131,30 @@ static bool signal_one (const process_t *process, int number)
     return sent;
 }
 
-int tree_signal (int number)
+int tree_signal (int number, tree_spared_fn *spared)
 {
     int sent = 0;
-    size_t count = look_at_all ();
-    qsort (table, count, sizeof *table, by_pid);
-    mark_ours (count);
+    size_t count = find_ours (spared);
     for (size_t i = 0; i < count; i++)
         if (table[i].ours && !table[i].ended && signal_one (&table[i], number))
             sent++;
     return sent;
+}
+
+int tree_reap (tree_spared_fn *spared)
+{
+    int left = 0;
+    size_t count = find_ours (spared);
+    for (size_t i = 0; i < count; i++)
+        if (table[i].ours && (table[i].parent != getpid () || waitpid (table[i].pid, NULL, WNOHANG) != table[i].pid))
+            left++;
+    return left;
+}
+
+void tree_each_child (void (*fn) (pid_t child))
+{
+    size_t count = look_at_all ();
+    for (size_t i = 0; i < count; i++)
+        if (table[i].parent == getpid ())
+            fn (table[i].pid);
 }

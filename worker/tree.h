@@ -2,9 +2,19 @@
 #ifndef GLEANER_WORKER_TREE_H
 #define GLEANER_WORKER_TREE_H
 
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* True for a child that is to be left alone, with all that it started. NULL where this is asked for: there is none. */
+typedef bool tree_spared_fn (pid_t child);
+
 /* Sends a signal to every descendant that there is now and that has not ended. What is forked meanwhile may be missed:
  * who wants all of them calls again. Where a process is not ours to signal, nothing happens. Returns how many got it.
  */
-int tree_signal (int number);
+int tree_signal (int number, tree_spared_fn *spared);
+/* Waits for the children that have ended, and no longer. Returns how many descendants are left, ended or not. */
+int tree_reap (tree_spared_fn *spared);
+/* Calls `fn` with each child. */
+void tree_each_child (void (*fn) (pid_t child));
 
 #endif

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import time
+import uuid
 
 import pytest
 
@@ -24,6 +25,17 @@ with open(sys.argv[1], "a") as note: note.write(f"{os.getpid()} ")
 time.sleep(300)
 """
 FILES = {"daemon.py": DAEMON}
+
+# Chains in which each process forks the next and ends, so that none is long where it was seen.
+CHAIN = """import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+[os.fork() for _ in range(4)]
+while True:
+    if os.fork(): os._exit(0)
+    os.setsid()
+    with open(sys.argv[1], "a") as note: note.write(f"{os.getpid()} ")
+    time.sleep(0.1)
+"""
 
 
 def daemon(note, how="plain"):
@@ -107,18 +119,9 @@ def test_a_background_process_that_ignores_term_does_not_hold_the_result_up(clus
 
 
 def test_moving_targets_are_ended(cluster, tmp_path):
-    """Chains in which each process forks the next and ends, so that none is long where it was seen."""
     cluster.worker("http")
     note = tmp_path / "pids"
-    chain = "import os, signal, sys, time\n" \
-            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" \
-            "[os.fork() for _ in range(4)]\n" \
-            "while True:\n" \
-            "    if os.fork(): os._exit(0)\n" \
-            "    os.setsid()\n" \
-            "    with open(sys.argv[1], 'a') as note: note.write(f'{os.getpid()} ')\n" \
-            "    time.sleep(0.1)\n"
-    job = cluster.api.submit(f"trap '' TERM; {sys.executable} chain.py {note}; sleep 300", {"chain.py": chain})
+    job = cluster.api.submit(f"trap '' TERM; {sys.executable} chain.py {note}; sleep 300", {"chain.py": CHAIN})
     pids_in(note, 100)
     begun = time.monotonic()
     cluster.api.post("/api/jobs/cancel", {"jobId": job})
@@ -131,10 +134,118 @@ def test_moving_targets_are_ended(cluster, tmp_path):
     assert time.monotonic() - begun < GONE_SECONDS + 1
 
 
-def test_a_keeper_that_is_killed_is_signal_9(cluster):
+@pytest.mark.parametrize("how", ["exit 0", "kill -9 $PPID; exit 0"])
+def test_a_process_without_its_first_thread_is_ended(cluster, tmp_path, how):
+    """The kernel shows one as a zombie while its other threads run on."""
     cluster.worker("http")
-    status = cluster.api.wait_job(cluster.api.submit("kill -9 $PPID; sleep 300", maxAttempts="1"))
-    assert status["exitCode"] == 137, status
+    note = tmp_path / "note"
+    headless = "import ctypes, sys, threading, time\n" \
+               "def tell():\n" \
+               "    while True:\n" \
+               "        with open(sys.argv[1], 'a') as note: note.write('x')\n" \
+               "        time.sleep(0.05)\n" \
+               "threading.Thread(target=tell).start()\n" \
+               "ctypes.CDLL(None).pthread_exit(None)\n"
+    begun = time.monotonic()
+    command = f"setsid {sys.executable} headless.py {note} & while [ ! -s {note} ]; do sleep 0.1; done; {how}"
+    cluster.api.wait_job(cluster.api.submit(command, {"headless.py": headless}, maxAttempts="1"))
+    assert time.monotonic() - begun < GONE_SECONDS
+    size = note.stat().st_size
+    time.sleep(0.5)
+    assert note.stat().st_size == size
+
+
+# ---- a keeper that is killed ----
+
+def children(pid):
+    """Ended ones that nobody has waited for, too."""
+    def parent(stat):
+        try:
+            return int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+    return [stat.parent.name for stat in pathlib.Path("/proc").glob("[0-9]*/stat") if parent(stat) == pid]
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("after", ["exit 0", "sleep 300"])
+def test_a_job_that_kills_its_keeper_leaves_no_process(cluster, tmp_path, transport, after):
+    worker = cluster.worker(transport)
+    note = tmp_path / "pids"
+    command = f"{daemon(note, 'stubborn')}; setsid sleep 300 & echo $! >> {note}; sleep 300 & echo $! $$ >> {note}; " \
+              f"while [ $(wc -w < {note}) -lt 4 ]; do sleep 0.1; done; echo so far; kill -9 $PPID; {after}"
+    status = cluster.api.wait_job(cluster.api.submit(command, FILES, maxAttempts="1"))
+    pids = pids_in(note, 4)
+    assert gone(pids), "the result comes when they are gone"
+    assert (status["status"], status["reason"]) == ("failed", "worker-error"), status
+    assert "its keeper was killed" in status["errorMessage"] and status["stdout"] == "so far\n", status
+    wait_until(lambda: not children(worker.pid), GONE_SECONDS, "the worker's last child")
+    assert cluster.api.wait_job(cluster.api.submit("echo next"))["stdout"] == "next\n"
+
+
+def test_a_killed_keeper_is_tried_again(cluster, tmp_path):
+    cluster.worker("http")
+    command = f"[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; kill -9 $PPID; sleep 300; }}; echo $GLEANER_ATTEMPT"
+    status = cluster.api.wait_job(create(cluster, command, backoffMs=10))
+    assert (status["status"], status["stdout"]) == ("completed", "2\n"), status
+
+
+def test_a_killed_keeper_is_not_the_end_of_other_jobs(cluster, tmp_path):
+    """Neither of their processes nor of an extractor or a packer."""
+    worker = cluster.worker("http", "--slots", "2")
+    note, gate = tmp_path / "pids", tmp_path / "gate"
+    commands = f"{daemon(note)}\nsetsid sleep 300 & echo $! >> {note}\nwhile [ ! -e {gate} ]; do sleep 0.1; done\n" \
+               f"kill -0 $(cat {note}) && echo alive > out"
+    job = create(cluster, commands, FILES, artifacts=["out"])
+    pids = pids_in(note, 2)
+    for _ in range(5):
+        killer = cluster.api.submit("setsid sleep 300 & kill -9 $PPID", maxAttempts="1")
+        assert cluster.api.wait_job(killer)["reason"] == "worker-error"
+        assert not gone(pids[:1]) and not gone(pids[1:])
+    gate.touch()
+    status = cluster.api.wait_job(job)
+    assert status["status"] == "completed" and status["artifactsCount"] == 1, status
+    assert gone(pids)
+    wait_until(lambda: not children(worker.pid), GONE_SECONDS, "the worker's last child")
+
+
+def test_a_killed_keeper_and_moving_targets(cluster, tmp_path):
+    cluster.worker("http")
+    note = tmp_path / "pids"
+    command = f"trap '' TERM; {sys.executable} chain.py {note}; while [ $(wc -w < {note}) -lt 100 ]; do sleep 0.1; done; kill -9 $PPID"
+    job = cluster.api.submit(command, {"chain.py": CHAIN}, maxAttempts="1")
+    pids_in(note, 100)
+    assert cluster.api.wait_job(job)["reason"] == "worker-error"
+    size = note.stat().st_size
+    time.sleep(0.5)
+    assert note.stat().st_size == size and gone(note.read_text().split())
+
+
+@TRANSPORTS
+def test_a_cancel_finds_what_a_killed_keeper_left(cluster, tmp_path, transport):
+    """The keeper is killed because of the cancel."""
+    cluster.worker(transport)
+    note = tmp_path / "pids"
+    command = f"trap 'kill -9 $PPID' TERM; {daemon(note, 'stubborn')}; echo $$ >> {note}; while :; do sleep 0.1; done"
+    job = cluster.api.submit(command, FILES)
+    pids = pids_in(note, 2)
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    wait_until(lambda: gone(pids), GONE_SECONDS, "the end of all processes")
+    assert cluster.api.wait_job(cluster.api.submit("echo next"))["stdout"] == "next\n"
+    assert cluster.api.status(job)["reason"] == "cancelled"
+
+
+def test_a_worker_that_ends_ends_what_a_killed_keeper_left(cluster, tmp_path):
+    worker = cluster.worker("http")
+    note = tmp_path / "pids"
+    command = f"trap 'kill -9 $PPID' TERM; {daemon(note, 'stubborn')}; echo $$ >> {note}; while :; do sleep 0.1; done"
+    cluster.api.submit(command, FILES)
+    pids = pids_in(note, 2)
+    worker.signal()
+    worker.wait_event("worker-stopping")
+    worker.signal()
+    assert worker.wait(GONE_SECONDS + 3) == 0
+    assert gone(pids)
 
 
 def test_a_job_that_terminates_its_keeper_ends(cluster):
@@ -166,6 +277,42 @@ def test_environment(cluster, transport):
     job = create(cluster, command, env=env)
     status = cluster.api.wait_job(job)
     assert status["stdout"].splitlines() == ["hello wörld = 'x' $HOME [] xx 1 me /nowhere", "400", job, "1"], status
+
+
+def command_lines():
+    """Of all processes of this machine, as any user may read them."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+
+
+@TRANSPORTS
+def test_no_command_line_holds_the_environment(cluster, tmp_path, transport):
+    cluster.worker(transport)
+    gate, begun, secret = tmp_path / "gate", tmp_path / "begun", f"hunter2-{uuid.uuid4().hex}"
+    command = f'touch {begun}; while [ ! -e {gate} ]; do sleep 0.02; done; echo "$SECRET"'
+    job = create(cluster, command, env={"SECRET": secret})
+    wait_until(begun.exists, 10, "the job's start")
+    lines = list(command_lines())
+    assert any(str(begun).encode() in line for line in lines), "the command itself is seen"
+    assert not [line for line in lines if secret.encode() in line]
+    gate.touch()
+    assert cluster.api.wait_job(job)["stdout"] == f"{secret}\n"
+
+
+def test_commands_and_environment_as_long_as_they_may_be(cluster):
+    cluster.worker("zmq")
+    commands = "\n".join(f"true {'x' * 990}" for _ in range(64)) + "\necho ${#LONG}"
+    status = cluster.api.wait_job(create(cluster, commands, env={"LONG": "v" * 65000}))
+    assert status["stdout"] == "65000\n", status
+
+
+def test_commands_read_nothing_and_inherit_nothing(cluster):
+    cluster.worker("http")
+    status = cluster.api.wait_job(cluster.api.submit("cat\nreadlink /proc/self/fd/0\nls /proc/self/fd"))
+    assert status["stdout"].split() == ["/dev/null", "0", "1", "2", "3"], status  # 3 is of ls itself
 
 
 # ---- output ----
