@@ -2,7 +2,7 @@
 
 import pathlib
 
-from cluster import BIN, wait_until
+from cluster import BIN, SANITIZERS, wait_until
 
 
 class Faults:
@@ -10,7 +10,7 @@ class Faults:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         self.env = {"LD_PRELOAD": str(BIN / "libgleaner-faults.so"), "GLEANER_FAULTS": str(self.folder),
-                    "ASAN_OPTIONS": "verify_asan_link_order=0"}
+                    "ASAN_OPTIONS": f"{SANITIZERS['ASAN_OPTIONS']}:verify_asan_link_order=0"}
 
     def _put(self, name, text):
         new = self.folder / f"{name}.new"
