@@ -121,6 +121,63 @@ def test_the_events_of_one_job_end_with_it(at_work):
     events.close(), late.close()
 
 
+def test_a_browser_that_has_seen_the_end_is_told_to_stop(at_work):
+    """EventSource reconnects for ever when a stream just ends; 204 is what makes it stop."""
+    path = "/api/jobs/events?jobId=" + at_work.api.wait_job(at_work.api.submit("echo hello"))["jobId"]
+    first = Events(at_work.port, path)
+    wait_until(lambda: first.ended, 10)
+    last = first.events[-1]["id"]
+    answer = at_work.api.get(path, **{"Last-Event-ID": last})
+    assert (answer.status, answer.body) == (204, b"") and at_work.api.get(f"{path}&lastEventId={last}").status == 204
+    assert at_work.api.get("/api/info").status == 200  # on the same connection
+    first.close()
+
+
+def test_a_reconnect_that_missed_the_end_hears_it_once(at_work):
+    job = at_work.api.submit("echo hello; exit 3", delayMs=300)
+    path = f"/api/jobs/events?jobId={job}"
+    events = Events(at_work.port, path)
+    wait_until(lambda: "running" in events.states(job), 10)
+    last = next(e["id"] for e in events.events if e["event"] == "job")
+    events.close()
+    at_work.api.wait_job(job)
+    again = Events(at_work.port, path, last)
+    wait_until(lambda: again.ended, 10)
+    assert again.answer.status == 200 and again.states(job) == ["failed"]
+    assert at_work.api.get(path, **{"Last-Event-ID": again.events[-1]["id"]}).status == 204
+    again.close()
+
+
+def test_a_job_that_runs_is_followed_on_after_a_reconnect(at_work, tmp_path):
+    gate = tmp_path / "gate"
+    job = at_work.api.submit(f"while [ ! -e {gate} ]; do sleep 0.02; done")
+    at_work.api.wait_job(job, until=("running",))
+    other = Events(at_work.port, "/api/events")
+    at_work.api.post("/api/jobs/cancel", {"jobId": at_work.api.create(requires={"no": "such"})})
+    wait_until(lambda: other.events, 10)
+    events = Events(at_work.port, f"/api/jobs/events?jobId={job}", other.events[-1]["id"])
+    assert events.answer.status == 200
+    gate.touch()
+    wait_until(lambda: events.ended, 10)
+    assert events.states(job) == ["completed"]
+    events.close(), other.close()
+
+
+def test_the_end_is_told_once_more_after_a_restart(cluster):
+    job = cluster.api.create()
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    path = f"/api/jobs/events?jobId={job}"
+    first = Events(cluster.port, path)
+    wait_until(lambda: first.ended, 10)
+    cluster.broker.kill()
+    cluster.broker.start()
+    again = Events(cluster.port, path, first.events[-1]["id"])
+    wait_until(lambda: again.ended, 10)
+    assert [e["event"] for e in again.events] == ["gone", "job"] and again.states(job) == ["failed"]
+    assert cluster.api.get(path, **{"Last-Event-ID": again.events[-1]["id"]}).status == 204
+    first.close(), again.close()
+
+
 def test_a_stream_is_resumed_where_it_was(at_work):
     events = Events(at_work.port, "/api/events")
     first = at_work.api.submit("true")
@@ -142,7 +199,10 @@ def test_an_id_that_is_gone_is_told_and_the_stream_goes_on(at_work):
     assert events.events[0]["event"] == "gone" and "from now" in events.events[0]["data"]["message"]
     job = at_work.api.submit("true")
     wait_until(lambda: "completed" in events.states(job), 15)
-    events.close()
+    again = Events(at_work.port, "/api/events", events.events[0]["id"])  # a reconnect right after the news
+    wait_until(lambda: "completed" in again.states(job), 15)
+    assert all(e["event"] != "gone" for e in again.events) and again.states(job) == events.states(job)
+    events.close(), again.close()
 
 
 def test_events_over_a_restart_of_the_broker(cluster):
