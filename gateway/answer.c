@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,20 @@ void request_fail (request_t *self, err_t err, const char *field, const char *te
     fault_t fault;
     fault_set (&fault, err, field ? field : "", text ? "%s" : NULL, text);
     request_fail_fault (self, &fault);
+}
+
+void request_fail_beyond (request_t *self, const char *field, int64_t length)
+{
+    char range[64];
+    buf_t json = { 0 };
+    fault_t fault;
+    fault_set (&fault, ERR_BEYOND_END, field, "What is asked for begins beyond the end: there are %lld bytes.",
+               (long long)length);
+    fault_json (&fault, &json);
+    struct MHD_Response *response = json_response (&json);
+    snprintf (range, sizeof range, "bytes */%lld", (long long)length);
+    MHD_add_response_header (response, "Content-Range", range);
+    request_answer (self, MHD_HTTP_RANGE_NOT_SATISFIABLE, response);
 }
 
 void request_fail_message (request_t *self, const message_t *error)

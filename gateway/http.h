@@ -92,6 +92,8 @@ void request_fail (request_t *self, err_t err, const char *field, const char *te
 void request_fail_fault (request_t *self, const fault_t *fault);
 /* Passes on the broker's error. */
 void request_fail_message (request_t *self, const message_t *error);
+/* 416: what `field` (or a Range header: NULL) asks for begins beyond the end of `length` bytes. */
+void request_fail_beyond (request_t *self, const char *field, int64_t length);
 /* {"error":...,"code":...,"field":...} of a fault. */
 void fault_json (const fault_t *fault, buf_t *out);
 

@@ -41,12 +41,40 @@ def test_ranges(at_work, printed, spec, part):
 
 
 def test_beyond_the_end(at_work, printed):
+    """By offset or by range, of output or of a file: one answer, which tells the length."""
     job, _ = printed
-    for answer in (at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001"),
-                   at_work.api.get(f"/api/jobs/output?jobId={job}", Range="bytes=300000-")):
-        assert (answer.status, answer["code"]) == (416, "BEYOND_END")
-    for query, code in (("stream=both", "SCHEMA"), ("offset=-1", "SCHEMA"), ("offset=x", "SCHEMA"), ("follow=maybe", "SCHEMA"), ("attempt=9", "BEYOND_END")):
-        assert at_work.api.get(f"/api/jobs/output?jobId={job}&{query}")["code"] == code
+    url = at_work.api.status(job)["fileUrl"]
+    size = len(at_work.api.get(url).body)
+    refusals = [at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001"), at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001&follow=1"),
+                at_work.api.get(f"/api/jobs/output?jobId={job}", Range="bytes=300000-")]
+    assert len({answer.body for answer in refusals}) == 1 and refusals[0]["field"] == "offset" and "300000" in refusals[0]["error"]
+    for answer, length in [*((r, 300000) for r in refusals), (at_work.api.get(url, Range=f"bytes={size}-"), size)]:
+        assert (answer.status, answer["code"], answer.headers["Content-Range"]) == (416, "BEYOND_END", f"bytes */{length}")
+        assert answer.headers["Content-Type"] == "application/json" and str(length) in answer["error"]
+    native = at_work.native().ask("job-follow", jobId=job, stderrOffset=5)
+    assert (native["code"], native["stream"], native["offset"]) == ("BEYOND_END", "stderr", 4)
+
+
+@pytest.mark.parametrize("query, field", [("stream=both", "stream"), ("offset=-1", "offset"), ("offset=x", "offset"), ("follow=maybe", "follow"),
+                                          ("attempt=0", "attempt"), ("attempt=x", "attempt"), ("attempt=1001", "attempt")])
+def test_what_makes_no_sense_is_refused_by_its_name(at_work, printed, query, field):
+    answer = at_work.api.get(f"/api/jobs/output?jobId={printed[0]}&{query}")
+    assert (answer.status, answer["code"], answer["field"]) == (400, "SCHEMA", field) and field in answer["error"]
+
+
+def test_an_offset_and_a_range_contradict_each_other(at_work, printed):
+    for spec in ("bytes=0-9", "bytes=0-1,4-5"):
+        answer = at_work.api.get(f"/api/jobs/output?jobId={printed[0]}&offset=3", Range=spec)
+        assert (answer.status, answer["code"], answer["field"]) == (400, "SCHEMA", "offset") and "Range" in answer["error"]
+
+
+def test_an_attempt_that_never_was_is_404(at_work, printed):
+    job, data = printed
+    for attempt in (2, 9):
+        answer = at_work.api.get(f"/api/jobs/output?jobId={job}&attempt={attempt}")
+        assert (answer.status, answer["code"]) == (404, "NO_SUCH_ATTEMPT") and answer["error"]
+    first = at_work.api.get(f"/api/jobs/output?jobId={job}&attempt=1")
+    assert first.body == data and first.headers["X-Attempt"] == "1"
     assert at_work.api.get("/api/jobs/output?jobId=job-0000000000000-000000000").status == 404
 
 
