@@ -160,7 +160,7 @@ static bool stored_streams (broker_t *self, const follower_t *follower, const jo
         held[STREAM_STDOUT] = row.stdout_data;
         held[STREAM_STDERR] = row.stderr_data;
     }
-    return !(job->purged & PURGED_OUTPUT) || job->stdout_bytes + job->stderr_bytes == 0;
+    return !job_output_gone (job);
 }
 
 static void follow_try (broker_t *self, follower_t *follower)

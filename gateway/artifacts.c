@@ -14,6 +14,10 @@ static void status_done (void *ctx, link_end_t end, const message_t *reply)
         return;
     }
     const msg_job_status_ok_t *job = &reply->job_status_ok;
+    if (job->artifacts_gone == 1) {
+        request_fail (request, ERR_ARTIFACTS_GONE, "jobId", NULL);
+        return;
+    }
     if (!job->artifacts_url.ptr || !hex_valid (job->artifacts_sha256, SHA256_HEX)) {
         request_fail (request, ERR_NO_SUCH_ARTIFACTS, "jobId", NULL);
         return;
