@@ -363,20 +363,26 @@ static bool state_find (slice_t name, int *state)
     return false;
 }
 
+/* A form with nothing filled in sends empty filters: they are none. */
+static slice_t filled (slice_t text)
+{
+    return text.len ? text : SLICE_ABSENT;
+}
+
 void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
 {
     job_id_t from = { .seq = INT64_MAX };
     job_filter_t filter = {
         .state = -1,
         .since_ms = in->since == INT_ABSENT ? 0 : in->since,
-        .worker = in->worker,
-        .label = in->label.len ? in->label : SLICE_ABSENT,
+        .worker = filled (in->worker),
+        .label = filled (in->label),
     };
     if (in->cursor.ptr && !job_id_parse (in->cursor, &from)) {
         refuse_list (self, request, "cursor", "`cursor` must be what the answer before gave.");
         return;
     }
-    if (in->state.ptr && !state_find (in->state, &filter.state)) {
+    if (in->state.len && !state_find (in->state, &filter.state)) {
         refuse_list (self, request, "state", "`state` must be pending, running, completed or failed.");
         return;
     }

@@ -255,3 +255,5 @@ def test_lists_are_narrowed(cluster):
     assert [j["jobId"] for j in page["jobs"]] == [red, blue]
     assert ids(f"label=team&cursor={page['cursor']}") == [old]
     assert cluster.api.get("/api/jobs?state=odd")["code"] == "SCHEMA"
+    for empty in ("state=", "worker=", "label=", "state=&worker=&label="):  # as a form with nothing filled in sends it
+        assert ids(empty) == [plain, red, blue, old], empty
