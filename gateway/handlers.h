@@ -18,6 +18,9 @@ void output_stream_handle (request_t *request);
 /* follow.c: GET /api/jobs/output, raw bytes. */
 void output_read_handle (request_t *request);
 
+/* cancel.c: POST /api/jobs/cancel. */
+void cancel_handle (request_t *request);
+
 /* upload.c: POST /api/execute. */
 void execute_handle (request_t *request);
 /* direct.c: DELETE /api/execute. */
