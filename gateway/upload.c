@@ -154,8 +154,8 @@ static void create_done (void *ctx, link_end_t end, const message_t *reply)
     }
     char *id = slice_dup (job_id);
     buf_t json = { 0 };
-    buf_append_str (&json, "{\"success\":true,\"jobId\":");
-    jsonout_text (&json, job_id);
+    buf_append_str (&json, "{\"success\":true,");
+    jsonout_fields (&json, reply);
     buf_printf (&json,
                 ",\"mode\":\"distributed\",\"message\":\"Job created\","
                 "\"checkStatusUrl\":\"/api/jobs/status?jobId=%s\"}",

@@ -62,8 +62,9 @@ def test_one_key_makes_one_job(cluster):
 
 
 def test_an_upload_with_a_key_makes_one_job(cluster):
-    first = cluster.api.execute("true", idempotencyKey="u")
-    assert first.status == 200 and cluster.api.execute("true", idempotencyKey="u")["jobId"] == first["jobId"]
+    first, again = (cluster.api.execute("true", idempotencyKey="u") for _ in range(2))
+    assert first.status == again.status == 200 and first["jobId"] == again["jobId"] == again.headers["X-Job-Id"]
+    assert (first["repeated"], again["repeated"]) == (False, True)
     assert cluster.api.execute("false", idempotencyKey="u").status == 409
 
 
