@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/gateway.h"
 #include "gateway/jsonout.h"
@@ -147,6 +148,29 @@ slice_t request_query (request_t *self, const char *name)
 slice_t request_header (request_t *self, const char *name)
 {
     return lookup (self, MHD_HEADER_KIND, name);
+}
+
+typedef struct {
+    const char *name;
+    int count;
+} tally_t;
+
+static enum MHD_Result tally_header (void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                     const char *value, size_t value_len)
+{
+    (void)kind;
+    (void)value;
+    (void)value_len;
+    tally_t *self = cls;
+    self->count += name_len == strlen (self->name) && strncasecmp (name, self->name, name_len) == 0;
+    return MHD_YES;
+}
+
+int request_header_count (request_t *self, const char *name)
+{
+    tally_t tally = { .name = name };
+    MHD_get_connection_values_n (self->connection, MHD_HEADER_KIND, tally_header, &tally);
+    return tally.count;
 }
 
 void request_peer (request_t *self, char out[PEER_MAX])

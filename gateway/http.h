@@ -105,6 +105,8 @@ void request_refuse (request_t *self, err_t err, const char *field, const char *
 /* A query parameter; absent when it is not there. */
 slice_t request_query (request_t *self, const char *name);
 slice_t request_header (request_t *self, const char *name);
+/* How often a header stands there. */
+int request_header_count (request_t *self, const char *name);
 /* The client's address as text; "" when it cannot be told. */
 enum { PEER_MAX = 64 };
 void request_peer (request_t *self, char out[PEER_MAX]);

@@ -80,6 +80,8 @@ err_t translate_key (request_t *request, message_t *out, fault_t *fault)
 {
     slice_t header = request_header (request, "Idempotency-Key");
     slice_t *key = &out->job_create.idempotency_key;
+    if (header.ptr && request_header_count (request, "Idempotency-Key") > 1)
+        return fault_set (fault, ERR_SCHEMA, "idempotencyKey", "The header Idempotency-Key must not stand twice.");
     if (header.ptr && key->ptr && !slice_eq (header, *key))
         return fault_set (fault, ERR_SCHEMA, "idempotencyKey",
                           "The header Idempotency-Key and `idempotencyKey` must be the same.");
