@@ -1,7 +1,6 @@
 #include "gateway/parts.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "proto/message.h"
@@ -46,6 +45,11 @@ int part_find (const char *name)
     return -1;
 }
 
+bool part_is_many (int part)
+{
+    return part >= PART_FIRST_OPTION && (option_of (part)->type == FIELD_MAP || option_of (part)->type == FIELD_TEXTS);
+}
+
 size_t part_max (int part)
 {
     if (part < PART_FIRST_OPTION)
@@ -54,7 +58,7 @@ size_t part_max (int part)
     if (field->type == FIELD_STR)
         return (size_t)field->limit;
     /* As JSON it may be longer than what it says. */
-    return field->type == FIELD_MAP || field->type == FIELD_TEXTS ? 2 * (size_t)field->limit : WORD_MAX;
+    return part_is_many (part) ? 2 * (size_t)field->limit : WORD_MAX;
 }
 
 const char *part_nearest (const char *name)

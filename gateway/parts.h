@@ -3,6 +3,7 @@
 #ifndef GATEWAY_PARTS_H
 #define GATEWAY_PARTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PARTS_MAX = 32 };
@@ -15,6 +16,8 @@ int part_find (const char *name);
 const char *part_name (int part);
 /* Bytes that a part other than the file may have. */
 size_t part_max (int part);
+/* True for a map or a list, which may be given as JSON. */
+bool part_is_many (int part);
 /* The name that `name` was meant for; NULL when none is near. */
 const char *part_nearest (const char *name);
 

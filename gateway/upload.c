@@ -151,6 +151,12 @@ static slice_t field (const upload_t *self, int part)
     return self->seen & 1u << part ? buf_slice (&self->fields[part]) : SLICE_ABSENT;
 }
 
+static bool is_json (const upload_t *self, int part)
+{
+    slice_t text = field (self, part);
+    return part_is_many (part) && text.len && (text.ptr[0] == '{' || text.ptr[0] == '[');
+}
+
 /* A field that holds an object or a list may be JSON: then it goes by way of its table row. */
 static err_t take_json (upload_t *self, int part, fault_t *fault)
 {
@@ -168,15 +174,14 @@ static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
     json_decref (self->options);
     self->options = json_object ();
     for (int part = PART_FIRST_OPTION; part < parts_count () && !err; part++) {
-        slice_t text = field (self, part);
-        if (text.len && (text.ptr[0] == '{' || text.ptr[0] == '['))
+        if (is_json (self, part))
             err = take_json (self, part, fault);
     }
     if (!err)
         err = json_to_message (self->options, MSG_JOB_CREATE, out, NULL, fault);
     for (int part = PART_FIRST_OPTION; part < parts_count () && !err; part++) {
         slice_t text = field (self, part);
-        if (text.len && text.ptr[0] != '{' && text.ptr[0] != '[')
+        if (text.len && !is_json (self, part))
             err = message_set_text (out, slice_of (part_name (part)), text, fault);
     }
     return err;

@@ -109,8 +109,8 @@ def test_an_unknown_field_of_the_form_is_refused_by_its_name(at_work, name, near
 
 
 def test_every_option_of_a_job_is_a_field_of_the_form(at_work):
-    asked = {"name": "n", "priority": -3, "env": {"A": "1"}, "onError": "continue", "artifacts": ["*.txt"], "labels": {"team": "blue"},
-             "requires": {"no": "such"}, "retryOnExit": ["75"], "backoffMs": 500, "timeoutMs": 1000, "maxAttempts": 7, "idempotencyKey": "form"}
+    asked = {"name": "[nightly] {1}", "priority": -3, "env": {"A": "1"}, "onError": "continue", "artifacts": ["*.txt"], "labels": {"team": "blue"},
+             "requires": {"no": "such"}, "retryOnExit": ["75"], "backoffMs": 500, "timeoutMs": 1000, "maxAttempts": 7, "idempotencyKey": "{form}"}
     answer = at_work.api.execute("true", **{k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in asked.items()}, delayMs=5, notBefore=5)
     status = at_work.api.status(answer["jobId"])
     assert {k: status[k] for k in asked} == asked
