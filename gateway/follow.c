@@ -19,7 +19,8 @@ static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
 {
     slice_t data[FEED_STREAMS] = { reply->stdout_data, reply->stderr_data };
     int64_t from[FEED_STREAMS] = { reply->stdout_offset, reply->stderr_offset };
-    if (from[self->stream] != self->offset[self->stream]) {
+    bool moved = self->attempt > 0 && reply->attempt != self->attempt;
+    if (moved || from[self->stream] != self->offset[self->stream]) {
         /* Another attempt began meanwhile: these are not the bytes that follow. */
         self->broken = !self->follow;
         self->ended = true;

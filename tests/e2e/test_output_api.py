@@ -90,6 +90,44 @@ def test_live(at_work):
     connection.close()
 
 
+def followed(cluster, query):
+    """X-Attempt and the body of a followed stream, once it has ended: a thread's result."""
+    got = {}
+    def read():
+        answer = cluster.client().get(f"/api/jobs/output?follow=1&{query}")
+        got.update(attempt=answer.headers["X-Attempt"], body=answer.body)
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, got
+
+
+def test_a_followed_stream_ends_with_its_attempt(cluster):
+    """Also when that attempt was silent: what the next one prints is another stream, by its own X-Attempt."""
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    job = cluster.api.create(retryOnExit=[75], backoffMs=1, maxAttempts=2)
+    def begin():
+        lease = native.ask("job-poll", workerId="w", slot=0, wait=5000)
+        return {"workerId": "w", **{k: lease[k] for k in ("jobId", "attempt", "token")}}
+    first = begin()
+    readers = [followed(cluster, f"jobId={job}&stream={stream}") for stream in ("stdout", "stderr")]
+    native.ask("job-output", **first, stream="stdout", offset=0, data=b"one")
+    time.sleep(0.3)
+    native.ask("job-result", **first, exitCode=75, stdoutBytes=3, stderrBytes=0)
+    second = begin()
+    for stream, data in (("stdout", b"two"), ("stderr", b"err")):
+        native.ask("job-output", **second, stream=stream, offset=0, data=data)
+    for (thread, got), body in zip(readers, (b"one", b"")):
+        thread.join(15)
+        assert got == {"attempt": "1", "body": body}
+    rest = [followed(cluster, f"jobId={job}&stream={stream}") for stream in ("stdout", "stderr")]
+    time.sleep(0.3)
+    native.ask("job-result", **second, exitCode=0, stdoutBytes=3, stderrBytes=3)
+    for (thread, got), body in zip(rest, (b"two", b"err")):
+        thread.join(15)
+        assert got == {"attempt": "2", "body": body}
+
+
 # ---- events ----
 
 
