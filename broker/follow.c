@@ -184,7 +184,7 @@ static void follow_try (broker_t *self, follower_t *follower)
         refuse (self, follower, ERR_OUTPUT_GONE);
         return;
     }
-    bool begun = job.attempt > 0 && (job.state != JOB_PENDING || follower->attempt < job.attempt || follower->stay);
+    bool begun = follower->attempt > 0; /* a job that waits for its next attempt shows the one before */
     if (begun && !(held[0].ptr && held[1].ptr)) {
         order_read (self, follower, held);
         return;

@@ -128,6 +128,23 @@ def test_a_followed_stream_ends_with_its_attempt(cluster):
         assert got == {"attempt": "2", "body": body}
 
 
+@pytest.mark.parametrize("size", [10, 400_000], ids=["in-its-row", "in-files"])
+def test_output_is_there_between_two_attempts(cluster, size):
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    job = cluster.api.create(retryOnExit=[75], backoffMs=600_000, maxAttempts=2)
+    lease = native.ask("job-poll", workerId="w", slot=0, wait=5000)
+    about = {"workerId": "w", **{k: lease[k] for k in ("jobId", "attempt", "token")}}
+    data = os.urandom(size)
+    for at in range(0, size, 200_000):
+        native.ask("job-output", **about, stream="stdout", offset=at, data=data[at:at + 200_000])
+    native.ask("job-result", **about, exitCode=75, stdoutBytes=size, stderrBytes=0)
+    assert cluster.api.status(job)["status"] == "pending"
+    for query in ("", "&attempt=1"):
+        answer = cluster.api.get(f"/api/jobs/output?jobId={job}{query}")
+        assert answer.status == 200 and answer.body == data and answer.headers["X-Attempt"] == "1"
+
+
 # ---- events ----
 
 
