@@ -240,6 +240,7 @@ void core_on_job_cancel (core_t *self, const event_t *event)
     msg_job_cancel_ok_t *out = &core_reply (self, event->request, MSG_JOB_CANCEL_OK)->job_cancel_ok;
     out->job_id = job_id;
     out->status = slice_of (job_state_name (job ? JOB_FAILED : event->stored->state));
+    out->already_over = !job;
     if (job)
         core_job_fail (self, job, "cancelled", SLICE ("The job was cancelled."));
 }

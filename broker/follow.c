@@ -64,6 +64,16 @@ static void refuse (broker_t *self, follower_t *follower, err_t err)
     follower_free (self->followers, follower);
 }
 
+static void refuse_beyond (broker_t *self, follower_t *follower, stream_t stream, int64_t length)
+{
+    message_t refusal;
+    message_error (&refusal, ERR_BEYOND_END, NULL);
+    refusal.error.stream = slice_of (stream == STREAM_STDERR ? "stderr" : "stdout");
+    refusal.error.offset = length;
+    broker_reply (self, follower->request, &refusal, 0);
+    follower_free (self->followers, follower);
+}
+
 static bool is_final (const job_record_t *job)
 {
     return job->state == JOB_COMPLETED || job->state == JOB_FAILED;
@@ -80,11 +90,12 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
         some = some || data[i].len;
     }
     bool past = follower->stay && follower->attempt < job->attempt;
-    bool end = (is_final (job) || past) && all;
-    for (int i = 0; i < STREAM_COUNT && end; i++) {
+    bool over = is_final (job) || past;
+    bool end = over && all;
+    for (int i = 0; i < STREAM_COUNT && over; i++) {
         if (follower->offset[i] <= length[i])
             continue;
-        refuse (self, follower, ERR_BEYOND_END);
+        refuse_beyond (self, follower, (stream_t)i, length[i]);
         return;
     }
     if (!some && !end && self->now_ms < follower->deadline_ms)
@@ -149,7 +160,7 @@ static bool stored_streams (broker_t *self, const follower_t *follower, const jo
         held[STREAM_STDOUT] = row.stdout_data;
         held[STREAM_STDERR] = row.stderr_data;
     }
-    return !(job->purged & PURGED_OUTPUT) || job->stdout_bytes + job->stderr_bytes == 0;
+    return !job_output_gone (job);
 }
 
 static void follow_try (broker_t *self, follower_t *follower)
@@ -161,7 +172,7 @@ static void follow_try (broker_t *self, follower_t *follower)
         return;
     }
     if (follower->stay && follower->attempt > job.attempt) {
-        refuse (self, follower, ERR_BEYOND_END);
+        refuse (self, follower, ERR_NO_SUCH_ATTEMPT);
         return;
     }
     if (job.attempt != follower->attempt && !follower->stay) { /* another attempt: its output begins anew */
@@ -173,7 +184,7 @@ static void follow_try (broker_t *self, follower_t *follower)
         refuse (self, follower, ERR_OUTPUT_GONE);
         return;
     }
-    bool begun = job.attempt > 0 && (job.state != JOB_PENDING || follower->attempt < job.attempt || follower->stay);
+    bool begun = follower->attempt > 0; /* a job that waits for its next attempt shows the one before */
     if (begun && !(held[0].ptr && held[1].ptr)) {
         order_read (self, follower, held);
         return;
@@ -223,9 +234,21 @@ void follow_read (broker_t *self, depot_order_t *order)
     answer_or_wait (self, follower, &job, data, length);
 }
 
+static void refuse_attempt (broker_t *self, uint64_t request)
+{
+    message_t refusal;
+    message_error (&refusal, ERR_SCHEMA, "`attempt` must be from 1 on.");
+    refusal.error.field = SLICE ("attempt");
+    broker_reply (self, request, &refusal, 0);
+}
+
 void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in)
 {
     job_id_t id;
+    if (in->stay == 1 && in->attempt == 0) {
+        refuse_attempt (self, request);
+        return;
+    }
     if (!job_id_parse (in->job_id, &id)) {
         broker_reply_error (self, request, ERR_NO_SUCH_JOB);
         return;

@@ -25,8 +25,11 @@ static void fill_receipt (broker_t *self, const job_record_t *job, message_t *st
     fault_t fault;
     if (job->receipt.len && !message_decode_item (self->receipts, job->receipt, MSG_RECEIPT, &receipt, &fault))
         message_copy_common (&receipt, status);
-    if (job->purged & PURGED_ARTIFACTS)
-        status->job_status_ok.artifacts_sha256 = SLICE_ABSENT;
+    msg_job_status_ok_t *out = &status->job_status_ok;
+    if (out->artifacts_sha256.ptr && job->purged & PURGED_ARTIFACTS) {
+        out->artifacts_sha256 = SLICE_ABSENT;
+        out->artifacts_gone = true;
+    }
 }
 
 static void fill_options (broker_t *self, const job_record_t *job, message_t *status)
@@ -57,6 +60,8 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
     out->filename = job->filename;
     out->stdout_bytes = job->stdout_bytes;
     out->stderr_bytes = job->stderr_bytes;
+    if (job_output_gone (job))
+        out->output_gone = true;
     out->exit_code = job->exit_code;
     out->signal = job->signal;
     out->error_message = job->error_message;
@@ -358,20 +363,26 @@ static bool state_find (slice_t name, int *state)
     return false;
 }
 
+/* A form with nothing filled in sends empty filters: they are none. */
+static slice_t filled (slice_t text)
+{
+    return text.len ? text : SLICE_ABSENT;
+}
+
 void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
 {
     job_id_t from = { .seq = INT64_MAX };
     job_filter_t filter = {
         .state = -1,
         .since_ms = in->since == INT_ABSENT ? 0 : in->since,
-        .worker = in->worker,
-        .label = in->label.len ? in->label : SLICE_ABSENT,
+        .worker = filled (in->worker),
+        .label = filled (in->label),
     };
     if (in->cursor.ptr && !job_id_parse (in->cursor, &from)) {
         refuse_list (self, request, "cursor", "`cursor` must be what the answer before gave.");
         return;
     }
-    if (in->state.ptr && !state_find (in->state, &filter.state)) {
+    if (in->state.len && !state_find (in->state, &filter.state)) {
         refuse_list (self, request, "state", "`state` must be pending, running, completed or failed.");
         return;
     }

@@ -2,6 +2,7 @@
 #ifndef GLEANER_RECORD_H
 #define GLEANER_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/id.h"
@@ -57,6 +58,9 @@ typedef struct {
 } job_record_t;
 
 enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
+
+/* True when it had output that housekeeping has removed. */
+bool job_output_gone (const job_record_t *job);
 enum { REQUEST_HASH = 32 };
 
 /* An attempt that is over and whose job is not told by it: another came after it, or the job ended without its result.

@@ -1,7 +1,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/gateway.h"
 #include "gateway/jsonout.h"
@@ -90,6 +92,20 @@ void request_fail (request_t *self, err_t err, const char *field, const char *te
     request_fail_fault (self, &fault);
 }
 
+void request_fail_beyond (request_t *self, const char *field, int64_t length)
+{
+    char range[64];
+    buf_t json = { 0 };
+    fault_t fault;
+    fault_set (&fault, ERR_BEYOND_END, field, "What is asked for begins beyond the end: there are %lld bytes.",
+               (long long)length);
+    fault_json (&fault, &json);
+    struct MHD_Response *response = json_response (&json);
+    snprintf (range, sizeof range, "bytes */%lld", (long long)length);
+    MHD_add_response_header (response, "Content-Range", range);
+    request_answer (self, MHD_HTTP_RANGE_NOT_SATISFIABLE, response);
+}
+
 void request_fail_message (request_t *self, const message_t *error)
 {
     if (error->type != MSG_ERROR) {
@@ -132,6 +148,29 @@ slice_t request_query (request_t *self, const char *name)
 slice_t request_header (request_t *self, const char *name)
 {
     return lookup (self, MHD_HEADER_KIND, name);
+}
+
+typedef struct {
+    const char *name;
+    int count;
+} tally_t;
+
+static enum MHD_Result tally_header (void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                     const char *value, size_t value_len)
+{
+    (void)kind;
+    (void)value;
+    (void)value_len;
+    tally_t *self = cls;
+    self->count += name_len == strlen (self->name) && strncasecmp (name, self->name, name_len) == 0;
+    return MHD_YES;
+}
+
+int request_header_count (request_t *self, const char *name)
+{
+    tally_t tally = { .name = name };
+    MHD_get_connection_values_n (self->connection, MHD_HEADER_KIND, tally_header, &tally);
+    return tally.count;
 }
 
 void request_peer (request_t *self, char out[PEER_MAX])

@@ -34,15 +34,6 @@ typedef struct download {
 
 /* ---- answering from a file ---- */
 
-static void answer_no_range (request_t *request, int64_t bytes)
-{
-    struct MHD_Response *response = MHD_create_response_from_buffer (0, NULL, MHD_RESPMEM_PERSISTENT);
-    char range[64];
-    snprintf (range, sizeof range, "bytes */%lld", (long long)bytes);
-    MHD_add_response_header (response, "Content-Range", range);
-    request_answer (request, MHD_HTTP_RANGE_NOT_SATISFIABLE, response);
-}
-
 /* Consumes `fd`. */
 static void answer_file (request_t *request, int fd, const char *sha256, int64_t bytes)
 {
@@ -56,7 +47,7 @@ static void answer_file (request_t *request, int fd, const char *sha256, int64_t
         range_parse (request_header (request, "Range"), &range) && (!condition.ptr || slice_eq_str (condition, text));
     if (ranged && !range_resolve (&range, bytes, &from, &count)) {
         close (fd);
-        answer_no_range (request, bytes);
+        request_fail_beyond (request, NULL, bytes);
         return;
     }
     struct MHD_Response *response = MHD_create_response_from_fd_at_offset64 ((uint64_t)count, fd, (uint64_t)from);
@@ -72,8 +63,7 @@ static void answer_file (request_t *request, int fd, const char *sha256, int64_t
         MHD_add_response_header (response, "Cache-Control", "private, max-age=31536000, immutable");
     }
     if (ranged) {
-        snprintf (text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)(from + count - 1),
-                  (long long)bytes);
+        range_format (from, count, bytes, text, sizeof text);
         MHD_add_response_header (response, "Content-Range", text);
     }
     request_answer (request, ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);

@@ -1,7 +1,8 @@
 /* events.c - GET /api/events and /api/jobs/events: what changes, as server-sent events (WHATWG HTML, section 9.2).
  *
  * For one job: what came since the client's last event, then a look at the job itself, so that an end that nobody saw
- * is told too, then what comes until the job is over.
+ * is told too, then what comes until the job is over. A browser asks again when a stream ends: one that has seen the
+ * job's end gets 204, the one answer that makes it stop.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,12 @@
 
 enum { PING_MS = 15 * 1000 };
 
-enum { PHASE_BEGIN, PHASE_LOOK, PHASE_STREAM };
+enum {
+    PHASE_BEGIN,  /* what came since the client's last event */
+    PHASE_LOOK,   /* the job itself */
+    PHASE_AGAIN,  /* it is over: whether its end came only after PHASE_BEGIN */
+    PHASE_STREAM, /* what comes */
+};
 
 static void ask (feed_t *self, message_t *message)
 {
@@ -47,20 +53,24 @@ static void add_event (feed_t *self, const message_t *item)
         self->ended = true;
 }
 
-static void add_gone (feed_t *self)
+/* Its id is the place from which the stream goes on, so that a reconnect is not told again. */
+static void add_gone (feed_t *self, slice_t place)
 {
-    buf_append_str (&self->out, "event: gone\ndata: {\"message\":\"The event that was asked for is no longer known: "
-                                "the stream goes on from now, read the record anew.\"}\n\n");
+    buf_printf (&self->out,
+                "id: " SLICE_FMT "\nevent: gone\ndata: {\"message\":\"The event that was asked for is no longer known: "
+                "the stream goes on from now, read the record anew.\"}\n\n",
+                SLICE_ARG (place));
+    self->resumed = false;
     if (self->job_id[0])
         self->phase = PHASE_LOOK; /* its end may have been among what is gone */
 }
 
 static void take_events (feed_t *self, const msg_events_read_ok_t *reply)
 {
-    if (self->phase == PHASE_BEGIN)
-        self->phase = self->job_id[0] ? PHASE_LOOK : PHASE_STREAM;
+    bool seen = self->phase == PHASE_AGAIN && reply->gone != 1 && !reply->events.count;
+    self->phase = self->phase == PHASE_BEGIN && self->job_id[0] ? PHASE_LOOK : PHASE_STREAM;
     if (reply->gone == 1)
-        add_gone (self);
+        add_gone (self, reply->last);
     for (uint32_t at = 0; at < reply->events.count && !self->ended; at++) {
         message_t item;
         fault_t fault;
@@ -68,15 +78,19 @@ static void take_events (feed_t *self, const msg_events_read_ok_t *reply)
             add_event (self, &item);
     }
     slice_copy (reply->last, self->last, sizeof self->last);
-    if (!self->out.len && self->phase == PHASE_STREAM)
+    if (seen)
+        self->ended = true;
+    else if (!self->out.len && self->phase == PHASE_STREAM)
         buf_append_str (&self->out, ": ping\n\n");
 }
 
-/* The job as it stands: told when it is over, since nothing more will come. */
+/* The job as it stands: told when it is over, since nothing more will come. To a client that goes on from a place that
+ * is known its end is an event like any other: it came before that place, or comes behind it. */
 static void take_job (feed_t *self, const msg_job_status_ok_t *job)
 {
-    self->phase = PHASE_STREAM;
-    if (!is_final (job->status))
+    bool over = is_final (job->status);
+    self->phase = over && self->resumed ? PHASE_AGAIN : PHASE_STREAM;
+    if (!over || self->resumed)
         return;
     message_t item;
     message_init (&item, MSG_EVENT);
@@ -104,6 +118,14 @@ static void take_reply (feed_t *self, link_end_t end, const message_t *reply)
         buf_append_str (&self->out, ": the broker is away\n\n");
 }
 
+static void answer_seen (feed_t *self)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer (0, NULL, MHD_RESPMEM_PERSISTENT);
+    MHD_add_response_header (response, "Cache-Control", "no-store");
+    request_answer (self->request, MHD_HTTP_NO_CONTENT, response);
+    feed_destroy (&self);
+}
+
 /* Until the job is known to be there nothing has been answered, and an error can still be one. */
 static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
 {
@@ -114,7 +136,11 @@ static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
         return;
     }
     take_reply (self, end, reply);
-    if (reply->type == MSG_EVENTS_READ_OK && self->phase == PHASE_LOOK && !self->ended) {
+    if (self->ended && !self->out.len) {
+        answer_seen (self);
+        return;
+    }
+    if (self->phase != PHASE_STREAM && !self->ended) {
         err_t err = feed_next (self);
         if (!err)
             return;
@@ -123,6 +149,7 @@ static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
         return;
     }
     self->on_reply = take_reply;
+    buf_append_str (&self->out, "retry: 2000\n\n");
     request_answer (request, MHD_HTTP_OK, feed_response (self, "text/event-stream"));
 }
 
@@ -144,7 +171,7 @@ void events_handle (request_t *request)
     feed_t *feed = feed_new (request, one ? job_id : SLICE (""), first_reply);
     feed->ask = ask;
     slice_copy (last.ptr ? last : SLICE (""), feed->last, sizeof feed->last);
-    buf_append_str (&feed->out, "retry: 2000\n\n");
+    feed->resumed = last.len > 0;
     err_t err = feed_next (feed);
     if (!err) {
         request_park (request);

@@ -39,6 +39,7 @@ struct feed {
     int64_t limit; /* bytes still to be handed over; -1: no limit */
     int phase;
     char last[ID_MAX + 1];
+    bool resumed; /* the client has read up to a place that is known */
     int failures;
     char tail[FEED_STREAMS][4];
     size_t tail_len[FEED_STREAMS];

@@ -19,7 +19,8 @@ static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
 {
     slice_t data[FEED_STREAMS] = { reply->stdout_data, reply->stderr_data };
     int64_t from[FEED_STREAMS] = { reply->stdout_offset, reply->stderr_offset };
-    if (from[self->stream] != self->offset[self->stream]) {
+    bool moved = self->attempt > 0 && reply->attempt != self->attempt;
+    if (moved || from[self->stream] != self->offset[self->stream]) {
         /* Another attempt began meanwhile: these are not the bytes that follow. */
         self->broken = !self->follow;
         self->ended = true;
@@ -52,18 +53,7 @@ static void later_reply (feed_t *self, link_end_t end, const message_t *reply)
 
 static void refuse_beyond (feed_t *self, int64_t length)
 {
-    request_t *request = self->request;
-    char text[64];
-    buf_t json = { 0 };
-    fault_t fault;
-    fault_set (&fault, ERR_BEYOND_END, "offset", "The offset is beyond the end: the stream has %lld bytes.",
-               (long long)length);
-    fault_json (&fault, &json);
-    struct MHD_Response *response = MHD_create_response_from_buffer (json.len, json.ptr, MHD_RESPMEM_MUST_FREE);
-    snprintf (text, sizeof text, "bytes */%lld", (long long)length);
-    MHD_add_response_header (response, "Content-Type", "application/json");
-    MHD_add_response_header (response, "Content-Range", text);
-    request_answer (request, MHD_HTTP_RANGE_NOT_SATISFIABLE, response);
+    request_fail_beyond (self->request, "offset", length);
     feed_destroy (&self);
 }
 
@@ -87,8 +77,7 @@ static void answer_stream (feed_t *self, const msg_job_follow_ok_t *reply, int64
     add_number (response, "X-Output-Bytes", length);
     add_number (response, "X-Attempt", reply->attempt);
     if (self->ranged) {
-        snprintf (text, sizeof text, "bytes %lld-%lld/%lld", (long long)from, (long long)(from + count - 1),
-                  (long long)length);
+        range_format (from, count, length, text, sizeof text);
         MHD_add_response_header (response, "Content-Range", text);
     }
     request_answer (request, self->ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);
@@ -98,6 +87,11 @@ static void answer_stream (feed_t *self, const msg_job_follow_ok_t *reply, int64
 static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
 {
     request_t *request = self->request;
+    if (reply->type == MSG_ERROR && error_find (reply->error.code) == ERR_BEYOND_END &&
+        reply->error.offset != INT_ABSENT) {
+        refuse_beyond (self, reply->error.offset);
+        return;
+    }
     if (reply->type != MSG_JOB_FOLLOW_OK) {
         translate_answer (request, end, reply);
         feed_destroy (&self);
@@ -148,6 +142,8 @@ static err_t read_place (request_t *request, int64_t *offset, bool *follow, faul
     *offset = err || message.job_output.offset == INT_ABSENT ? 0 : message.job_output.offset;
     if (!err && (*offset < 0 || *offset > OFFSET_MAX))
         err = fault_set (fault, ERR_SCHEMA, "offset", "`offset` must be from 0 to %lld.", (long long)OFFSET_MAX);
+    if (!err && text.ptr && request_header (request, "Range").ptr)
+        err = fault_set (fault, ERR_SCHEMA, "offset", "`offset` and a Range header contradict each other: send one.");
     *follow = slice_eq_str (live, "true") || slice_eq_str (live, "1");
     if (!err && live.ptr && !*follow && !slice_eq_str (live, "false") && !slice_eq_str (live, "0"))
         err = fault_set (fault, ERR_SCHEMA, "follow", "`follow` must be true or false.");

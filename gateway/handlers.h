@@ -14,11 +14,12 @@ void result_handle (request_t *request);
 
 /* output.c: POST /api/jobs/stream-output, JSON. */
 void output_stream_handle (request_t *request);
-/* output.c: POST /api/jobs/output and /api/blobs/put, raw bytes. */
-void output_append_handle (request_t *request);
 
 /* follow.c: GET /api/jobs/output, raw bytes. */
 void output_read_handle (request_t *request);
+
+/* cancel.c: POST /api/jobs/cancel. */
+void cancel_handle (request_t *request);
 
 /* upload.c: POST /api/execute. */
 void execute_handle (request_t *request);

@@ -92,6 +92,8 @@ void request_fail (request_t *self, err_t err, const char *field, const char *te
 void request_fail_fault (request_t *self, const fault_t *fault);
 /* Passes on the broker's error. */
 void request_fail_message (request_t *self, const message_t *error);
+/* 416: what `field` (or a Range header: NULL) asks for begins beyond the end of `length` bytes. */
+void request_fail_beyond (request_t *self, const char *field, int64_t length);
 /* {"error":...,"code":...,"field":...} of a fault. */
 void fault_json (const fault_t *fault, buf_t *out);
 
@@ -103,6 +105,8 @@ void request_refuse (request_t *self, err_t err, const char *field, const char *
 /* A query parameter; absent when it is not there. */
 slice_t request_query (request_t *self, const char *name);
 slice_t request_header (request_t *self, const char *name);
+/* How often a header stands there. */
+int request_header_count (request_t *self, const char *name);
 /* The client's address as text; "" when it cannot be told. */
 enum { PEER_MAX = 64 };
 void request_peer (request_t *self, char out[PEER_MAX]);

@@ -6,8 +6,7 @@
 #include "gateway/routes.h"
 #include "gateway/translate.h"
 
-/* ---- POST /api/jobs/stream-output: text of an old agent, appended at the end ---- */
-
+/* POST /api/jobs/stream-output: text of an old agent, appended at the end. */
 typedef struct {
     request_t *request;
     source_t source;   /* owns what `message` and `data` point into */
@@ -106,34 +105,4 @@ void output_stream_handle (request_t *request)
     }
     request_fail_fault (request, &fault);
     stream_destroy (&self);
-}
-
-/* ---- POST /api/jobs/output, /api/blobs/put: raw bytes at an offset ---- */
-
-void output_append_handle (request_t *request)
-{
-    source_t source = { 0 };
-    message_t message;
-    fault_t fault;
-    err_t err = translate_request (&source, request, request->route->type, &message, &fault);
-    bool blob = message.type == MSG_BLOB_PUT;
-    if (!err) {
-        *(blob ? &message.blob_put.data : &message.job_output.data) = slice_from (request->body.ptr, request->body.len);
-        err = translate_check (&message, &fault);
-    }
-    if (!err) {
-        /* With an offset the broker skips what it has, so the piece may be sent twice. */
-        link_order_t order = { .done = translate_answer,
-                               .ctx = request,
-                               .patience_ms = LINK_SLOW_MS,
-                               .repeatable = blob || message.job_output.offset != INT_ABSENT };
-        err = link_call (request->gateway->link, &message, &order);
-        if (err)
-            fault_set (&fault, err, "", NULL);
-    }
-    source_fini (&source);
-    if (err)
-        request_fail_fault (request, &fault);
-    else
-        request_park (request);
 }

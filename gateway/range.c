@@ -1,5 +1,6 @@
 #include "gateway/range.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A number of at most 16 digits at `*at`; -1 when there is none. */
@@ -38,4 +39,9 @@ bool range_resolve (const range_t *self, int64_t length, int64_t *from, int64_t 
     *from = self->from;
     *count = end - self->from;
     return self->from < length;
+}
+
+void range_format (int64_t from, int64_t count, int64_t length, char *out, size_t size)
+{
+    snprintf (out, size, "bytes %lld-%lld/%lld", (long long)from, (long long)(from + count - 1), (long long)length);
 }

@@ -16,5 +16,7 @@ typedef struct {
 bool range_parse (slice_t header, range_t *out);
 /* Sets the first byte and how many for a body of `length`. False when there are none: 416. */
 bool range_resolve (const range_t *self, int64_t length, int64_t *from, int64_t *count);
+/* The value of a Content-Range header. */
+void range_format (int64_t from, int64_t count, int64_t length, char *out, size_t size);
 
 #endif

@@ -20,7 +20,7 @@ enum {
     ROUTE_REPAIR = 2,    /* old agents' text: what is not UTF-8 is repaired */
     ROUTE_REPEAT = 4,    /* may be sent to the broker again after its restart */
     ROUTE_LARGE = 8,     /* JSON that carries output: --result-max holds */
-    ROUTE_CHUNK = 16,    /* a raw body of CHUNK_MAX at most */
+    ROUTE_CHUNK = 16,    /* a raw body of CHUNK_MAX at most: the message's `data`, its other fields in the query */
     ROUTE_FORM = 32,     /* a multipart body that passes by */
     ROUTE_PEER = 64,     /* the client's address is passed on */
     ROUTE_WORKER = 128,  /* X-Worker-Id names the worker when nothing else does */

@@ -80,6 +80,8 @@ err_t translate_key (request_t *request, message_t *out, fault_t *fault)
 {
     slice_t header = request_header (request, "Idempotency-Key");
     slice_t *key = &out->job_create.idempotency_key;
+    if (header.ptr && request_header_count (request, "Idempotency-Key") > 1)
+        return fault_set (fault, ERR_SCHEMA, "idempotencyKey", "The header Idempotency-Key must not stand twice.");
     if (header.ptr && key->ptr && !slice_eq (header, *key))
         return fault_set (fault, ERR_SCHEMA, "idempotencyKey",
                           "The header Idempotency-Key and `idempotencyKey` must be the same.");
@@ -114,8 +116,12 @@ static err_t add_context (source_t *self, request_t *request, message_t *out, fa
 err_t translate_request (source_t *self, request_t *request, msg_type_t type, message_t *out, fault_t *fault)
 {
     err_t err = 0;
-    if (request->route->method == METHOD_GET || request->route->flags & ROUTE_CHUNK) {
+    if (request->route->method == METHOD_GET) {
         err = from_query (request, type, out, fault);
+    } else if (request->route->flags & ROUTE_CHUNK) {
+        err = from_query (request, type, out, fault);
+        if (!err)
+            err = message_set_text (out, SLICE ("data"), slice_from (request->body.ptr, request->body.len), fault);
     } else {
         if (!self->object)
             err = source_parse (self, request, fault);
@@ -148,7 +154,14 @@ void translate_answer (void *ctx, link_end_t end, const message_t *reply)
         request_answer_message (request, route->flags & ROUTE_SUCCESS, route->message, reply);
 }
 
-void translate_handle (request_t *request)
+static bool repeatable (request_t *request)
+{
+    /* Of a piece at an offset the broker skips what it has. */
+    unsigned flags = request->route->flags;
+    return flags & ROUTE_REPEAT || (flags & ROUTE_CHUNK && request_query (request, "offset").ptr);
+}
+
+void translate_call (request_t *request, link_done_fn *done)
 {
     source_t source = { 0 };
     message_t message;
@@ -157,10 +170,10 @@ void translate_handle (request_t *request)
     if (!err)
         err = translate_check (&message, &fault);
     if (!err) {
-        link_order_t order = { .done = translate_answer,
+        link_order_t order = { .done = done,
                                .ctx = request,
                                .patience_ms = request->route->flags & ROUTE_SLOW ? LINK_SLOW_MS : 0,
-                               .repeatable = request->route->flags & ROUTE_REPEAT };
+                               .repeatable = repeatable (request) };
         err = link_call (request->gateway->link, &message, &order);
         if (err)
             fault_set (&fault, err, "", NULL);
@@ -170,4 +183,9 @@ void translate_handle (request_t *request)
         request_fail_fault (request, &fault);
     else
         request_park (request);
+}
+
+void translate_handle (request_t *request)
+{
+    translate_call (request, translate_answer);
 }

@@ -18,16 +18,21 @@ void source_fini (source_t *self);
 /* Parses the body into `self->object`. Returns 0, or the fault of the body. */
 err_t source_parse (source_t *self, request_t *request, fault_t *fault);
 
-/* The request as a message of `type`: from the body's JSON (parsed here unless it was), or from the query for GET; then
- * X-Worker-Id and the client's address where the route says so. Nothing is checked yet: see translate_check.
- * Returns 0, or the code in `fault`. */
+/* The request as a message of `type`: from the body's JSON (parsed here unless it was), or from the query for GET and
+ * for a raw body, which is its `data`; then X-Worker-Id and the client's address where the route says so. Nothing is
+ * checked yet: see translate_check. Returns 0, or the code in `fault`. */
 err_t translate_request (source_t *self, request_t *request, msg_type_t type, message_t *out, fault_t *fault);
 
-/* The header Idempotency-Key, into a job-create. Returns 0, or SCHEMA when the message names another one. */
+/* The header Idempotency-Key, into a job-create. Returns 0, or SCHEMA when there are two, or the message names
+ * another one. */
 err_t translate_key (request_t *request, message_t *out, fault_t *fault);
 
 /* Presence (an empty text is a missing one), limits, UTF-8. Returns 0, MISSING_FIELD, SCHEMA or BAD_UTF8. */
 err_t translate_check (const message_t *message, fault_t *fault);
+
+/* Sends the request as the row's message, and parks it until `done` answers it (its ctx is the request). What cannot be
+ * sent is refused at once. */
+void translate_call (request_t *request, link_done_fn *done);
 
 /* Route handler: the row's message to the broker, its reply as the answer. */
 void translate_handle (request_t *request);

@@ -1,5 +1,6 @@
 #include "gateway/upload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 #include "gateway/jsonout.h"
+#include "gateway/parts.h"
 #include "gateway/translate.h"
 #include "proto/id.h"
 
@@ -15,32 +17,6 @@ enum {
     WINDOW = 8,               /* pieces in flight */
     PARSE_BUFFER = 32 * 1024, /* of libmicrohttpd's form parser */
     FORM_EXTRA = 1024 * 1024, /* bytes of a form beside its file */
-};
-
-typedef enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PART_COUNT = PART_FIRST_OPTION + 14 } part_t;
-
-static const struct {
-    const char *name;
-    size_t max;
-} parts[PART_COUNT] = {
-    [PART_FILE] = { "file", 0 },
-    [PART_COMMANDS] = { "commands", COMMAND_MAX },
-    [PART_MODE] = { "mode", 32 },
-    /* The rest are fields of job-create by their own names. */
-    [PART_FIRST_OPTION] = { "timeoutMs", 32 },
-    { "maxAttempts", 32 },
-    { "delayMs", 32 },
-    { "notBefore", 32 },
-    { "idempotencyKey", NAME_MAX_BYTES },
-    { "name", NAME_MAX_BYTES },
-    { "priority", 32 },
-    { "env", 2 * ENV_MAX }, /* JSON may be longer than what it says */
-    { "onError", 32 },
-    { "artifacts", 2 * GLOBS_MAX },
-    { "labels", 2 * LABELS_MAX },
-    { "requires", 2 * LABELS_MAX },
-    { "retryOnExit", 2 * RETRY_EXITS_MAX },
-    { "backoffMs", 32 },
 };
 
 struct upload {
@@ -57,9 +33,11 @@ struct upload {
     bool settled; /* committed, or forgotten */
     bool failed;
     unsigned seen; /* bit a part */
+    int part;      /* the one that comes; -1: none yet */
     char *filename;
-    buf_t fields[PART_COUNT];
-    json_t *options; /* those fields that are JSON */
+    buf_t fields[PARTS_MAX];
+    char unknown[64]; /* name of a part that is not known */
+    json_t *options;  /* those fields that are JSON */
 };
 
 static void upload_destroy (upload_t **self_p)
@@ -67,7 +45,7 @@ static void upload_destroy (upload_t **self_p)
     upload_t *self = *self_p;
     *self_p = NULL;
     self->gateway->uploads--;
-    for (int part = 0; part < PART_COUNT; part++)
+    for (int part = 0; part < parts_count (); part++)
         buf_fini (&self->fields[part]);
     buf_fini (&self->chunk);
     free (self->filename);
@@ -154,8 +132,8 @@ static void create_done (void *ctx, link_end_t end, const message_t *reply)
     }
     char *id = slice_dup (job_id);
     buf_t json = { 0 };
-    buf_append_str (&json, "{\"success\":true,\"jobId\":");
-    jsonout_text (&json, job_id);
+    buf_append_str (&json, "{\"success\":true,");
+    jsonout_fields (&json, reply);
     buf_printf (&json,
                 ",\"mode\":\"distributed\",\"message\":\"Job created\","
                 "\"checkStatusUrl\":\"/api/jobs/status?jobId=%s\"}",
@@ -168,19 +146,25 @@ static void create_done (void *ctx, link_end_t end, const message_t *reply)
     free (id);
 }
 
-static slice_t field (const upload_t *self, part_t part)
+static slice_t field (const upload_t *self, int part)
 {
     return self->seen & 1u << part ? buf_slice (&self->fields[part]) : SLICE_ABSENT;
 }
 
+static bool is_json (const upload_t *self, int part)
+{
+    slice_t text = field (self, part);
+    return part_is_many (part) && text.len && (text.ptr[0] == '{' || text.ptr[0] == '[');
+}
+
 /* A field that holds an object or a list may be JSON: then it goes by way of its table row. */
-static err_t take_json (upload_t *self, part_t part, fault_t *fault)
+static err_t take_json (upload_t *self, int part, fault_t *fault)
 {
     slice_t text = field (self, part);
     json_t *value = json_loadb (text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
     if (!value)
-        return fault_set (fault, ERR_BAD_JSON, parts[part].name, "`%s` is not valid JSON.", parts[part].name);
-    json_object_set_new (self->options, parts[part].name, value);
+        return fault_set (fault, ERR_BAD_JSON, part_name (part), "`%s` is not valid JSON.", part_name (part));
+    json_object_set_new (self->options, part_name (part), value);
     return 0;
 }
 
@@ -189,17 +173,16 @@ static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
     err_t err = 0;
     json_decref (self->options);
     self->options = json_object ();
-    for (part_t part = PART_FIRST_OPTION; part < PART_COUNT && !err; part++) {
-        slice_t text = field (self, part);
-        if (text.len && (text.ptr[0] == '{' || text.ptr[0] == '['))
+    for (int part = PART_FIRST_OPTION; part < parts_count () && !err; part++) {
+        if (is_json (self, part))
             err = take_json (self, part, fault);
     }
     if (!err)
         err = json_to_message (self->options, MSG_JOB_CREATE, out, NULL, fault);
-    for (part_t part = PART_FIRST_OPTION; part < PART_COUNT && !err; part++) {
+    for (int part = PART_FIRST_OPTION; part < parts_count () && !err; part++) {
         slice_t text = field (self, part);
-        if (text.len && text.ptr[0] != '{' && text.ptr[0] != '[')
-            err = message_set_text (out, slice_of (parts[part].name), text, fault);
+        if (text.len && !is_json (self, part))
+            err = message_set_text (out, slice_of (part_name (part)), text, fault);
     }
     return err;
 }
@@ -306,29 +289,53 @@ static void take_file (upload_t *self, const char *data, size_t size)
     }
 }
 
-static part_t part_find (const char *key)
+static void refuse_unknown (upload_t *self, const char *name)
 {
-    for (int part = 0; key && part < PART_COUNT; part++)
-        if (strcmp (key, parts[part].name) == 0)
-            return (part_t)part;
-    return PART_COUNT;
+    char text[192];
+    const char *nearest = part_nearest (name);
+    text_escape (slice_of (name), self->unknown, sizeof self->unknown);
+    if (nearest)
+        snprintf (text, sizeof text, "The form has no field `%s`; did you mean `%s`?", self->unknown, nearest);
+    else
+        snprintf (text, sizeof text, "The form has no field `%s`.", self->unknown);
+    upload_fail (self, ERR_UNKNOWN_FIELD, self->unknown, text);
+}
+
+/* Whether what begins now has begun before. Of one part libmicrohttpd may say so twice, while it is still empty. */
+static bool stands_twice (const upload_t *self, int part)
+{
+    bool filled = part == PART_FILE ? self->received > 0 : self->fields[part].len > 0;
+    return self->seen & 1u << part && (filled || part != self->part);
 }
 
 /* A part's first bytes, or its only ones. */
-static void begin_part (upload_t *self, part_t part, const char *filename)
+static void begin_part (upload_t *self, int part, const char *filename)
 {
-    bool filled = part == PART_FILE ? self->received > 0 : self->fields[part].len > 0;
-    if (self->seen & 1u << part && filled) {
-        upload_fail (self, ERR_BAD_MULTIPART, parts[part].name, "A part of the form stands twice.");
+    if (stands_twice (self, part)) {
+        char text[96];
+        snprintf (text, sizeof text, "`%s` stands twice in the form.", part_name (part));
+        upload_fail (self, ERR_DUPLICATE_FIELD, part_name (part), text);
         return;
     }
     self->seen |= 1u << part;
+    self->part = part;
     if (part != PART_FILE || !filename || !filename[0])
         return;
     free (self->filename);
     self->filename = xstrdup (filename);
     if (!filename_safe (slice_of (filename)))
         upload_fail (self, ERR_BAD_FILENAME, "file", NULL);
+}
+
+static void take_text (upload_t *self, int part, const char *data, size_t size)
+{
+    self->other += (int64_t)size;
+    if (self->other > FORM_EXTRA)
+        upload_fail (self, ERR_TOO_LARGE, NULL, NULL);
+    else if (self->fields[part].len + size > part_max (part))
+        upload_fail (self, ERR_SCHEMA, part_name (part), "A field of the form is too long.");
+    else
+        buf_append (&self->fields[part], data, size);
 }
 
 static enum MHD_Result take_part (void *cls, enum MHD_ValueKind kind, const char *key, const char *filename,
@@ -338,20 +345,17 @@ static enum MHD_Result take_part (void *cls, enum MHD_ValueKind kind, const char
     (void)type;
     (void)encoding;
     upload_t *self = cls;
-    part_t part = part_find (key);
-    if (part != PART_COUNT && at == 0)
+    int part = key ? part_find (key) : -1;
+    if (!key)
+        upload_fail (self, ERR_BAD_MULTIPART, NULL, "A part of the form has no name.");
+    else if (part < 0)
+        refuse_unknown (self, key);
+    else if (at == 0)
         begin_part (self, part, filename);
-    if (part == PART_FILE && !self->failed) {
+    if (!self->failed && part == PART_FILE)
         take_file (self, data, size);
-    } else if (!self->failed) {
-        self->other += (int64_t)size;
-        if (self->other > FORM_EXTRA)
-            upload_fail (self, ERR_TOO_LARGE, NULL, NULL);
-        else if (part != PART_COUNT && self->fields[part].len + size > parts[part].max)
-            upload_fail (self, ERR_SCHEMA, parts[part].name, "A field of the form is too long.");
-        else if (part != PART_COUNT)
-            buf_append (&self->fields[part], data, size);
-    }
+    else if (!self->failed)
+        take_text (self, part, data, size);
     return self->failed ? MHD_NO : MHD_YES;
 }
 
@@ -375,6 +379,7 @@ void upload_begin (request_t *request, uint64_t length)
     upload_t *self = xcalloc (1, sizeof *self);
     self->gateway = gateway;
     self->request = request;
+    self->part = -1;
     gateway->uploads++;
     random_id_make (self->id);
     request->upload = self;
@@ -424,7 +429,7 @@ void execute_handle (request_t *request)
     self->ending = true;
     enum MHD_Result whole = MHD_destroy_post_processor (self->processor);
     self->processor = NULL;
-    for (part_t part = PART_COMMANDS; part < PART_COUNT; part++)
+    for (int part = PART_COMMANDS; part < parts_count (); part++)
         unify_lines (&self->fields[part]);
     fault_t fault;
     err_t err = whole == MHD_YES ? 0 : fault_set (&fault, ERR_BAD_MULTIPART, "", NULL);

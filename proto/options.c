@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "nearest.h"
 
 enum {
     CONFIG_BYTES_MAX = 1024 * 1024, /* a config file; a longer one is refused */
@@ -180,46 +181,17 @@ static const option_t *find_row (const option_table_t *table, const char *name, 
     return NULL;
 }
 
-enum { NAME_COMPARED_MAX = 40 };
-
-/* Levenshtein distance of the first NAME_COMPARED_MAX characters. */
-static size_t distance (const char *a, size_t a_len, const char *b)
-{
-    size_t b_len = strnlen (b, NAME_COMPARED_MAX);
-    size_t row[NAME_COMPARED_MAX + 1];
-    a_len = a_len > NAME_COMPARED_MAX ? NAME_COMPARED_MAX : a_len;
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = change < other ? change : other;
-        }
-    }
-    return row[b_len];
-}
-
 static bool refuse_name (const parse_t *parse, const char *prefix, const char *name, size_t len)
 {
     static const char *const always[] = { "config", "help", "version" }; /* on the command line only */
     size_t count = parse->table->count + (*prefix ? sizeof always / sizeof *always : 0);
-    const char *nearest = NULL;
-    size_t best = 4; /* farther than that is no help */
-    for (size_t i = 0; i < count; i++) {
-        const char *known = i < parse->table->count ? parse->table->rows[i].name : always[i - parse->table->count];
-        size_t far = distance (name, len, known);
-        if (far < best && far < len) {
-            best = far;
-            nearest = known;
-        }
-    }
+    nearest_t nearest = nearest_begin (slice_from (name, len));
+    for (size_t i = 0; i < count; i++)
+        nearest_try (&nearest, i < parse->table->count ? parse->table->rows[i].name : always[i - parse->table->count]);
     int shown = len > 60 ? 60 : (int)len;
-    if (nearest)
-        return refuse (parse, "unknown option '%s%.*s'; did you mean '%s%s'?", prefix, shown, name, prefix, nearest);
+    if (nearest.known)
+        return refuse (parse, "unknown option '%s%.*s'; did you mean '%s%s'?", prefix, shown, name, prefix,
+                       nearest.known);
     return refuse (parse, "unknown option '%s%.*s'; see --help.", prefix, shown, name);
 }
 

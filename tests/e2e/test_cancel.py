@@ -66,10 +66,13 @@ def test_cancel_twice_and_after_the_end(cluster):
     cluster.worker("http")
     done = cluster.api.wait_job(cluster.api.submit("echo out"))
     for _ in range(2):
-        cancel(cluster.api, done["jobId"])
+        answer = cancel(cluster.api, done["jobId"])
+        assert (answer["status"], answer["alreadyOver"], answer["message"]) == ("completed", True, "The job was over already.")
     assert cluster.api.status(done["jobId"]) == done
     job = cluster.api.create()
-    assert cancel(cluster.api, job).status == cancel(cluster.api, job).status == 200
+    first, again = cancel(cluster.api, job), cancel(cluster.api, job)
+    assert (first["alreadyOver"], first["message"]) == (False, "The job is over")
+    assert again["alreadyOver"] is True and first["status"] == again["status"] == "failed"
 
 
 def test_an_old_agent_hears_of_it_by_asking_and_its_result_is_refused(cluster):

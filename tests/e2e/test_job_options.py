@@ -1,10 +1,14 @@
 """What a job may ask for at its creation, and what is refused."""
 
+import http.client
+import json
 import time
 
 import pytest
 
+from client import multipart
 from cluster import wait_until
+from zips import zip_of
 
 CREATE = {"command": "true", "fileUrl": "/uploads/none.zip", "filename": "p.zip"}
 
@@ -62,9 +66,31 @@ def test_one_key_makes_one_job(cluster):
 
 
 def test_an_upload_with_a_key_makes_one_job(cluster):
-    first = cluster.api.execute("true", idempotencyKey="u")
-    assert first.status == 200 and cluster.api.execute("true", idempotencyKey="u")["jobId"] == first["jobId"]
+    first, again = (cluster.api.execute("true", idempotencyKey="u") for _ in range(2))
+    assert first.status == again.status == 200 and first["jobId"] == again["jobId"] == again.headers["X-Job-Id"]
+    assert (first["repeated"], again["repeated"]) == (False, True)
     assert cluster.api.execute("false", idempotencyKey="u").status == 409
+
+
+def test_two_keys_are_one_too_many(cluster):
+    """Two headers, or a header and another field: by JSON and by form, whichever would come first."""
+    file = {"file": ("p.zip", zip_of({"a": ""}))}
+    form, kind = multipart({"mode": "distributed", "commands": "true"}, file)
+    named, named_kind = multipart({"mode": "distributed", "commands": "true", "idempotencyKey": "a"}, file)
+    plain, json_kind = json.dumps(CREATE).encode(), "application/json"
+    with_field = json.dumps({**CREATE, "idempotencyKey": "a"}).encode()
+    for path, body, kind, keys in (("create", plain, json_kind, "ab"), ("create", plain, json_kind, "aa"), ("create", with_field, json_kind, "b"),
+                                   ("execute", form, kind, "ab"), ("execute", form, kind, "aa"), ("execute", named, named_kind, "b")):
+        connection = http.client.HTTPConnection("127.0.0.1", cluster.port, timeout=20)
+        connection.putrequest("POST", "/api/execute" if path == "execute" else "/api/jobs/create")
+        for name, value in (("Content-Type", kind), ("Content-Length", str(len(body))), *(("Idempotency-Key", key) for key in keys)):
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        got = connection.getresponse()
+        answer = json.loads(got.read())
+        assert (got.status, answer["code"], answer["field"]) == (400, "SCHEMA", "idempotencyKey"), (path, keys, answer)
+        connection.close()
+    assert cluster.api.get("/api/info")["totalJobs"] == 0
 
 
 # ---- who gets it, and when ----
@@ -255,3 +281,5 @@ def test_lists_are_narrowed(cluster):
     assert [j["jobId"] for j in page["jobs"]] == [red, blue]
     assert ids(f"label=team&cursor={page['cursor']}") == [old]
     assert cluster.api.get("/api/jobs?state=odd")["code"] == "SCHEMA"
+    for empty in ("state=", "worker=", "label=", "state=&worker=&label="):  # as a form with nothing filled in sends it
+        assert ids(empty) == [plain, red, blue, old], empty

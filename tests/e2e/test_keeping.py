@@ -49,6 +49,43 @@ def test_output_goes_before_the_record(clusters):
     wait_until(gone, 20)
     status = cluster.api.status(job)
     assert status["status"] == "completed" and status["stdoutBytes"] == 40_002 and status["outputCut"] is True
+    listed = cluster.api.get("/api/jobs")["jobs"][0]
+    assert status["outputGone"] is True and listed["outputGone"] is True and status["artifactsGone"] is None
+
+
+def test_output_of_a_job_that_was_cancelled_goes_too(clusters):
+    cluster = clusters(broker_args=["--keep-output", "1s"])
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    printed, silent = cluster.api.create(), cluster.api.create()
+    lease = native.ask("job-poll", workerId="w", slot=0, wait=1000)
+    assert lease["jobId"] == printed
+    native.ask("job-output", workerId="w", stream="stdout", offset=0, data=b"words", **{k: lease[k] for k in ("jobId", "attempt", "token")})
+    for job in (printed, silent):
+        assert cluster.api.status(job)["outputGone"] is None
+        cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    wait_until(lambda: cluster.api.status(printed)["outputGone"], 20)
+    assert cluster.api.get(f"/api/jobs/output?jobId={printed}")["code"] == "OUTPUT_GONE"
+    assert cluster.api.status(silent)["outputGone"] is None  # it never had any
+    assert cluster.api.get(f"/api/jobs/output?jobId={silent}").status == 200
+
+
+def test_artifacts_go_before_the_record_and_it_says_so(clusters):
+    cluster = clusters(broker_args=["--keep-artifacts", "2s"])
+    cluster.worker("native")
+    file = cluster.api.upload()
+    packed = cluster.api.create("echo a > a.txt", file, artifacts=["*.txt"])
+    plain = cluster.api.create("true", file)
+    assert cluster.api.wait_job(packed)["artifactsGone"] is None
+    cluster.api.wait_job(plain)
+    def gone():
+        answer = cluster.api.get(f"/api/jobs/artifacts?jobId={packed}")
+        return answer.status == 410 and answer["code"] == "ARTIFACTS_GONE" and answer["error"]
+    wait_until(gone, 20)
+    status = cluster.api.status(packed)
+    assert status["artifactsGone"] is True and status["artifactsCount"] == 1 and status["artifactsUrl"] is None and status["outputGone"] is None
+    assert cluster.api.status(plain)["artifactsGone"] is None
+    assert cluster.api.get(f"/api/jobs/artifacts?jobId={plain}")["code"] == "NO_SUCH_ARTIFACTS"
 
 
 def test_uploads_that_no_job_needs_expire_others_stay(clusters):

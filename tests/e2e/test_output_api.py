@@ -41,12 +41,40 @@ def test_ranges(at_work, printed, spec, part):
 
 
 def test_beyond_the_end(at_work, printed):
+    """By offset or by range, of output or of a file: one answer, which tells the length."""
     job, _ = printed
-    for answer in (at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001"),
-                   at_work.api.get(f"/api/jobs/output?jobId={job}", Range="bytes=300000-")):
-        assert (answer.status, answer["code"]) == (416, "BEYOND_END")
-    for query, code in (("stream=both", "SCHEMA"), ("offset=-1", "SCHEMA"), ("offset=x", "SCHEMA"), ("follow=maybe", "SCHEMA"), ("attempt=9", "BEYOND_END")):
-        assert at_work.api.get(f"/api/jobs/output?jobId={job}&{query}")["code"] == code
+    url = at_work.api.status(job)["fileUrl"]
+    size = len(at_work.api.get(url).body)
+    refusals = [at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001"), at_work.api.get(f"/api/jobs/output?jobId={job}&offset=300001&follow=1"),
+                at_work.api.get(f"/api/jobs/output?jobId={job}", Range="bytes=300000-")]
+    assert len({answer.body for answer in refusals}) == 1 and refusals[0]["field"] == "offset" and "300000" in refusals[0]["error"]
+    for answer, length in [*((r, 300000) for r in refusals), (at_work.api.get(url, Range=f"bytes={size}-"), size)]:
+        assert (answer.status, answer["code"], answer.headers["Content-Range"]) == (416, "BEYOND_END", f"bytes */{length}")
+        assert answer.headers["Content-Type"] == "application/json" and str(length) in answer["error"]
+    native = at_work.native().ask("job-follow", jobId=job, stderrOffset=5)
+    assert (native["code"], native["stream"], native["offset"]) == ("BEYOND_END", "stderr", 4)
+
+
+@pytest.mark.parametrize("query, field", [("stream=both", "stream"), ("offset=-1", "offset"), ("offset=x", "offset"), ("follow=maybe", "follow"),
+                                          ("attempt=0", "attempt"), ("attempt=x", "attempt"), ("attempt=1001", "attempt")])
+def test_what_makes_no_sense_is_refused_by_its_name(at_work, printed, query, field):
+    answer = at_work.api.get(f"/api/jobs/output?jobId={printed[0]}&{query}")
+    assert (answer.status, answer["code"], answer["field"]) == (400, "SCHEMA", field) and field in answer["error"]
+
+
+def test_an_offset_and_a_range_contradict_each_other(at_work, printed):
+    for spec in ("bytes=0-9", "bytes=0-1,4-5"):
+        answer = at_work.api.get(f"/api/jobs/output?jobId={printed[0]}&offset=3", Range=spec)
+        assert (answer.status, answer["code"], answer["field"]) == (400, "SCHEMA", "offset") and "Range" in answer["error"]
+
+
+def test_an_attempt_that_never_was_is_404(at_work, printed):
+    job, data = printed
+    for attempt in (2, 9):
+        answer = at_work.api.get(f"/api/jobs/output?jobId={job}&attempt={attempt}")
+        assert (answer.status, answer["code"]) == (404, "NO_SUCH_ATTEMPT") and answer["error"]
+    first = at_work.api.get(f"/api/jobs/output?jobId={job}&attempt=1")
+    assert first.body == data and first.headers["X-Attempt"] == "1"
     assert at_work.api.get("/api/jobs/output?jobId=job-0000000000000-000000000").status == 404
 
 
@@ -60,6 +88,61 @@ def test_live(at_work):
     assert first + answer.read() == b"1\n2\n3\n"
     assert time.monotonic() - start > early + 0.3  # it came as it was printed
     connection.close()
+
+
+def followed(cluster, query):
+    """X-Attempt and the body of a followed stream, once it has ended: a thread's result."""
+    got = {}
+    def read():
+        answer = cluster.client().get(f"/api/jobs/output?follow=1&{query}")
+        got.update(attempt=answer.headers["X-Attempt"], body=answer.body)
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, got
+
+
+def test_a_followed_stream_ends_with_its_attempt(cluster):
+    """Also when that attempt was silent: what the next one prints is another stream, by its own X-Attempt."""
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    job = cluster.api.create(retryOnExit=[75], backoffMs=1, maxAttempts=2)
+    def begin():
+        lease = native.ask("job-poll", workerId="w", slot=0, wait=5000)
+        return {"workerId": "w", **{k: lease[k] for k in ("jobId", "attempt", "token")}}
+    first = begin()
+    readers = [followed(cluster, f"jobId={job}&stream={stream}") for stream in ("stdout", "stderr")]
+    native.ask("job-output", **first, stream="stdout", offset=0, data=b"one")
+    time.sleep(0.3)
+    native.ask("job-result", **first, exitCode=75, stdoutBytes=3, stderrBytes=0)
+    second = begin()
+    for stream, data in (("stdout", b"two"), ("stderr", b"err")):
+        native.ask("job-output", **second, stream=stream, offset=0, data=data)
+    for (thread, got), body in zip(readers, (b"one", b"")):
+        thread.join(15)
+        assert got == {"attempt": "1", "body": body}
+    rest = [followed(cluster, f"jobId={job}&stream={stream}") for stream in ("stdout", "stderr")]
+    time.sleep(0.3)
+    native.ask("job-result", **second, exitCode=0, stdoutBytes=3, stderrBytes=3)
+    for (thread, got), body in zip(rest, (b"two", b"err")):
+        thread.join(15)
+        assert got == {"attempt": "2", "body": body}
+
+
+@pytest.mark.parametrize("size", [10, 400_000], ids=["in-its-row", "in-files"])
+def test_output_is_there_between_two_attempts(cluster, size):
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    job = cluster.api.create(retryOnExit=[75], backoffMs=600_000, maxAttempts=2)
+    lease = native.ask("job-poll", workerId="w", slot=0, wait=5000)
+    about = {"workerId": "w", **{k: lease[k] for k in ("jobId", "attempt", "token")}}
+    data = os.urandom(size)
+    for at in range(0, size, 200_000):
+        native.ask("job-output", **about, stream="stdout", offset=at, data=data[at:at + 200_000])
+    native.ask("job-result", **about, exitCode=75, stdoutBytes=size, stderrBytes=0)
+    assert cluster.api.status(job)["status"] == "pending"
+    for query in ("", "&attempt=1"):
+        answer = cluster.api.get(f"/api/jobs/output?jobId={job}{query}")
+        assert answer.status == 200 and answer.body == data and answer.headers["X-Attempt"] == "1"
 
 
 # ---- events ----
@@ -121,6 +204,63 @@ def test_the_events_of_one_job_end_with_it(at_work):
     events.close(), late.close()
 
 
+def test_a_browser_that_has_seen_the_end_is_told_to_stop(at_work):
+    """EventSource reconnects for ever when a stream just ends; 204 is what makes it stop."""
+    path = "/api/jobs/events?jobId=" + at_work.api.wait_job(at_work.api.submit("echo hello"))["jobId"]
+    first = Events(at_work.port, path)
+    wait_until(lambda: first.ended, 10)
+    last = first.events[-1]["id"]
+    answer = at_work.api.get(path, **{"Last-Event-ID": last})
+    assert (answer.status, answer.body) == (204, b"") and at_work.api.get(f"{path}&lastEventId={last}").status == 204
+    assert at_work.api.get("/api/info").status == 200  # on the same connection
+    first.close()
+
+
+def test_a_reconnect_that_missed_the_end_hears_it_once(at_work):
+    job = at_work.api.submit("echo hello; exit 3", delayMs=300)
+    path = f"/api/jobs/events?jobId={job}"
+    events = Events(at_work.port, path)
+    wait_until(lambda: "running" in events.states(job), 10)
+    last = next(e["id"] for e in events.events if e["event"] == "job")
+    events.close()
+    at_work.api.wait_job(job)
+    again = Events(at_work.port, path, last)
+    wait_until(lambda: again.ended, 10)
+    assert again.answer.status == 200 and again.states(job) == ["failed"]
+    assert at_work.api.get(path, **{"Last-Event-ID": again.events[-1]["id"]}).status == 204
+    again.close()
+
+
+def test_a_job_that_runs_is_followed_on_after_a_reconnect(at_work, tmp_path):
+    gate = tmp_path / "gate"
+    job = at_work.api.submit(f"while [ ! -e {gate} ]; do sleep 0.02; done")
+    at_work.api.wait_job(job, until=("running",))
+    other = Events(at_work.port, "/api/events")
+    at_work.api.post("/api/jobs/cancel", {"jobId": at_work.api.create(requires={"no": "such"})})
+    wait_until(lambda: other.events, 10)
+    events = Events(at_work.port, f"/api/jobs/events?jobId={job}", other.events[-1]["id"])
+    assert events.answer.status == 200
+    gate.touch()
+    wait_until(lambda: events.ended, 10)
+    assert events.states(job) == ["completed"]
+    events.close(), other.close()
+
+
+def test_the_end_is_told_once_more_after_a_restart(cluster):
+    job = cluster.api.create()
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    path = f"/api/jobs/events?jobId={job}"
+    first = Events(cluster.port, path)
+    wait_until(lambda: first.ended, 10)
+    cluster.broker.kill()
+    cluster.broker.start()
+    again = Events(cluster.port, path, first.events[-1]["id"])
+    wait_until(lambda: again.ended, 10)
+    assert [e["event"] for e in again.events] == ["gone", "job"] and again.states(job) == ["failed"]
+    assert cluster.api.get(path, **{"Last-Event-ID": again.events[-1]["id"]}).status == 204
+    first.close(), again.close()
+
+
 def test_a_stream_is_resumed_where_it_was(at_work):
     events = Events(at_work.port, "/api/events")
     first = at_work.api.submit("true")
@@ -142,7 +282,10 @@ def test_an_id_that_is_gone_is_told_and_the_stream_goes_on(at_work):
     assert events.events[0]["event"] == "gone" and "from now" in events.events[0]["data"]["message"]
     job = at_work.api.submit("true")
     wait_until(lambda: "completed" in events.states(job), 15)
-    events.close()
+    again = Events(at_work.port, "/api/events", events.events[0]["id"])  # a reconnect right after the news
+    wait_until(lambda: "completed" in again.states(job), 15)
+    assert all(e["event"] != "gone" for e in again.events) and again.states(job) == events.states(job)
+    events.close(), again.close()
 
 
 def test_events_over_a_restart_of_the_broker(cluster):

@@ -95,6 +95,57 @@ def test_a_form_that_lacks_something_is_400(at_work):
         assert answer.status == 400 and named in answer["error"], (fields, answer)
 
 
+@pytest.mark.parametrize("name, nearest", [("maxAtempts", "maxAttempts"), ("command", "commands"), ("Mode", "mode"), ("flavour", None), ("fileUrl", "file"),
+                                           ("machine", None), ("\x07bells ring", None)])
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_an_unknown_field_of_the_form_is_refused_by_its_name(at_work, name, nearest, first):
+    total = at_work.api.get("/api/info")["totalJobs"]
+    known = {"mode": "distributed", "commands": "true"}
+    answer = send_form(at_work.api, {name: "5", **known} if first else {**known, name: "5"}, {"file": ("p.zip", zip_of({"a": os.urandom(1000)}))})
+    shown = name.replace("\x07", "\\x07")
+    assert (answer.status, answer["code"], answer["field"]) == (400, "UNKNOWN_FIELD", shown) and f"`{shown}`" in answer["error"]
+    assert f"did you mean `{nearest}`" in answer["error"] if nearest else "mean" not in answer["error"]
+    assert at_work.api.get("/api/info")["totalJobs"] == total
+
+
+def test_every_option_of_a_job_is_a_field_of_the_form(at_work):
+    asked = {"name": "[nightly] {1}", "priority": -3, "env": {"A": "1"}, "onError": "continue", "artifacts": ["*.txt"], "labels": {"team": "blue"},
+             "requires": {"no": "such"}, "retryOnExit": ["75"], "backoffMs": 500, "timeoutMs": 1000, "maxAttempts": 7, "idempotencyKey": "{form}"}
+    answer = at_work.api.execute("true", **{k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in asked.items()}, delayMs=5, notBefore=5)
+    status = at_work.api.status(answer["jobId"])
+    assert {k: status[k] for k in asked} == asked
+    at_work.api.post("/api/jobs/cancel", {"jobId": answer["jobId"]})
+
+
+@pytest.mark.parametrize("name, values", [("priority", ["1", "2"]), ("priority", ["1", "1"]), ("commands", ["true", "false"]), ("mode", ["distributed", ""]),
+                                          ("priority", ["", "1"]), ("env", ["A=1", "B=2"])])
+def test_a_field_that_stands_twice_is_refused_by_its_name(at_work, name, values):
+    """Side by side, and with others between."""
+    fields = {"mode": "distributed", "commands": "true"}
+    fields.pop(name, None)
+    good, kind = multipart(fields, {"file": ("p.zip", zip_of({"a": ""}))})
+    boundary = kind.split("boundary=")[1]
+    twice = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for value in values]
+    for body in (twice[0] + good[:-len(f"--{boundary}--\r\n")] + twice[1] + f"--{boundary}--\r\n".encode(), *([twice[0] + twice[1] + good] if values[0] else [])):
+        answer = at_work.api.request("POST", "/api/execute", body, {"Content-Type": kind})
+        assert (answer.status, answer["code"], answer["field"]) == (400, "DUPLICATE_FIELD", name) and name in answer["error"]
+
+
+def test_two_files_are_one_too_many(at_work):
+    good, kind = multipart({"mode": "distributed", "commands": "true"}, {"file": ("p.zip", zip_of({"a": ""}))})
+    first, _, rest = good.partition(b"--" + kind.split("boundary=")[1].encode() + b'\r\nContent-Disposition: form-data; name="file"')
+    part = good[len(first):-len(kind.split("boundary=")[1]) - 6]
+    answer = at_work.api.request("POST", "/api/execute", first + part + part + good[len(first) + len(part):], {"Content-Type": kind})
+    assert (answer.status, answer["code"], answer["field"]) == (400, "DUPLICATE_FIELD", "file")
+
+
+def test_a_part_without_a_name_is_400(at_work):
+    good, kind = multipart({"mode": "distributed", "commands": "true"}, {"file": ("p.zip", zip_of({"a": ""}))})
+    nameless = f"--{kind.split('boundary=')[1]}\r\nContent-Disposition: form-data\r\n\r\nx\r\n".encode()
+    answer = at_work.api.request("POST", "/api/execute", nameless + good, {"Content-Type": kind})
+    assert (answer.status, answer["code"]) == (400, "BAD_MULTIPART")
+
+
 def test_a_body_that_is_no_form_is_refused(at_work):
     assert at_work.api.post("/api/execute", {"commands": "true"}).status == 415
     answer = at_work.api.request("POST", "/api/execute", b"x", {"Content-Type": "multipart/form-data"})

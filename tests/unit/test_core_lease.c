@@ -75,6 +75,7 @@ static void test_a_cancel_is_final_and_heard_at_once (void **state)
     assert_silent (self);
     uint64_t parked = self->request;
     story_cancel (self, held.job, NULL);
+    assert_int_equal (story_answer (self, self->request, MSG_JOB_CANCEL_OK)->job_cancel_ok.already_over, 0);
     assert_int_equal (story_answer (self, parked, MSG_JOB_RENEW_OK)->job_renew_ok.cancel_requested, 1);
     job_record_t record = story_final (self, "failed", "cancelled");
     assert_null (record.token.ptr);
@@ -84,6 +85,7 @@ static void test_a_cancel_is_final_and_heard_at_once (void **state)
     assert_int_equal (story_answer (self, self->request, MSG_JOB_RENEW_OK)->job_renew_ok.cancel_requested, 1);
     story_cancel (self, held.job, &record);
     assert_slice (story_answer (self, self->request, MSG_JOB_CANCEL_OK)->job_cancel_ok.status, "failed");
+    assert_int_equal (story_answer (self, self->request, MSG_JOB_CANCEL_OK)->job_cancel_ok.already_over, 1);
 }
 
 static void test_the_wrong_worker_is_refused (void **state)

@@ -1,0 +1,24 @@
+/* parts.h - the parts of POST /api/execute's form: its file, its commands and mode, and what a job-create may ask for,
+ * by the names of messages.def. */
+#ifndef GATEWAY_PARTS_H
+#define GATEWAY_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PARTS_MAX = 32 };
+
+/* One more than the last part's number. */
+int parts_count (void);
+/* -1 when no part has that name. */
+int part_find (const char *name);
+/* Static. */
+const char *part_name (int part);
+/* Bytes that a part other than the file may have. */
+size_t part_max (int part);
+/* True for a map or a list, which may be given as JSON. */
+bool part_is_many (int part);
+/* The name that `name` was meant for; NULL when none is near. */
+const char *part_nearest (const char *name);
+
+#endif
