@@ -71,13 +71,28 @@ static int http_fd (const gateway_t *gateway)
     return info ? info->epoll_fd : -1;
 }
 
+static unsigned connections (const gateway_t *gateway)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info (gateway->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+/* At its connection limit libmicrohttpd stops to accept, and begins again at the start of a run: it must run once more
+ * when a connection has ended, or who waits waits until another one times out. */
+static bool run_http (gateway_t *gateway)
+{
+    unsigned before = connections (gateway);
+    MHD_run (gateway->daemon);
+    return connections (gateway) < before;
+}
+
 /* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */
 static bool turn (gateway_t *gateway)
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
         gateway->resumed = false;
-        MHD_run (gateway->daemon);
-        bool more = link_turn (gateway->link);
+        bool more = run_http (gateway);
+        more = link_turn (gateway->link) || more;
         if (!more && !gateway->resumed)
             return false;
     }
