@@ -94,6 +94,7 @@ typedef struct {
     buf_t attempts;
     bool lost;      /* the open transaction cannot be committed: the disk is full */
     bool disk_full; /* nothing new is taken */
+    bool room_held; /* for when the disk is full */
     int64_t disk_due_ms;
     keep_t keep;
     uint64_t snapshot; /* the request for the one under way; 0: none */

@@ -2,10 +2,15 @@
  *
  * New jobs and uploads are refused with DISK_FULL as soon as little room is left, so that what is running can go on:
  * leases, output and results are small beside them. When a commit finds no room all the same, its turn is forgotten:
- * whoever waits for a word about it is refused, and the core is made anew from what is on the disk.
+ * whoever waits for a word about it is refused, and the core is made anew from what is on the disk. A file that only
+ * takes up room is given up then, so that cancels, results and registrations find some, whoever else has filled the
+ * disk.
  */
+#include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "broker/apply.h"
 #include "broker/broker.h"
@@ -15,6 +20,9 @@ enum {
     LOOK_MS = 1000,
     RESERVE_MAX = 32 * 1024 * 1024, /* bytes that must be free to take what is new, */
     RESERVE_PART = 20,              /* or this part of the disk, if that is less */
+    HELD_MAX = 4 * 1024 * 1024,     /* bytes of the file that takes up room, */
+    HELD_PATH_SIZE = 4096,
+    HELD_PART = 16, /* or this part of the disk, if that is less */
 };
 
 /* Whether there is room for something new. */
@@ -26,6 +34,38 @@ static bool has_room (const broker_t *self)
     uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     uint64_t reserve = (uint64_t)disk.f_blocks * disk.f_frsize / RESERVE_PART;
     return free_bytes >= (reserve < RESERVE_MAX ? reserve : RESERVE_MAX);
+}
+
+static void held_path (const broker_t *self, char path[HELD_PATH_SIZE])
+{
+    snprintf (path, HELD_PATH_SIZE, "%s/held-room", self->folder);
+}
+
+/* Takes up room that disk_recover can give up. */
+static void hold_room (broker_t *self)
+{
+    char path[HELD_PATH_SIZE];
+    struct statvfs disk;
+    held_path (self, path);
+    if (statvfs (self->folder, &disk) != 0)
+        return;
+    uint64_t size = (uint64_t)disk.f_blocks * disk.f_frsize / HELD_PART;
+    int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    self->room_held = fd >= 0 && posix_fallocate (fd, 0, size < HELD_MAX ? (off_t)size : HELD_MAX) == 0;
+    if (!self->room_held)
+        unlink (path); /* another time */
+    if (fd >= 0)
+        close (fd);
+}
+
+static void give_room_up (broker_t *self)
+{
+    char path[HELD_PATH_SIZE];
+    held_path (self, path);
+    if (unlink (path) == 0)
+        log_event (LEVEL_WARN, "held-room-used", "%s: the disk is full; what was held back for this is used now",
+                   self->folder);
+    self->room_held = false;
 }
 
 static void set_full (broker_t *self, bool full)
@@ -53,6 +93,8 @@ void disk_tick (broker_t *self)
     set_full (self, !has_room (self));
     if (self->disk_full)
         self->store->ops->compact (self->store);
+    else if (!self->room_held)
+        hold_room (self);
 }
 
 err_t broker_load_core (broker_t *self)
@@ -94,6 +136,8 @@ void disk_recover (broker_t *self)
 {
     self->lost = false;
     self->store->ops->rollback (self->store);
+    if (self->room_held)
+        give_room_up (self);
     self->store->ops->compact (self->store);
     events_forget (self);
     for (depot_order_t *order = self->discards; order;) {
