@@ -290,7 +290,7 @@ static void on_undelivered (core_t *self, const event_t *event)
     job_t *job = map_get (&self->jobs, slice_from (&event->seq, sizeof event->seq));
     if (!job || !job->lease || job->attempt != event->attempt || !slice_eq_str (event->token, job->lease->token))
         return;
-    if (!job->lease->claimed) /* else it was a second answer that was lost: the first one arrived */
+    if (core_lease_unheard (job->lease))
         core_lease_return (self, job);
 }
 

@@ -93,6 +93,7 @@ struct lease {
     int64_t started_wall_ms;
     char token[TOKEN_LEN + 1];
     bool claimed;          /* its holder has written under it: it did get the job */
+    int handed;            /* answers that told of it */
     bool appended;         /* output files may exist */
     parked_t *renew;       /* at most one parked job-renew */
     result_t *result;      /* being sealed */
@@ -309,6 +310,8 @@ void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text
 void core_lease_return (core_t *self, job_t *job);
 /* May this message write under the job's lease (rules 20 to 23)? Binds a group. Returns 0 or the refusal's code. */
 err_t core_lease_claim (core_t *self, job_t *job, slice_t worker_id, int64_t attempt, slice_t token);
+/* The lost answer was the only one that told of the lease, and nobody has written under it: nobody has it. */
+bool core_lease_unheard (const lease_t *lease);
 void core_on_job_renew (core_t *self, const event_t *event);
 void core_on_job_return (core_t *self, const event_t *event);
 

@@ -207,6 +207,11 @@ void core_on_job_renew (core_t *self, const event_t *event)
     out->lease_ms = self->config.lease_ms;
 }
 
+bool core_lease_unheard (const lease_t *lease)
+{
+    return !lease->claimed && lease->handed <= 1;
+}
+
 void core_on_job_return (core_t *self, const event_t *event)
 {
     const msg_job_return_t *in = &event->message->job_return;
@@ -215,6 +220,7 @@ void core_on_job_return (core_t *self, const event_t *event)
         core_refuse (self, event->request, event->stored ? ERR_STALE_ATTEMPT : ERR_NO_SUCH_JOB, NULL);
         return;
     }
+    bool heard = in->undelivered == 1 && job->lease && !core_lease_unheard (job->lease);
     err_t err = core_lease_claim (self, job, in->worker_id, in->attempt, in->token);
     /* The attempt's number is given again: what is being sealed for it must not meet the next lease's result. */
     if (!err && job->lease->result)
@@ -224,5 +230,6 @@ void core_on_job_return (core_t *self, const event_t *event)
         return;
     }
     core_reply (self, event->request, MSG_JOB_RETURN_OK)->job_return_ok.job_id = in->job_id;
-    core_lease_return (self, job);
+    if (!heard)
+        core_lease_return (self, job);
 }

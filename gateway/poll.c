@@ -53,6 +53,7 @@ static void give_back (const waiter_t *self, const msg_job_poll_ok_t *job)
     message.job_return.worker_id = slice_of (self->worker_id);
     message.job_return.attempt = job->attempt;
     message.job_return.token = job->token;
+    message.job_return.undelivered = 1;
     link_call (self->gateway->link, &message, &(link_order_t){ .repeatable = true });
 }
 

@@ -1,6 +1,8 @@
 """Fixtures of the end-to-end tests: a cluster a test, or one for all tests of a file that leave it as it was."""
 
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -47,3 +49,14 @@ def at_work(tmp_path_factory):
     cluster.worker("http", "--slots", "2")
     yield cluster
     cluster.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 12 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

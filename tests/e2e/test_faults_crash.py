@@ -278,16 +278,6 @@ def test_a_damaged_page_is_found(clusters, tmp_path):
 # ---- the worker's disk ----
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.parametrize("transport", ["http", "zmq"])
 def test_a_workers_full_disk_fails_the_job_and_not_the_worker(clusters, small_disk, transport):
     cluster = clusters()

@@ -224,16 +224,6 @@ def test_a_backup_that_cannot_be_written(clusters):
 # ---- a full disk ----
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_a_full_disk_refuses_what_is_new_and_nothing_else(clusters, small_disk):
     cluster = clusters()
     for program in reversed(cluster.programs):

@@ -118,6 +118,14 @@ static void check_given_back (world_t *w, const packet_t *from)
     }
 }
 
+void check_still_running (world_t *w, const packet_t *packet)
+{
+    for (size_t i = 0; i < w->effects.count; i++)
+        if (w->effects.items[i].kind == EFFECT_JOB_UPDATE && w->effects.items[i].job.state == JOB_PENDING)
+            sim_fail (w, "a lost answer has given back attempt %lld, which %s runs", (long long)packet->attempt,
+                      w->actors[packet->actor].id);
+}
+
 void check_gone (world_t *w, const actor_t *worker)
 {
     bool went = false;

@@ -46,6 +46,8 @@ MUTANTS = [
         ("if (keeps (lease, keep))", "if (keeps (lease, keep) || 1)")]),
     ("who is gone keeps its leases", "core_worker.c", [
         ('give_back_leases (self, worker, &none, "closed its connection", false);', "(void)none;")]),
+    ("a lost answer takes the job back", "core_lease.c", [
+        ("return !lease->claimed && lease->handed <= 1;", "return !lease->claimed;")]),
     ("a key makes two jobs", "core_job.c", [
         ("if (hash.ptr && event->stored) {", "if (0) {")]),
     ("a repeated result is refused", "core_result.c", [

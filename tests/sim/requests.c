@@ -118,6 +118,7 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
         break;
     case MSG_JOB_RETURN:
         ABOUT (&message->job_return);
+        message->job_return.undelivered = packet->undelivered;
         break;
     case MSG_JOB_OUTPUT:
         ABOUT (&message->job_output);

@@ -71,6 +71,7 @@ typedef struct packet {
     job_state_t state; /* job-status-ok */
     bool inlined;      /* a result that holds its output */
     bool old;          /* without token */
+    bool undelivered;  /* job-return: a gateway's */
     int keep;          /* register: leases kept, in kept[] */
     struct {
         char job[TEXT], token[TEXT];
@@ -243,6 +244,8 @@ void check_promise (world_t *w, const packet_t *packet);
 void check_outputs (world_t *w);
 /* A refusal of the current request. */
 void check_refusal (world_t *w, err_t err);
+/* A lost answer must take nothing from who is at work. */
+void check_still_running (world_t *w, const packet_t *packet);
 /* A worker is lost by its connection: unless it sleeps, it holds nothing. */
 void check_gone (world_t *w, const actor_t *worker);
 /* A late result has left its trace, a repeated one its answer. */

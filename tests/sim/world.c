@@ -156,6 +156,15 @@ static void answer_status (world_t *w, uint64_t request, slice_t job_id)
     packet->state = record.state;
 }
 
+static bool at_work (const world_t *w, const char *token)
+{
+    for (int i = CLIENTS; i < ACTORS; i++)
+        for (int k = 0; k < SLOTS; k++)
+            if (w->actors[i].slots[k].state >= SLOT_RUNNING && strcmp (w->actors[i].slots[k].token, token) == 0)
+                return true;
+    return false;
+}
+
 static void request_step (world_t *w, const packet_t *packet, uint64_t request, const message_t *decoded)
 {
     event_t event = { .kind = EVENT_REQUEST, .request = request, .message = decoded };
@@ -164,7 +173,10 @@ static void request_step (world_t *w, const packet_t *packet, uint64_t request, 
         sim_fail (w, "the store cannot be read");
     w->current = packet;
     w->current_create = decoded->type == MSG_JOB_CREATE ? &decoded->job_create : NULL;
+    bool running = packet->undelivered && at_work (w, packet->token);
     step (w, &event);
+    if (running && decoded->job_return.undelivered == 1)
+        check_still_running (w, packet);
     check_late (w, request);
     w->current = NULL;
 }
@@ -195,13 +207,15 @@ static void handle (world_t *w, const packet_t *packet)
 }
 /* ---- turns, as broker/loop.c takes them ---- */
 
-static bool at_work (const world_t *w, const char *token)
+/* A gateway has the answer and nobody to hand it to: it gives the lease back, when that gets through. */
+static void stranded (world_t *w, const packet_t *packet)
 {
-    for (int i = CLIENTS; i < ACTORS; i++)
-        for (int k = 0; k < SLOTS; k++)
-            if (w->actors[i].slots[k].heard && strcmp (w->actors[i].slots[k].token, token) == 0)
-                return true;
-    return false;
+    packet_t back = { .actor = packet->actor, .to_broker = true, .type = MSG_JOB_RETURN, .undelivered = true };
+    back.slot = back.offset = INT_ABSENT;
+    back.attempt = packet->attempt;
+    memcpy (back.job, packet->job, TEXT);
+    memcpy (back.token, packet->token, TEXT);
+    net_send (w, &back);
 }
 
 static void undelivered (world_t *w, const packet_t *packet)
@@ -229,7 +243,10 @@ static void send_outbox (world_t *w, int most)
         packet_t *packet = &sending[i];
         bool job = packet->type == MSG_JOB_POLL_OK && packet->job[0];
         if (job && !w->healed && sim_chance (w, UNDELIVERED_PER_MILLE)) {
-            undelivered (w, packet);
+            if (packet->token[0] && sim_chance (w, 500))
+                stranded (w, packet);
+            else
+                undelivered (w, packet);
             continue;
         }
         check_promise (w, packet);

@@ -346,6 +346,37 @@ static void test_a_sleeper_that_does_not_wake_is_lost (void **state)
     assert_slice (story_effect (self, EFFECT_ATTEMPT_PUT, 0)->attempt_row.reason, "worker-lost");
 }
 
+static void return_undelivered (story_t *self, const held_t *held)
+{
+    message_init (&self->message, MSG_JOB_RETURN);
+    msg_job_return_t *in = &self->message.job_return;
+    in->job_id = slice_of (held->job);
+    in->worker_id = slice_of (held->worker);
+    in->attempt = held->attempt;
+    in->token = slice_of (held->token);
+    in->undelivered = 1;
+    story_send (self, NULL);
+    story_answer (self, self->request, MSG_JOB_RETURN_OK);
+}
+
+static void test_a_gateway_gives_back_what_it_could_not_hand_on (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    return_undelivered (self, &held);
+    assert_int_equal (core_counts (self->core).pending, 1);
+}
+
+static void test_a_lease_that_was_told_twice_is_not_given_back_for_one_lost_answer (void **state)
+{
+    story_t *self = *state;
+    held_t first = story_running (self, 1);   /* its answer hangs in a dead connection; */
+    held_t again = story_take (self, "w", 0); /* the worker asks anew, and begins */
+    assert_string_equal (again.token, first.token);
+    return_undelivered (self, &first);
+    assert_int_equal (core_counts (self->core).running, 1);
+}
+
 static void lose (story_t *self, const char *worker)
 {
     story_event (self, (event_t){ .kind = EVENT_GONE, .worker_id = slice_of (worker) });
@@ -399,6 +430,8 @@ int main (void)
         STORY (test_a_kept_lease_outlives_a_register_and_a_goodbye),
         STORY (test_another_lease_is_not_kept),
         STORY (test_a_worker_that_says_goodbye_is_offline_at_once),
+        STORY (test_a_gateway_gives_back_what_it_could_not_hand_on),
+        STORY (test_a_lease_that_was_told_twice_is_not_given_back_for_one_lost_answer),
         STORY (test_a_short_timeout_is_no_verdict_on_a_silent_worker),
         STORY (test_a_worker_that_lets_a_job_overrun_is_not_waited_for),
         STORY (test_a_sleeper_that_does_not_wake_is_lost),
