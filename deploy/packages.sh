@@ -4,7 +4,7 @@
 GLEANER_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libmicrohttpd-dev libmsgpack-dev \
 libarchive-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libsodium-dev libsystemd-dev libcmocka-dev curl zip python3"
 # To test.
-GLEANER_TEST_PACKAGES="python3-pytest python3-zmq python3-msgpack dbus-daemon python3-dbus python3-gi clang-format clang-tidy cppcheck strace binutils iproute2"
+GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-zmq python3-msgpack dbus-daemon python3-dbus python3-gi clang-format clang-tidy cppcheck strace binutils iproute2"
 
 # need_packages NAME ...: installs those that are missing, as root or through sudo; says what to do otherwise.
 need_packages () {
