@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ enum {
     PIECE = 64 * 1024,
     PATIENCE_MS = 10 * 60 * 1000, /* a large record takes its time */
     PROBLEM_SIZE = 1024,
+    LOCK_TRIES = 20,
+    LOCK_PAUSE_US = 20 * 1000,
 };
 
 typedef struct {
@@ -127,7 +130,8 @@ static bool add_bytes (backup_t *self, int fd, int64_t size, const char *path)
     return true;
 }
 
-/* A file that went meanwhile was not needed any more. An output that grows meanwhile is taken as long as it was. */
+/* A file that went meanwhile was a running job's, whose output has moved into the record since. An output that grows
+ * meanwhile is taken as long as it was. */
 static bool add_file (backup_t *self, const char *from, const char *name)
 {
     char path[PATH_SIZE];
@@ -190,6 +194,24 @@ static bool write_tar (backup_t *self, int fd)
     return good && (fsync (fd) == 0 || failed (self, "fsync", strerror (errno)));
 }
 
+/* Held while files are copied: the broker's housekeeping waits (keep.c), or it would take away what the copy refers to.
+ */
+static int hold_files (backup_t *self)
+{
+    char path[PATH_SIZE];
+    snprintf (path, sizeof path, "%.4000s/" BACKUP_LOCK, self->folder);
+    int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (int tries = 0; fd >= 0 && tries < LOCK_TRIES; tries++) { /* the broker's look takes it for a moment */
+        if (flock (fd, LOCK_EX | LOCK_NB) == 0)
+            return fd;
+        usleep (LOCK_PAUSE_US);
+    }
+    failed (self, path, errno == EWOULDBLOCK ? "another backup is under way" : strerror (errno));
+    if (fd >= 0)
+        close (fd);
+    return -1;
+}
+
 int backup_run (const broker_options_t *options, const char *folder, bool running)
 {
     backup_t self = { .folder = folder };
@@ -197,16 +219,21 @@ int backup_run (const broker_options_t *options, const char *folder, bool runnin
     char snapshot[PATH_SIZE];
     snprintf (part, sizeof part, "%.4000s.part", options->backup);
     snprintf (snapshot, sizeof snapshot, "%.4000s/" SNAPSHOT_FILE, folder);
-    int fd = open (part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0 || failed (&self, part, strerror (errno));
+    int held = hold_files (&self);
+    int fd = held >= 0 ? open (part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    bool good = held >= 0 && (fd >= 0 || failed (&self, part, strerror (errno)));
     good = good && (running ? ask_broker (&self, options) : copy_record (&self)) && write_tar (&self, fd);
     if (good && rename (part, options->backup) != 0)
         good = failed (&self, options->backup, strerror (errno));
     if (fd >= 0)
         close (fd);
-    unlink (snapshot);
+    if (held >= 0) {
+        unlink (snapshot);
+        close (held);
+    }
     if (!good) {
-        unlink (part);
+        if (fd >= 0)
+            unlink (part);
         fprintf (stderr, "gleaner-broker: %s\n", self.problem);
         return 1;
     }

@@ -168,6 +168,7 @@ void keep_tick (broker_t *self);
 
 /* snapshot.c */
 #define SNAPSHOT_FILE "snapshot.db"
+#define BACKUP_LOCK   "backup.lock" /* held by `gleaner-broker --backup` */
 void snapshot_begin (broker_t *self, uint64_t request);
 /* After a commit: some more pages. */
 void snapshot_tick (broker_t *self);

@@ -42,9 +42,15 @@ static bool hash_file (check_t *self, const char *path, char hex[SHA256_HEX + 1]
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_state state;
-    int fd = openat (self->folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat info;
+    int fd = openat (self->folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return false;
+    if (fstat (fd, &info) != 0 || !S_ISREG (info.st_mode)) {
+        close (fd);
+        errno = EINVAL;
+        return false;
+    }
     crypto_hash_sha256_init (&state);
     *length = 0;
     ssize_t got = 0;

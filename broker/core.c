@@ -230,6 +230,10 @@ static void lease_due (core_t *self, lease_t *lease)
                          false);
         return;
     }
+    if (lease->result) { /* it has come, and is being made safe */
+        core_timer_set (self, &lease->timer, TIMER_LEASE, self->now_ms + self->config.lease_ms);
+        return;
+    }
     if (self->now_ms >= lease->hard_ms && core_lease_overrun (self, lease)) {
         core_job_fail (self, job, "timeout",
                        arena_printf (arena, "The job ran longer than its " SLICE_FMT ", and worker %s did not end it.",

@@ -121,7 +121,7 @@ static void check_lease (const core_t *self, const job_t *job)
     assert (!(lease->worker && lease->candidate_count));
     bool asleep = lease->worker && lease->worker->asleep_since_ms != INT_ABSENT;
     int64_t most = lease->worker ? lease->heard_ms + self->config.lease_ms : lease->hard_ms;
-    assert (lease->timer.due_ms <= most || asleep);
+    assert (lease->timer.due_ms <= most || asleep || lease->result);
     assert (!lease->renew || lease->renew->lease == lease);
 }
 

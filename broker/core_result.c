@@ -353,6 +353,11 @@ static void on_result (core_t *self, const event_t *event)
         result_of_finished (self, event, &claim);
         return;
     }
+    if (claim.artifacts.ptr && !hex_valid (claim.artifacts, SHA256_HEX)) {
+        core_refuse_field (self, event->request, ERR_SCHEMA, "artifactsSha256",
+                           "`artifactsSha256` must be a SHA-256 in hex.");
+        return;
+    }
     err_t err = core_lease_claim (self, job, claim.worker_id, claim.attempt, claim.token);
     if (!err && job->lease->result)
         err = ERR_RESULT_PENDING;

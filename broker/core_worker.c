@@ -194,13 +194,13 @@ static bool keeps (const lease_t *lease, const list_t *keep)
     return false;
 }
 
-/* The worker runs nothing any more; leases whose results it still has to send are kept and renewed. */
+/* The worker runs nothing any more; leases whose results it still has to send, or has sent, are kept and renewed. */
 static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep, const char *why, bool at_once)
 {
     LIST_EACH (link, &worker->leases)
     {
         lease_t *lease = LIST_ITEM (link, lease_t, worker_link);
-        if (keeps (lease, keep))
+        if (lease->result || keeps (lease, keep))
             core_lease_renew (self, lease);
         else
             core_lease_lost (self, lease->job, "worker-lost",
@@ -303,6 +303,7 @@ void core_on_worker_goodbye (core_t *self, const event_t *event)
         return;
     }
     worker->seen_wall_ms = self->wall_ms;
+    core_worker_answer_polls (self, worker); /* first: what is given back must not come to who leaves */
     core_group_drop (self, worker, NULL, true);
     core_worker_offline (self, worker);
     core_reply (self, event->request, MSG_WORKER_GOODBYE_OK)->worker_goodbye_ok.worker_id = slice_of (worker->id);
@@ -315,6 +316,7 @@ void core_on_worker_gone (core_t *self, const event_t *event)
     worker_t *worker = core_find_worker (self, event->worker_id);
     if (!worker || !worker->online || worker->asleep_since_ms != INT_ABSENT)
         return; /* a sleeping machine's connection may end: its leases are kept all the same */
+    core_worker_answer_polls (self, worker);
     core_group_drop (self, worker, NULL, true);
     core_worker_offline (self, worker);
     give_back_leases (self, worker, &none, "closed its connection", false);

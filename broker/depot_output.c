@@ -127,8 +127,11 @@ static err_t file_extend (depot_outputs_t *self, output_file_t *file, slice_t da
         data.len = (size_t)room;
     }
     err_t err = depot_write_at (file->fd, data, file->length);
-    if (err)
+    if (err) { /* a part of it may stand there: no byte counts that was not told */
+        if (ftruncate (file->fd, file->length) != 0)
+            depot_failed ("truncate an output file");
         return err;
+    }
     if (file->hashed == file->length) {
         crypto_hash_sha256_update (&file->hash, (const unsigned char *)data.ptr, data.len);
         file->hashed += (int64_t)data.len;

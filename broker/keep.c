@@ -1,5 +1,8 @@
 /* keep.c - housekeeping: what is too old, or too much, goes. First its row, then, once that is committed, its file. */
-#include <string.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "broker/broker.h"
 #include "proto/log.h"
@@ -142,9 +145,25 @@ static void drop_idle_uploads (broker_t *self)
     broker_order (self, order);
 }
 
+/* What a backup refers to stays until it has been copied. */
+static bool backup_runs (const broker_t *self)
+{
+    char path[4096];
+    snprintf (path, sizeof path, "%s/" BACKUP_LOCK, self->folder);
+    int fd = open (path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool runs = flock (fd, LOCK_SH | LOCK_NB) != 0;
+    close (fd);
+    return runs;
+}
+
 void keep_tick (broker_t *self)
 {
     if (self->now_ms < self->keep.due_ms || self->lost)
+        return;
+    self->keep.due_ms = self->now_ms + ROUND_MS;
+    if (backup_runs (self))
         return;
     drop_idle_uploads (self);
     int64_t count = by_age (self) + by_size (self);

@@ -236,8 +236,11 @@ static int serve_once (const broker_options_t *options)
     if (!data_folder (options, false, folder, problem))
         return refuse (problem);
     snprintf (path, sizeof path, "%s/gleaner.db", folder);
-    if (access (path, F_OK) != 0) {
-        snprintf (problem, sizeof problem, "'%.900s' is no data directory of a broker: it has no gleaner.db.", folder);
+    errno = 0;
+    struct stat record;
+    if (stat (path, &record) != 0 || record.st_size == 0) {
+        snprintf (problem, sizeof problem, "'%.900s' is no data directory of a broker: its gleaner.db is %s.", folder,
+                  errno == ENOENT ? "missing" : "empty or unreadable");
         return refuse (problem);
     }
     bool locked = lock_folder (folder, &busy, problem);

@@ -56,10 +56,10 @@ static void add_event (feed_t *self, const message_t *item)
 /* Its id is the place from which the stream goes on, so that a reconnect is not told again. */
 static void add_gone (feed_t *self, slice_t place)
 {
-    buf_printf (&self->out,
-                "id: " SLICE_FMT "\nevent: gone\ndata: {\"message\":\"The event that was asked for is no longer known: "
-                "the stream goes on from now, read the record anew.\"}\n\n",
-                SLICE_ARG (place));
+    if (!self->job_id[0]) /* a job's end may follow: who has heard but this asks again from where it was */
+        buf_printf (&self->out, "id: " SLICE_FMT "\n", SLICE_ARG (place));
+    buf_append_str (&self->out, "event: gone\ndata: {\"message\":\"The event that was asked for is no longer known: "
+                                "the stream goes on from now, read the record anew.\"}\n\n");
     self->resumed = false;
     if (self->job_id[0])
         self->phase = PHASE_LOOK; /* its end may have been among what is gone */

@@ -120,9 +120,9 @@ static void feed_close (void *cls)
 
 struct MHD_Response *feed_response (feed_t *self, const char *type)
 {
+    uint64_t size = self->request->head ? 0 : MHD_SIZE_UNKNOWN; /* a chunked answer to HEAD would have a last chunk */
     self->streams = true;
-    struct MHD_Response *response =
-        MHD_create_response_from_callback (MHD_SIZE_UNKNOWN, BLOCK, feed_read, self, feed_close);
+    struct MHD_Response *response = MHD_create_response_from_callback (size, BLOCK, feed_read, self, feed_close);
     MHD_add_response_header (response, "Content-Type", type);
     MHD_add_response_header (response, "Cache-Control", "no-store");
     MHD_add_response_header (response, "X-Content-Type-Options", "nosniff");

@@ -98,6 +98,16 @@ def test_the_broker_may_be_away_meanwhile(cluster, tmp_path):
     wait_until(lambda: not list(worker.folder.glob("spool/*")), 10, "an empty spool")
 
 
+@pytest.mark.parametrize("sha256", ["", "x", "../../etc/passwd", "g" * 64])
+def test_a_hash_that_is_none_is_refused(cluster, sha256):
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    cluster.api.create()
+    lease = native.ask("job-poll", workerId="w", slot=0, wait=5000)
+    answer = native.ask("job-result", workerId="w", **{k: lease[k] for k in ("jobId", "attempt", "token")}, exitCode=0, artifactsSha256=sha256)
+    assert (answer["code"], answer["field"]) == ("SCHEMA", "artifactsSha256")
+
+
 def test_patterns_that_leave_the_folder_are_refused(cluster):
     native = cluster.native()
     for pattern in ("/etc/passwd", "../x", "a/../b", "a\\b"):

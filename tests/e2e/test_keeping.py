@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import tarfile
+import threading
 import time
 
 import pytest
@@ -213,6 +214,51 @@ def test_a_folder_that_is_no_data_directory_is_left_alone(tmp_path, task):
 
 def test_one_task_at_a_time(tmp_path):
     assert "one of them" in broker("--check", "--backup", tmp_path / "x.tar", "--data", tmp_path).stderr
+
+
+def test_a_backup_is_whole_while_housekeeping_takes_things_away(clusters, tmp_path):
+    """What the copy of the record refers to is copied before it goes."""
+    cluster = clusters(broker_args=["--keep-jobs", "2s", "--keep-output", "1s", "--keep-artifacts", "1s", "--keep-uploads", "1s"])
+    cluster.worker("zmq", "--slots", "4")
+    over = threading.Event()
+
+    def load():
+        api = cluster.client()
+        for n in range(100_000):
+            if over.is_set():
+                return
+            api.submit("head -c 200000 /dev/zero; echo x > out", files={"a": str(n) * 5000}, artifacts='["out"]')
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        time.sleep(4)
+        for n in range(4):
+            made = broker("--backup", tmp_path / f"{n}.tar", "--data", cluster.folder / "data")
+            assert made.returncode == 0, made
+            copy = tmp_path / f"copy{n}"
+            copy.mkdir(mode=0o700)
+            with tarfile.open(tmp_path / f"{n}.tar") as tar:
+                tar.extractall(copy)
+            checked = broker("--check", "--data", copy)
+            assert checked.returncode == 0, checked
+    finally:
+        over.set()
+        thread.join(30)
+    for job in cluster.api.get("/api/jobs?state=running&limit=500")["jobs"] + cluster.api.get("/api/jobs?state=pending&limit=500")["jobs"]:
+        cluster.api.post("/api/jobs/cancel", {"jobId": job["jobId"]})
+
+
+def test_a_check_of_things_that_are_no_files_ends(clusters):
+    cluster = clusters()
+    run_jobs(cluster, 1, IN_FILES)
+    cluster.stop()
+    for path in (cluster.folder / "data").glob("[bo]*/*/*"):
+        path.unlink()
+        os.mkfifo(path)
+    bad = broker("--check", "--data", cluster.folder / "data")
+    assert bad.returncode == 1 and "missing" in bad.stdout, bad
+    (cluster.folder / "data/gleaner.db").write_bytes(b"")
+    assert broker("--check", "--data", cluster.folder / "data").returncode == 2
 
 
 def test_a_backup_that_cannot_be_written(clusters):

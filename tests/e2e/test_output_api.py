@@ -78,6 +78,18 @@ def test_an_attempt_that_never_was_is_404(at_work, printed):
     assert at_work.api.get("/api/jobs/output?jobId=job-0000000000000-000000000").status == 404
 
 
+@pytest.mark.parametrize("query", ["", "&follow=1", "&stream=stderr"])
+def test_head_has_no_body(at_work, printed, query):
+    """Not even the last chunk of an empty one: the next answer on the connection begins where it should."""
+    job, _ = printed
+    with socket.create_connection(("127.0.0.1", at_work.port), timeout=10) as raw:
+        raw.sendall(f"HEAD /api/jobs/output?jobId={job}{query} HTTP/1.1\r\nHost: x\r\n\r\nGET /api/info HTTP/1.1\r\nHost: x\r\n"
+                    "Connection: close\r\n\r\n".encode())
+        got = b"".join(iter(lambda: raw.recv(65536), b""))
+    head, _, rest = got.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200") and rest.startswith(b"HTTP/1.1 200"), got[:600]
+
+
 def test_live(at_work):
     job = at_work.api.submit("for i in 1 2 3; do echo $i; sleep 0.3; done")
     connection = http.client.HTTPConnection("127.0.0.1", at_work.port, timeout=20)

@@ -107,13 +107,22 @@ static bool has_started_or_ended (const packet_t *from)
     return from && (from->type == MSG_WORKER_REGISTER || from->type == MSG_WORKER_GOODBYE);
 }
 
-/* After a register or goodbye the worker holds what it keeps, and nothing else. */
+/* Its result has come and is being sealed. */
+static bool settling (const world_t *w, const shadow_t *job)
+{
+    for (int i = 0; i < w->order_count; i++)
+        if (w->orders[i].kind == EFFECT_SEAL && w->orders[i].seq == job->id.seq && w->orders[i].attempt == job->attempt)
+            return true;
+    return false;
+}
+
+/* After a register or goodbye the worker holds what it keeps, what it has sent, and nothing else. */
 static void check_given_back (world_t *w, const packet_t *from)
 {
     for (int i = 0; i < w->job_count; i++) {
         const shadow_t *job = &w->jobs[i];
         if (job->state == JOB_RUNNING && strcmp (job->worker, w->actors[from->actor].id) == 0 &&
-            !kept (from, job->token))
+            !kept (from, job->token) && !settling (w, job))
             sim_fail (w, "%s has started anew and still holds a lease", job->worker);
     }
 }
@@ -132,7 +141,8 @@ void check_gone (world_t *w, const actor_t *worker)
     for (size_t i = 0; i < w->effects.count; i++)
         went = went || w->effects.items[i].kind == EFFECT_WORKER_PUT;
     for (int i = 0; i < w->job_count && went; i++)
-        if (w->jobs[i].state == JOB_RUNNING && strcmp (w->jobs[i].worker, worker->id) == 0)
+        if (w->jobs[i].state == JOB_RUNNING && strcmp (w->jobs[i].worker, worker->id) == 0 &&
+            !settling (w, &w->jobs[i]))
             sim_fail (w, "%s is gone and still holds a lease", worker->id);
 }
 

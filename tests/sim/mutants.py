@@ -41,9 +41,9 @@ MUTANTS = [
     ("no delay", "core_queue.c", [
         ("core_timer_set (self, &job->delay->timer, TIMER_JOB, due_ms);", "core_timer_set (self, &job->delay->timer, TIMER_JOB, due_ms - due_ms + self->now_ms);")]),
     ("what is kept is given back", "core_worker.c", [
-        ("if (keeps (lease, keep))", "if (0)")]),
+        ("if (lease->result || keeps (lease, keep))", "if (lease->result)")]),
     ("what is not kept stays", "core_worker.c", [
-        ("if (keeps (lease, keep))", "if (keeps (lease, keep) || 1)")]),
+        ("if (lease->result || keeps (lease, keep))", "if (1)")]),
     ("who is gone keeps its leases", "core_worker.c", [
         ('give_back_leases (self, worker, &none, "closed its connection", false);', "(void)none;")]),
     ("a lost answer takes the job back", "core_lease.c", [

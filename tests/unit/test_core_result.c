@@ -199,20 +199,22 @@ static void test_a_cancel_overtakes_a_seal (void **state)
     assert_int_equal (self->effects.count, 0);
 }
 
-static void test_a_late_seal_is_not_the_next_attempts (void **state)
+static void test_a_result_that_has_come_outlives_its_worker (void **state)
 {
     story_t *self = *state;
-    held_t first = story_running (self, 2);
-    story_output (self, &first, true);
-    story_result (self, &first, true, false, NULL);
-    story_register (self, "w", 1, NULL);
-    held_t second = story_take (self, "w", 0);
-    story_output (self, &second, true);
-    story_result (self, &second, true, false, NULL);
-    story_sealed (self, &first, 1, ERR_NONE);
+    held_t held = story_running (self, 2);
+    story_output (self, &held, true);
+    story_result (self, &held, true, false, NULL);
+    story_register (self, "w", 1, NULL); /* it starts anew, */
+    story_event (self, (event_t){ .kind = EVENT_GONE, .worker_id = SLICE ("w") });
+    story_pass (self, 60000); /* is gone, and its lease would be over */
+    assert_int_equal (core_counts (self->core).running, 1);
+    held.attempt = 7;
+    story_sealed (self, &held, 2, ERR_NONE); /* another attempt's */
     assert_int_equal (self->effects.count, 0);
-    story_sealed (self, &second, 2, ERR_NONE);
-    assert_int_equal (story_final (self, "completed", NULL).attempt, 2);
+    held.attempt = 1;
+    story_sealed (self, &held, 1, ERR_NONE);
+    assert_int_equal (story_final (self, "completed", NULL).attempt, 1);
 }
 
 static void test_a_full_disk_is_told_and_the_lease_lives (void **state)
@@ -305,7 +307,7 @@ int main (void)
         STORY (test_output_after_the_result_is_refused),
         STORY (test_a_job_is_not_returned_while_its_result_is_sealed),
         STORY (test_a_cancel_overtakes_a_seal),
-        STORY (test_a_late_seal_is_not_the_next_attempts),
+        STORY (test_a_result_that_has_come_outlives_its_worker),
         STORY (test_a_full_disk_is_told_and_the_lease_lives),
         STORY (test_a_count_that_contradicts_the_bytes_is_refused),
         STORY (test_a_worker_cannot_say_that_a_job_was_cancelled),
