@@ -180,7 +180,7 @@ static void attempt_add (void *ctx, const attempt_record_t *row)
 }
 
 /* The attempt that runs, or that made the job's end, has no row of its own. */
-static void attempt_of_job (attempts_t *attempts, const job_record_t *job)
+static void attempt_of_job (attempts_t *attempts, const job_record_t *job, slice_t lines)
 {
     if (!job->attempt || job->attempt == attempts->last || job->state == JOB_PENDING)
         return;
@@ -196,6 +196,7 @@ static void attempt_of_job (attempts_t *attempts, const job_record_t *job)
     out->signal = job->signal;
     out->started_at = known_ms (job->started_ms);
     out->completed_at = known_ms (job->completed_ms);
+    out->last_lines = lines;
     list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
 }
 
@@ -209,7 +210,7 @@ static void fill_attempts (broker_t *self, const job_record_t *job, const depot_
     };
     buf_clear (&self->attempts);
     self->store->ops->attempt_each (self->store, job->id.seq, attempt_add, &attempts);
-    attempt_of_job (&attempts, job);
+    attempt_of_job (&attempts, job, status->job_status_ok.last_lines);
     status->job_status_ok.attempts = attempts.list;
     buf_fini (&attempts.lines);
 }
@@ -279,8 +280,8 @@ static void answer_status (broker_t *self, uint64_t request, const job_record_t 
         if (order->want[i].limit >= 0)
             ends[i] = slice_from (order->end[i].ptr, order->end[i].len);
     out->output_cut = cut;
-    fill_attempts (self, job, order, &answer);
     fill_last_lines (job, ends, &answer, &lines);
+    fill_attempts (self, job, order, &answer);
     broker_reply (self, request, &answer, 0);
     buf_fini (&room.waiting);
     buf_fini (&lines);

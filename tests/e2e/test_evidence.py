@@ -41,6 +41,13 @@ def test_an_attempt_that_failed_and_is_tried_again(cluster):
     assert cluster.api.get(f"/api/jobs/output?jobId={job}&attempt=1").body == b"try\n"
 
 
+def test_the_attempt_that_ended_the_job_shows_its_last_lines(cluster):
+    cluster.worker("http")
+    job = cluster.api.submit("echo why >&2; exit 4")
+    status = cluster.api.wait_job(job)
+    assert status["lastLines"] == status["attempts"][0]["lastLines"] == "why"
+
+
 def test_a_cancelled_attempt_is_no_lost_one(cluster):
     cluster.worker("http")
     job = cluster.api.submit("sleep 100")
