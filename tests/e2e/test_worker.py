@@ -10,7 +10,7 @@ import pytest
 from cluster import wait_until
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["http", "zmq"])
-START_MEDIAN_MAX_MS = 200
+START_MEDIAN_MAX_MS = 600  # far below any polling, with sanitizers and another test beside it; tests/bench has the true figure
 
 
 def worker_id(worker):
