@@ -105,6 +105,7 @@ typedef struct {
     size_t outbox_count, outbox_cap;
     depot_order_t *returned; /* orders that the depot had no room for, to be taken as failed */
     depot_order_t *discards; /* to be submitted after the commit */
+    int64_t removals;        /* of these, with the depot */
     int64_t started_ms;
     int64_t now_ms;  /* the turn's time, monotonic */
     int64_t wall_ms; /* and since the epoch */

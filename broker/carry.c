@@ -200,6 +200,8 @@ static void take_outcome (broker_t *self, depot_order_t *order)
         break;
     case DEPOT_DISCARD:
     case DEPOT_BLOB_REMOVE:
+        self->removals--;
+        break;
     case DEPOT_UPLOADS_DROP:
         break;
     }
@@ -225,6 +227,7 @@ void broker_submit_discards (broker_t *self)
     while (self->discards) {
         depot_order_t *order = self->discards;
         self->discards = order->next;
+        self->removals++;
         broker_order (self, order);
     }
 }

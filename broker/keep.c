@@ -129,6 +129,8 @@ static int64_t by_size (broker_t *self)
     int64_t blobs = self->store->ops->blob_bytes (self->store);
     if (!most || self->lost || blobs + depot_output_bytes (self->depot) <= most)
         return 0;
+    if (self->removals)
+        return 1; /* what goes already is still counted: look again when it has gone */
     int64_t count = expire_blobs (self, self->wall_ms);
     if (!count && !self->lost)
         count = purge_oldest (self);
