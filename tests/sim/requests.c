@@ -66,6 +66,17 @@ static void fill_result (const packet_t *packet, const actor_t *a, msg_job_resul
     }
 }
 
+static void fill_register (const packet_t *packet, const actor_t *a, msg_worker_register_t *in, buf_t *raw)
+{
+    in->worker_id = slice_of (a->id);
+    in->hostname = SLICE ("host");
+    in->slots = a->slotted ? SLOTS : INT_ABSENT;
+    in->machine = a->slotted ? SLICE (MACHINE) : SLICE_ABSENT;
+    in->remote_addr = or_absent (a->addr);
+    in->labels = packet->actor == LABELLED ? SLICE (LABEL) : SLICE_ABSENT;
+    in->keep = keep_list (packet, raw);
+}
+
 void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw)
 {
     const actor_t *a = &w->actors[packet->actor];
@@ -86,13 +97,7 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
     case MSG_WORKER_LIST:
         break;
     case MSG_WORKER_REGISTER:
-        message->worker_register.worker_id = slice_of (a->id);
-        message->worker_register.hostname = SLICE ("host");
-        message->worker_register.slots = a->slotted ? SLOTS : INT_ABSENT;
-        message->worker_register.machine = a->slotted ? SLICE (MACHINE) : SLICE_ABSENT;
-        message->worker_register.remote_addr = or_absent (a->addr);
-        message->worker_register.labels = packet->actor == LABELLED ? SLICE (LABEL) : SLICE_ABSENT;
-        message->worker_register.keep = keep_list (packet, raw);
+        fill_register (packet, a, &message->worker_register, raw);
         break;
     case MSG_WORKER_HEARTBEAT:
         message->worker_heartbeat.worker_id = slice_of (a->id);

@@ -165,8 +165,8 @@ static inline held_t story_take (story_t *self, const char *worker, int64_t slot
     return story_held (self, self->request, worker);
 }
 
-static inline void story_result (story_t *self, const held_t *held, bool with_token, bool inlined,
-                                 const job_record_t *stored)
+/* A result of exit 0 under the lease in self->message, to be completed and sent. */
+static inline msg_job_result_t *story_result_begin (story_t *self, const held_t *held, bool with_token)
 {
     message_init (&self->message, MSG_JOB_RESULT);
     msg_job_result_t *in = &self->message.job_result;
@@ -177,6 +177,13 @@ static inline void story_result (story_t *self, const held_t *held, bool with_to
         in->attempt = held->attempt;
         in->token = slice_of (held->token);
     }
+    return in;
+}
+
+static inline void story_result (story_t *self, const held_t *held, bool with_token, bool inlined,
+                                 const job_record_t *stored)
+{
+    msg_job_result_t *in = story_result_begin (self, held, with_token);
     if (inlined)
         in->stdout_data = in->stderr_data = SLICE ("out");
     story_send (self, stored);

@@ -244,13 +244,7 @@ static void test_output_of_a_cancelled_job_says_stop (void **state)
 
 static void send_inline (story_t *self, const held_t *held, int64_t bytes)
 {
-    message_init (&self->message, MSG_JOB_RESULT);
-    msg_job_result_t *in = &self->message.job_result;
-    in->job_id = slice_of (held->job);
-    in->worker_id = slice_of (held->worker);
-    in->attempt = held->attempt;
-    in->token = slice_of (held->token);
-    in->exit_code = 0;
+    msg_job_result_t *in = story_result_begin (self, held, true);
     in->stdout_data = in->stderr_data = SLICE ("abc");
     in->stdout_bytes = bytes;
     story_send (self, NULL);
@@ -283,12 +277,7 @@ static void test_a_signal_is_no_success (void **state)
 {
     story_t *self = *state;
     held_t held = story_running (self, 1);
-    message_init (&self->message, MSG_JOB_RESULT);
-    msg_job_result_t *in = &self->message.job_result;
-    in->job_id = slice_of (held.job);
-    in->worker_id = slice_of (held.worker);
-    in->exit_code = 0;
-    in->signal = 9;
+    story_result_begin (self, &held, false)->signal = 9;
     story_send (self, NULL);
     story_final (self, "failed", "signal");
 }
