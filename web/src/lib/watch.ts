@@ -1,0 +1,76 @@
+// Jobs that the user watches: when one ends while its page is out of sight, the browser says so. And what the tab shows:
+// its title and icon.
+
+import { signal } from "@preact/signals";
+import { getJob } from "../api/calls";
+import { listen } from "../api/live";
+import type { Job } from "../api/types";
+import { go, href } from "../router";
+import { jobTitle } from "./format";
+import { reasonWords } from "./reasons";
+import { stored } from "./storage";
+
+const WATCHED_MAX = 50;
+
+/** Ids of the watched jobs, the newest first. */
+export const watched = stored<string[]>("watched", []);
+
+export const canNotify = signal(typeof Notification !== "undefined" && Notification.permission !== "denied");
+
+/** Watches a job. Asks for the browser's leave to notify the first time. */
+export async function watch(jobId: string): Promise<void> {
+  watched.value = [jobId, ...watched.value.filter((id) => id !== jobId)].slice(0, WATCHED_MAX);
+  if (typeof Notification !== "undefined" && Notification.permission === "default") {
+    const said = await Notification.requestPermission();
+    canNotify.value = said !== "denied";
+  }
+}
+
+export function unwatch(jobId: string): void {
+  watched.value = watched.value.filter((id) => id !== jobId);
+}
+
+function notify(job: Job): void {
+  if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
+  const why = job.reason ? `: ${reasonWords(job.reason).short}` : "";
+  const note = new Notification(`${jobTitle(job)} ${job.status}${why}`, { body: job.jobId, tag: job.jobId });
+  note.onclick = () => {
+    window.focus();
+    go(href("job", job.jobId));
+  };
+}
+
+async function check(jobId: string): Promise<void> {
+  const job = await getJob(jobId).catch(() => null);
+  if (!job || (job.status !== "completed" && job.status !== "failed")) return;
+  if (!watched.value.includes(jobId)) return; // another tab was first
+  unwatch(jobId);
+  notify(job);
+}
+
+/** Notifies about watched jobs from now on, for as long as the page is open. */
+export function startWatching(): void {
+  let stop: (() => void) | null = null;
+  watched.subscribe((ids) => {
+    if (ids.length > 0 && !stop) {
+      for (const id of ids) void check(id);
+      stop = listen((event) => {
+        if (event === null) for (const id of watched.value) void check(id);
+        else if (event.eventType === "job" && watched.value.includes(event.jobId)) void check(event.jobId);
+      });
+    } else if (ids.length === 0 && stop) {
+      stop();
+      stop = null;
+    }
+  });
+}
+
+export type TabIcon = "idle" | "pending" | "running" | "completed" | "failed" | "offline";
+
+/** What the browser's tab shows. */
+export function showTab(title: string, icon: TabIcon): void {
+  document.title = title ? `${title} · Gleaner` : "Gleaner";
+  const link = document.getElementById("favicon");
+  const address = `./icon.${icon}.svg`;
+  if (link instanceof HTMLLinkElement && link.getAttribute("href") !== address) link.setAttribute("href", address);
+}

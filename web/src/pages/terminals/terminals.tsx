@@ -1,0 +1,3 @@
+export default function Terminals() {
+  return <h1>Terminals</h1>;
+}
