@@ -1,8 +1,10 @@
 import { defineConfig } from "vitest/config";
+import { xtermPolicy } from "./scripts/xterm-policy";
 
 // Relative addresses and one flat folder: the page works behind any path prefix, and the gateway serves plain names.
 export default defineConfig({
   base: "./",
+  plugins: [xtermPolicy()],
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
   build: {
     outDir: process.env.GLEANER_WEB_OUT ?? "../build/web",
@@ -23,5 +25,6 @@ export default defineConfig({
     include: ["test/**/*.test.{ts,tsx}"],
     environment: "jsdom",
     restoreMocks: true,
+    setupFiles: ["test/setup.ts"],
   },
 });

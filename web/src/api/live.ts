@@ -1,6 +1,7 @@
 // One stream of server-sent events for the whole page, shared by whoever wants to hear.
 //
-// The stream is there while somebody listens. After a broken connection it goes on behind the last event by itself; when
+// The stream is there while somebody listens and the page is seen: a browser has six connections to a server, for all
+// its tabs together. After a broken connection it goes on behind the last event by itself; when
 // too much has happened since, listeners hear `null`: read anew.
 
 import { address, noteStatus } from "./client";
@@ -34,6 +35,7 @@ function close(): void {
 // EventSource gives up for good on an answer such as 503; so we reconnect ourselves, behind the last event.
 function open(): void {
   close();
+  if (document.hidden) return;
   source = new EventSource(address("api/events", { lastEventId: lastId }));
   source.onopen = () => {
     if (pauseMs) tell(null);
@@ -55,9 +57,14 @@ function open(): void {
 /** Calls `listener` for every event until the returned function is called; with null when everything may have changed. */
 export function listen(listener: Listener): () => void {
   listeners.add(listener);
-  if (!source) open();
+  if (!source && !document.hidden) open();
   return () => {
     listeners.delete(listener);
     if (listeners.size === 0) close();
   };
 }
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else if (listeners.size > 0 && !source) open();
+});

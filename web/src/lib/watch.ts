@@ -11,6 +11,7 @@ import { reasonWords } from "./reasons";
 import { stored } from "./storage";
 
 const WATCHED_MAX = 50;
+const HIDDEN_MS = 5000; // a page that is not seen hears no events (api/live.ts): it asks
 
 /** Ids of the watched jobs, the newest first. */
 export const watched = stored<string[]>("watched", []);
@@ -51,6 +52,9 @@ async function check(jobId: string): Promise<void> {
 /** Notifies about watched jobs from now on, for as long as the page is open. */
 export function startWatching(): void {
   let stop: (() => void) | null = null;
+  window.setInterval(() => {
+    if (document.hidden) for (const id of watched.value) void check(id);
+  }, HIDDEN_MS);
   watched.subscribe((ids) => {
     if (ids.length > 0 && !stop) {
       for (const id of ids) void check(id);

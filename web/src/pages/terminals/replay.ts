@@ -1,0 +1,74 @@
+// The output of a tab's jobs, one after the other, written into a terminal as it comes.
+
+import { getJob } from "../../api/calls";
+import { ApiError } from "../../api/client";
+import type { Job } from "../../api/types";
+import { followAttempt, pause, type Followed } from "../../lib/follow";
+import { jobTitle } from "../../lib/format";
+import { sentence } from "../../lib/reasons";
+
+export interface Screen {
+  write: (bytes: Uint8Array | string) => void;
+}
+
+const OLD_BYTES_MAX = 256 * 1024; // of a stream of an ended job: its end is what one looks for
+
+const AGAIN_MS = 300;
+
+const over = (job: Job): boolean => job.status === "completed" || job.status === "failed";
+
+/** Control characters of a text that is not output: shown as spaces. */
+const plain = (text: string): string => text.replace(/\p{Cc}/gu, " ");
+
+function heading(job: Job): string {
+  return `\x1b[1;36m$ ${plain(jobTitle(job))}\x1b[0m \x1b[2m${job.jobId}\x1b[0m\r\n`;
+}
+
+function ending(job: Job): string {
+  if (job.status === "completed") return `\x1b[32m✓ completed on ${plain(job.workerId ?? "a worker")}\x1b[0m\r\n\r\n`;
+  return `\x1b[31m✗ ${plain(sentence(job))}\x1b[0m\r\n\r\n`;
+}
+
+async function attemptOutput(job: Job, screen: Screen, signal: AbortSignal): Promise<void> {
+  const follow = async (stream: "stdout" | "stderr", length: number): Promise<void> => {
+    const offset = over(job) ? Math.max(0, length - OLD_BYTES_MAX) : 0;
+    if (offset) screen.write(`\x1b[2m… ${offset} bytes of ${stream} are on the job's page\x1b[0m\r\n`);
+    const what: Followed = { jobId: job.jobId, stream, attempt: job.status === "pending" ? 0 : (job.attempt ?? 0), offset };
+    await followAttempt(what, { came: (bytes) => screen.write(bytes) }, signal);
+  };
+  await Promise.all([follow("stdout", job.stdoutBytes ?? 0), follow("stderr", job.stderrBytes ?? 0)]);
+}
+
+/** The job's record, asked for until it is known. */
+async function record(jobId: string, signal: AbortSignal): Promise<Job | null> {
+  while (!signal.aborted) {
+    try {
+      return await getJob(jobId, { signal });
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.passes) return null;
+      await pause(1500, signal);
+    }
+  }
+  return null;
+}
+
+/** Shows one job to its end, through all its attempts. */
+export async function showJob(jobId: string, screen: Screen, signal: AbortSignal): Promise<void> {
+  let job = await record(jobId, signal);
+  if (job) screen.write(heading(job));
+  for (let shown = 0; job && !signal.aborted; job = await record(jobId, signal)) {
+    if (job.waiting) screen.write(`\x1b[2m${plain(job.waiting)}\x1b[0m\r\n`);
+    const attempt: number = (job.attempt ?? 0) + (job.status === "pending" ? 1 : 0); // a pending one's is to come
+    if (attempt > shown) {
+      if (shown) screen.write(`\x1b[33mAttempt ${shown} is over; it runs again.\x1b[0m\r\n`);
+      if (!job.outputGone) await attemptOutput(job, screen, signal).catch(() => undefined);
+      shown = attempt;
+    } else if (over(job)) {
+      screen.write(ending(job));
+      return;
+    } else {
+      await pause(AGAIN_MS, signal);
+    }
+  }
+  if (!signal.aborted) screen.write(`\x1b[2m${jobId} is no longer known.\x1b[0m\r\n`);
+}

@@ -1,0 +1,202 @@
+// One tab: where it runs, with which files, its output, its prompt.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { cancelJob, createJob, getInfo, listWorkers, randomId } from "../../api/calls";
+import { send } from "../../api/client";
+import { usePolled } from "../../api/use";
+import type { JobRequest } from "../../api/types";
+import { dark } from "../../lib/theme";
+import { jobStarted, type Tab, type Target } from "../../lib/tabs";
+import type { TerminalView } from "../../lib/xterm";
+import { href } from "../../router";
+import { Icon } from "../../ui/icon";
+import { attempt, toast } from "../../ui/toast";
+import { ProjectPicker } from "./project";
+import { showJob } from "./replay";
+
+interface TabProps {
+  tab: Tab;
+  change: (change: Partial<Tab>) => void;
+}
+
+const WORKERS_MS = 10_000;
+
+function TargetPicker({ tab, change }: TabProps) {
+  const workers = usePolled("workers", WORKERS_MS, (signal) => listWorkers({ signal }));
+  const value = tab.target.kind === "worker" ? `worker ${tab.target.workerId}` : tab.target.kind;
+  const known = workers.data?.workers ?? [];
+  const gone = tab.target.kind === "worker" && !known.some((one) => tab.target.kind === "worker" && one.workerId === tab.target.workerId);
+  const choose = (text: string): void => {
+    const target: Target = text.startsWith("worker ") ? { kind: "worker", workerId: text.slice(7) } : { kind: text === "direct" ? "direct" : "any" };
+    change({ target });
+  };
+  return (
+    <label class="tab-target">
+      <span>Runs on</span>
+      <select value={value} onChange={(event) => choose(event.currentTarget.value)}>
+        <option value="any">any worker</option>
+        <option value="direct">the gateway's own machine</option>
+        {gone ? <option value={value}>{value.slice(7)} (not there)</option> : null}
+        {known.map((worker) => (
+          <option key={worker.workerId} value={`worker ${worker.workerId}`}>
+            {worker.hostname} · {worker.workerId} · {worker.status}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+// A ZIP without entries: its end record alone (APPNOTE 4.3.16).
+const EMPTY_ZIP = new Uint8Array(22);
+EMPTY_ZIP.set([0x50, 0x4b, 0x05, 0x06]);
+
+/** The address of an archive without files. */
+async function emptyProject(): Promise<{ fileUrl: string; filename: string }> {
+  const upload = randomId();
+  await send("POST", "api/blobs/put", { upload, offset: 0 }, EMPTY_ZIP);
+  const body = JSON.stringify({ upload, bytes: EMPTY_ZIP.length, zip: true });
+  const answer = await send("POST", "api/blobs/commit", {}, body, { headers: { "Content-Type": "application/json" } });
+  return { fileUrl: ((await answer.json()) as { fileUrl: string }).fileUrl, filename: "empty.zip" };
+}
+
+async function submit(tab: Tab, command: string): Promise<string> {
+  const project = tab.project ?? (await emptyProject());
+  const request: JobRequest = { ...project, command, maxAttempts: 1 };
+  if (tab.target.kind === "worker") request.requires = { worker: tab.target.workerId };
+  if (tab.target.kind === "direct") {
+    const machine = (await getInfo()).gateway?.machine;
+    if (!machine) throw new Error("This gateway does not say which machine it is on; choose a worker instead.");
+    request.machine = machine;
+  }
+  return (await createJob(request, randomId())).jobId;
+}
+
+/** The tab's output in a terminal, its jobs one after the other. */
+function Output({ tab }: { tab: Tab }) {
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<TerminalView | null>(null);
+  const [ready, setReady] = useState(false);
+  const first = useRef(tab.jobIds);
+  const shown = useRef<Promise<void>>(Promise.resolve());
+  const ids = useRef<string[]>([]);
+  const isDark = dark.value;
+  useEffect(() => {
+    let over = false;
+    void import("../../lib/xterm").then((module) => {
+      if (over || !host.current) return;
+      view.current = module.openTerminal(host.current, dark.value);
+      setReady(true);
+    });
+    return () => {
+      over = true;
+      view.current?.destroy();
+      view.current = null;
+    };
+  }, []);
+  useEffect(() => view.current?.setDark(isDark), [isDark, ready]);
+  const abort = useRef<AbortController | null>(null);
+  useEffect(() => {
+    abort.current = new AbortController();
+    return () => abort.current?.abort();
+  }, []);
+  const list = tab.jobIds.join(" ");
+  useEffect(() => {
+    const terminal = view.current?.terminal;
+    const signal = abort.current?.signal;
+    if (!ready || !terminal || !signal) return;
+    for (const jobId of list ? list.split(" ") : []) {
+      if (ids.current.includes(jobId)) continue;
+      ids.current.push(jobId);
+      shown.current = shown.current.then(() => (signal.aborted ? undefined : showJob(jobId, terminal, signal)));
+    }
+  }, [ready, list]);
+  return (
+    <div class="tab-output">
+      <div ref={host} class="terminal-host" role="region" aria-label={`Output of ${tab.name}`} />
+      {tab.jobIds.length === 0 && first.current.length === 0 ? <p class="tab-hint">Type a command below. It runs as a job, and its output comes here.</p> : null}
+    </div>
+  );
+}
+
+function Prompt({ tab, change }: TabProps) {
+  const [busy, setBusy] = useState(false);
+  const [back, setBack] = useState(0); // steps back in the history
+  const last = tab.jobIds.at(-1);
+  const run = async (): Promise<void> => {
+    const command = tab.draft.trim();
+    if (!command || busy) return;
+    setBusy(true);
+    await attempt(async () => {
+      const jobId = await submit(tab, command);
+      change(jobStarted(tab, jobId, command));
+      setBack(0);
+    });
+    setBusy(false);
+  };
+  const recall = (steps: number): void => {
+    if (steps < 0 || steps > tab.history.length) return;
+    setBack(steps);
+    change({ draft: steps ? (tab.history.at(-steps) ?? "") : "" });
+  };
+  const cancel = (): void => {
+    if (last) void attempt(async () => toast((await cancelJob(last)).message ?? "Cancelled."));
+  };
+  return (
+    <form
+      class="prompt"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void run();
+      }}
+    >
+      <span class="prompt-sign" aria-hidden="true">
+        $
+      </span>
+      <input
+        id="prompt"
+        type="text"
+        aria-label="Command"
+        autocomplete="off"
+        autocapitalize="off"
+        spellcheck={false}
+        placeholder="a command, Enter runs it"
+        value={tab.draft}
+        onInput={(event) => change({ draft: event.currentTarget.value })}
+        onKeyDown={(event) => {
+          if (event.key === "ArrowUp") recall(back + 1);
+          else if (event.key === "ArrowDown") recall(back - 1);
+          else if (event.key === "Escape") event.currentTarget.blur();
+          else return;
+          event.preventDefault();
+        }}
+      />
+      <button type="submit" class="button primary" disabled={busy || !tab.draft.trim()}>
+        <Icon name="run" /> Run
+      </button>
+      {last ? (
+        <>
+          <button type="button" class="button" onClick={cancel}>
+            <Icon name="stop" /> Cancel
+          </button>
+          <a class="button quiet" href={href("job", last)}>
+            Open job
+          </a>
+        </>
+      ) : null}
+    </form>
+  );
+}
+
+export function TabView({ tab, change }: TabProps) {
+  return (
+    <>
+      <div class="tab-head">
+        <TargetPicker tab={tab} change={change} />
+        <ProjectPicker project={tab.project} choose={(project) => change({ project })} />
+      </div>
+      <Output tab={tab} />
+      <Prompt tab={tab} change={change} />
+    </>
+  );
+}
