@@ -40,14 +40,26 @@ void core_queue_leave (core_t *self, job_t *job)
     free (queue);
 }
 
+/* What every worker has without saying so, unless it says otherwise. */
+static slice_t plain_label (const worker_t *worker, slice_t key)
+{
+    if (slice_eq_str (key, "worker"))
+        return slice_of (worker->id);
+    if (slice_eq_str (key, "hostname"))
+        return slice_of (worker->hostname);
+    return slice_eq_str (key, "os") ? slice_of (worker->os) : SLICE_ABSENT;
+}
+
 bool core_queue_fits (const queue_t *queue, const worker_t *worker)
 {
     slice_t rest = slice_of (queue->requires);
-    slice_t have = slice_of (worker ? worker->labels : NULL);
     slice_t line, key, value;
     while (lines_next (&rest, &line)) {
         line_split (line, &key, &value);
-        if (!slice_eq (lines_get (have, key), value))
+        slice_t has = worker ? lines_get (slice_of (worker->labels), key) : SLICE_ABSENT;
+        if (worker && !has.ptr)
+            has = plain_label (worker, key);
+        if (!slice_eq (has, value))
             return false;
     }
     return true;

@@ -135,6 +135,22 @@ static void test_direct_jobs_go_to_their_machine_only (void **state)
     story_take (self, pinned, 0);
 }
 
+static void test_every_worker_can_be_required_by_its_id (void **state)
+{
+    story_t *self = *state;
+    message_init (&self->message, MSG_JOB_CREATE);
+    self->message.job_create.command = SLICE ("make");
+    self->message.job_create.file_url = SLICE ("/uploads/x.zip");
+    self->message.job_create.filename = SLICE ("x.zip");
+    self->message.job_create.requires = SLICE ("worker=this\n");
+    story_send (self, NULL);
+    story_register (self, "other", 1, NULL);
+    story_register (self, "this", 1, NULL);
+    story_poll (self, "other", 0, INT_ABSENT, NULL);
+    assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    story_take (self, "this", 0);
+}
+
 static void test_a_pending_job_is_cancelled_at_once (void **state)
 {
     story_t *self = *state;
@@ -220,6 +236,7 @@ int main (void)
         STORY (test_polls_that_are_refused),
         STORY (test_submissions_that_are_refused),
         STORY (test_direct_jobs_go_to_their_machine_only),
+        STORY (test_every_worker_can_be_required_by_its_id),
         STORY (test_a_pending_job_is_cancelled_at_once),
         STORY (test_a_job_that_comes_back_goes_before_younger_ones),
         STORY (test_direct_jobs_that_come_back_keep_their_order),
