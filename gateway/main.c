@@ -7,6 +7,7 @@
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
 #include "gateway/loop.h"
+#include "gateway/page.h"
 #include "proto/log.h"
 #include "proto/program.h"
 
@@ -39,6 +40,7 @@ static int serve (gateway_t *gateway, int signal_fd)
     if (open)
         log_event (LEVEL_WARN, "listening-openly",
                    "%s can be reached by other machines, and there is no authentication", name);
+    page_check (options->web);
     return loop_run (gateway, listen_fd, signal_fd, name);
 }
 

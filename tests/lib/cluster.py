@@ -120,6 +120,9 @@ class Cluster:
     def __init__(self, folder, broker_args=(), gateway=True, gateway_args=(), broker_env=None, host=LOOPBACK):
         self.folder, self.host = pathlib.Path(folder), host
         self.programs, self.workers, self.closers = [], [], []
+        self.web = self.folder / "web"  # a page of one file: these tests need no built one
+        self.web.mkdir(exist_ok=True)
+        (self.web / "index.html").write_text("<!doctype html><title>Gleaner</title>\n")
         self.broker = self._add("broker", ["--listen", f"tcp://{host.address}:0", "--data", self.folder / "data", *broker_args],
                                 broker_env)
         self.broker_url = self._bound(self.broker)
@@ -142,7 +145,7 @@ class Cluster:
         return program.args[1]
 
     def add_gateway(self, args=()):
-        gateway = self._add("gateway", ["--listen", f"{self.host.address}:0", "--broker", self.broker_url, "--web", TOP / "web",
+        gateway = self._add("gateway", ["--listen", f"{self.host.address}:0", "--broker", self.broker_url, "--web", self.web,
                                         "--cache-dir", self.folder / f"cache{len(self.programs)}", *args])
         self._bound(gateway)
         return gateway
