@@ -52,9 +52,12 @@ function Page() {
   }, [name]);
   if (name === "lost")
     return (
-      <Notice kind="empty" title="There is no such page." action={<a class="button" href={href("run")}>Go to Run</a>}>
-        The address does not name a page of Gleaner.
-      </Notice>
+      <>
+        <h1>Not found</h1>
+        <Notice kind="empty" title="There is no such page." action={<a class="button" href={href("run")}>Go to Run</a>}>
+          The address does not name a page of Gleaner.
+        </Notice>
+      </>
     );
   const Loaded = loaded.get(name);
   if (Loaded) return <Loaded />;
@@ -67,15 +70,18 @@ function Page() {
   return <Skeleton lines={6} />;
 }
 
+const ASK_MS = 10_000;
 const RECOVER_MS = 1500;
 
-/** While the broker or the gateway is away: says so, and asks until it is back. */
+/** While the broker or the gateway is away: says so, and asks more often until it is back. */
 function Banner() {
   const state = connection.value;
   const away = state === "gateway-away" || state === "broker-away";
   useEffect(() => {
-    if (!away) return;
-    const timer = window.setInterval(() => void getInfo().catch(() => undefined), RECOVER_MS);
+    const ask = (): void => {
+      if (!document.hidden) void getInfo().catch(() => undefined);
+    };
+    const timer = window.setInterval(ask, away ? RECOVER_MS : ASK_MS);
     return () => window.clearInterval(timer);
   }, [away]);
   if (!away) return null;

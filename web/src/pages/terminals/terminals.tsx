@@ -100,11 +100,11 @@ function TabBar({ list, here }: { list: Tab[]; here: string }) {
       {current && renaming === current.id ? <RenameField tab={current} done={() => setRenaming("")} /> : null}
       {current && renaming !== current.id ? (
         <>
-          <button type="button" class="button quiet small" onClick={() => setRenaming(current.id)}>
-            <Icon name="edit" /> Rename
+          <button type="button" class="button quiet small" aria-label={`Rename ${current.name}`} onClick={() => setRenaming(current.id)}>
+            <Icon name="edit" /> <span>Rename</span>
           </button>
-          <button type="button" class="button quiet small" onClick={() => void close(current)}>
-            <Icon name="cross" /> Close
+          <button type="button" class="button quiet small" aria-label={`Close ${current.name}`} onClick={() => void close(current)}>
+            <Icon name="cross" /> <span>Close</span>
           </button>
         </>
       ) : null}
