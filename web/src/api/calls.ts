@@ -9,8 +9,8 @@ export const listJobs = (filter: JobFilter, limit: number, cursor?: string | nul
   get<JobPage>("api/jobs", { ...filter, limit, cursor, brief: 1 }, options);
 export const cancelJob = (jobId: string) =>
   post<{ jobId: string; status?: string; alreadyOver?: boolean; message?: string }>("api/jobs/cancel", { jobId });
-export const createJob = (request: JobRequest, idempotencyKey: string) =>
-  post<{ jobId: string; repeated?: boolean }>("api/jobs/create", { ...request, idempotencyKey });
+export const createJob = (request: JobRequest, idempotencyKey: string, options?: CallOptions) =>
+  post<{ jobId: string; repeated?: boolean }>("api/jobs/create", { ...request, idempotencyKey }, options);
 export const listWorkers = (options?: CallOptions) => get<{ workers: Worker[] }>("api/workers/list", {}, options);
 export const getActivity = (options?: CallOptions) => get<WorkerActivity>("api/workers/activity", {}, options);
 export const drainWorker = (workerId: string) => post("api/workers/drain", { workerId });
