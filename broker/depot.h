@@ -17,6 +17,7 @@
 
 #include "proto/buf.h"
 #include "proto/error.h"
+#include "proto/stream.h"
 
 typedef struct depot depot_t;
 
@@ -38,8 +39,6 @@ typedef enum {
     DEPOT_READ,    /* seq, attempt, offset and limit per stream -> data per stream, lengths */
     DEPOT_DISCARD, /* seq, attempt, streams: their files go */
 } depot_kind_t;
-
-typedef enum { STREAM_STDOUT, STREAM_STDERR, STREAM_COUNT } stream_t;
 
 /* One order. Filled by the caller, owned by the depot from depot_submit until depot_take hands it back with its
  * outcome; then the caller destroys it. `frame` keeps the memory alive that `data` points into (a received ZeroMQ

@@ -11,12 +11,10 @@
 
 enum { PATH_SIZE = 80 };
 
-static const char *const suffixes[STREAM_COUNT] = { "stdout", "stderr" };
-
 static void file_path (char path[PATH_SIZE], int64_t seq, int64_t attempt, stream_t stream, bool replace)
 {
     snprintf (path, PATH_SIZE, "%02x/%lld.%lld.%s%s", (unsigned)(seq % OUTPUT_FOLDERS), (long long)seq,
-              (long long)attempt, suffixes[stream], replace ? ".new" : "");
+              (long long)attempt, stream_name (stream), replace ? ".new" : "");
 }
 
 /* Bytes of the files in one of our folders; -1 when it cannot be read. */

@@ -68,7 +68,7 @@ static void refuse_beyond (broker_t *self, follower_t *follower, stream_t stream
 {
     message_t refusal;
     message_error (&refusal, ERR_BEYOND_END, NULL);
-    refusal.error.stream = slice_of (stream == STREAM_STDERR ? "stderr" : "stdout");
+    refusal.error.stream = slice_of (stream_name (stream));
     refusal.error.offset = length;
     broker_reply (self, follower->request, &refusal, 0);
     follower_free (self->followers, follower);
@@ -152,14 +152,11 @@ static bool stored_streams (broker_t *self, const follower_t *follower, const jo
 {
     attempt_record_t row;
     bool past = follower->attempt < job->attempt || job->state == JOB_PENDING;
-    held[STREAM_STDOUT] = past ? SLICE_ABSENT : job->stdout_data;
-    held[STREAM_STDERR] = past ? SLICE_ABSENT : job->stderr_data;
     /* A job that ended while it was pending has its last attempt's output there, too. */
-    if ((past || is_final (job)) && follower->attempt > 0 &&
-        !self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row)) {
-        held[STREAM_STDOUT] = row.stdout_data;
-        held[STREAM_STDERR] = row.stderr_data;
-    }
+    bool has_row = (past || is_final (job)) && follower->attempt > 0 &&
+                   !self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        held[i] = has_row ? row.data[i] : past ? SLICE_ABSENT : job->data[i];
     return !job_output_gone (job);
 }
 
@@ -177,20 +174,25 @@ static void follow_try (broker_t *self, follower_t *follower)
     }
     if (job.attempt != follower->attempt && !follower->stay) { /* another attempt: its output begins anew */
         follower->attempt = job.attempt;
-        follower->offset[STREAM_STDOUT] = follower->offset[STREAM_STDERR] = 0;
+        memset (follower->offset, 0, sizeof follower->offset);
     }
     slice_t held[STREAM_COUNT];
     if (!stored_streams (self, follower, &job, held)) {
         refuse (self, follower, ERR_OUTPUT_GONE);
         return;
     }
-    bool begun = follower->attempt > 0; /* a job that waits for its next attempt shows the one before */
-    if (begun && !(held[0].ptr && held[1].ptr)) {
+    slice_t data[STREAM_COUNT];
+    int64_t length[STREAM_COUNT];
+    bool files = false;
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        data[i] = piece (held[i], follower->offset[i]);
+        length[i] = (int64_t)held[i].len;
+        files = files || !held[i].ptr;
+    }
+    if (files && follower->attempt > 0) { /* a job that waits for its next attempt shows the one before */
         order_read (self, follower, held);
         return;
     }
-    slice_t data[STREAM_COUNT] = { piece (held[0], follower->offset[0]), piece (held[1], follower->offset[1]) };
-    int64_t length[STREAM_COUNT] = { (int64_t)held[0].len, (int64_t)held[1].len };
     answer_or_wait (self, follower, &job, data, length);
 }
 

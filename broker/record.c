@@ -14,6 +14,8 @@ const char *job_state_name (job_state_t state)
 bool job_output_gone (const job_record_t *job)
 {
     /* The length of what an attempt without a result has printed is not known. */
-    bool silent = job->stdout_bytes == 0 && job->stderr_bytes == 0;
+    bool silent = true;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        silent = silent && job->bytes[i] == 0;
     return job->purged & PURGED_OUTPUT && !silent;
 }

@@ -58,8 +58,8 @@ static void ask_output (const feed_t *self, message_t *message)
     follow->attempt = self->attempt;
     if (self->stay)
         follow->stay = 1;
-    follow->stdout_offset = self->offset[FEED_STDOUT];
-    follow->stderr_offset = self->offset[FEED_STDERR];
+    follow->stdout_offset = self->offset[STREAM_STDOUT];
+    follow->stderr_offset = self->offset[STREAM_STDERR];
     follow->wait = self->wait_ms;
 }
 

@@ -359,9 +359,9 @@ void check_outputs (world_t *w)
         if (w->store->ops->job_get (w->store, &w->jobs[i].id, &record) || !record.token.ptr)
             continue;
         int64_t length =
-            record.stdout_data.ptr ? (int64_t)record.stdout_data.len : depot_length (w, record.id.seq, record.attempt);
-        if (length != record.stdout_bytes)
-            sim_fail (w, "%lld bytes of output are kept, of %lld", (long long)length, (long long)record.stdout_bytes);
+            record.data[0].ptr ? (int64_t)record.data[0].len : depot_length (w, record.id.seq, record.attempt);
+        if (length != record.bytes[0])
+            sim_fail (w, "%lld bytes of output are kept, of %lld", (long long)length, (long long)record.bytes[0]);
     }
 }
 

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/sim/sim.h"
 
@@ -37,9 +38,9 @@ void depot_carry (world_t *w, const effect_t *effect)
         .request = effect->request,
         .seq = effect->seq,
         .attempt = effect->attempt,
-        .expected = { effect->stdout_bytes, effect->stderr_bytes },
         .streams = effect->streams,
     };
+    memcpy (order.expected, effect->expected, sizeof order.expected);
     if (effect->kind == EFFECT_DISCARD) {
         if (w->discard_count == ORDERS_MAX)
             sim_fail (w, "more discards in one turn than leases");

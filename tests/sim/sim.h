@@ -142,7 +142,7 @@ typedef struct {
     int64_t seq, attempt;
     int64_t due_ms;
     int64_t offset, len;
-    int64_t expected[2];
+    int64_t expected[STREAM_COUNT];
     int streams;
 } order_t;
 

@@ -284,13 +284,13 @@ static void sealed (world_t *w, const order_t *order)
 {
     int64_t length = depot_length (w, order->seq, order->attempt);
     event_t event = { .kind = EVENT_SEALED, .seq = order->seq, .attempt = order->attempt };
-    event.stdout_bytes = length < 0 ? 0 : length;
-    event.stderr_data = SLICE ("");
-    if (event.stdout_bytes <= INLINE_BYTES)
-        event.stdout_data = slice_from ("012345678901234567890123456789", (size_t)event.stdout_bytes);
-    if ((order->expected[0] != INT_ABSENT && order->expected[0] != event.stdout_bytes) ||
-        (order->expected[1] != INT_ABSENT && order->expected[1] != 0))
-        event.err = ERR_OUTPUT_MISMATCH;
+    event.bytes[STREAM_STDOUT] = length < 0 ? 0 : length;
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        if (event.bytes[i] <= INLINE_BYTES)
+            event.data[i] = slice_from ("012345678901234567890123456789", (size_t)event.bytes[i]);
+        if (order->expected[i] != INT_ABSENT && order->expected[i] != event.bytes[i])
+            event.err = ERR_OUTPUT_MISMATCH;
+    }
     if (disk_fails (w))
         event.err = ERR_DISK_FULL;
     step (w, &event);

@@ -272,9 +272,8 @@ static inline void story_sealed (story_t *self, const held_t *held, int64_t atte
                                   .seq = id.seq,
                                   .attempt = attempt,
                                   .err = err,
-                                  .stdout_data = err ? SLICE_ABSENT : SLICE ("bytes"),
-                                  .stderr_data = err ? SLICE_ABSENT : SLICE (""),
-                                  .stdout_bytes = 5 });
+                                  .data = { err ? SLICE_ABSENT : SLICE ("bytes"), err ? SLICE_ABSENT : SLICE ("") },
+                                  .bytes = { 5 } });
 }
 
 /* The final record that the last step stored. */

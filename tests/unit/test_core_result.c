@@ -7,7 +7,7 @@ static void test_a_result_is_accepted_once (void **state)
     held_t held = story_running (self, 1);
     story_result (self, &held, true, true, NULL);
     job_record_t record = story_final (self, "completed", NULL);
-    assert_slice (record.stdout_data, "out");
+    assert_slice (record.data[STREAM_STDOUT], "out");
     char token[80];
     slice_copy (record.token, token, sizeof token);
     record.token = slice_of (token);
@@ -36,21 +36,18 @@ static void test_a_result_waits_for_its_output (void **state)
     story_result (self, &held, true, false, NULL);
     assert_refused (self, "RESULT_PENDING");
     story_event (
-        self,
-        (event_t){ .kind = EVENT_SEALED, .seq = seq, .attempt = 1, .err = ERR_OUTPUT_MISMATCH, .stdout_bytes = 3 });
+        self, (event_t){ .kind = EVENT_SEALED, .seq = seq, .attempt = 1, .err = ERR_OUTPUT_MISMATCH, .bytes = { 3 } });
     assert_slice (story_answer (self, result, MSG_ERROR)->error.code, "OUTPUT_MISMATCH");
     story_result (self, &held, true, false, NULL);
     result = self->request;
-    story_event (self, (event_t){ .kind = EVENT_SEALED,
-                                  .seq = seq,
-                                  .attempt = 1,
-                                  .stdout_data = SLICE ("bytes"),
-                                  .stderr_data = SLICE (""),
-                                  .stdout_bytes = 5 });
+    story_event (
+        self,
+        (event_t){
+            .kind = EVENT_SEALED, .seq = seq, .attempt = 1, .data = { SLICE ("bytes"), SLICE ("") }, .bytes = { 5 } });
     story_answer (self, result, MSG_JOB_RESULT_OK);
     job_record_t record = story_final (self, "completed", NULL);
-    assert_slice (record.stdout_data, "bytes");
-    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 3);
+    assert_slice (record.data[STREAM_STDOUT], "bytes");
+    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 1 << STREAM_STDOUT);
 }
 
 static void send_result_of (story_t *self, const held_t *held, int64_t exit_code, int64_t signal, int64_t bytes)
@@ -78,7 +75,7 @@ static void test_lengths_of_what_never_came_are_refused (void **state)
     assert_slice (answer->error.stream, "stdout");
     send_result_of (self, &held, 0, INT_ABSENT, 0); /* a refused result has ended nothing */
     story_answer (self, self->request, MSG_JOB_RESULT_OK);
-    assert_int_equal (story_final (self, "completed", NULL).stdout_bytes, 0);
+    assert_int_equal (story_final (self, "completed", NULL).bytes[STREAM_STDOUT], 0);
 }
 
 static void test_how_a_job_failed_is_told_by_a_code (void **state)
@@ -136,8 +133,8 @@ static void test_an_inline_stream_takes_the_place_of_what_was_appended (void **s
     story_output (self, &held, true);
     story_result (self, &held, true, true, NULL); /* both: nothing to wait for */
     assert_null (story_effect (self, EFFECT_SEAL, 0));
-    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 3);
-    assert_slice (story_final (self, "completed", NULL).stdout_data, "out");
+    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 1 << STREAM_STDOUT);
+    assert_slice (story_final (self, "completed", NULL).data[STREAM_STDOUT], "out");
 }
 
 static void test_a_long_stream_stays_in_its_file (void **state)
@@ -147,15 +144,16 @@ static void test_a_long_stream_stays_in_its_file (void **state)
     story_output (self, &held, true);
     send_result_of (self, &held, 0, INT_ABSENT, 100000);
     const effect_t *seal = story_effect (self, EFFECT_SEAL, 0);
-    assert_int_equal (seal->stdout_bytes, 100000);
-    story_event (
-        self,
-        (event_t){
-            .kind = EVENT_SEALED, .seq = seal->seq, .attempt = 1, .stderr_data = SLICE (""), .stdout_bytes = 100000 });
+    assert_int_equal (seal->expected[STREAM_STDOUT], 100000);
+    story_event (self, (event_t){ .kind = EVENT_SEALED,
+                                  .seq = seal->seq,
+                                  .attempt = 1,
+                                  .data = { SLICE_ABSENT, SLICE ("") },
+                                  .bytes = { 100000 } });
     job_record_t record = story_final (self, "completed", NULL);
-    assert_null (record.stdout_data.ptr);
-    assert_int_equal (record.stdout_bytes, 100000);
-    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 2);
+    assert_null (record.data[STREAM_STDOUT].ptr);
+    assert_int_equal (record.bytes[STREAM_STDOUT], 100000);
+    assert_null (story_effect (self, EFFECT_DISCARD, 0)); /* stderr has none */
 }
 
 static void test_output_after_the_result_is_refused (void **state)

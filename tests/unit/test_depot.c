@@ -252,7 +252,7 @@ static void test_discarded_output_is_gone (void **state)
     depot_order_t *order = depot_order_new (DEPOT_DISCARD, 1);
     order->seq = 4711;
     order->attempt = 1;
-    order->streams = 3;
+    order->streams = STREAMS_ALL;
     order = carry_out (order);
     assert_int_equal (order->err, 0);
     depot_order_destroy (&order);

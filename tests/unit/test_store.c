@@ -76,8 +76,7 @@ static job_record_t sample (int64_t seq)
         .created_ms = 42,
         .slot = SLOT_NONE,
         .exit_code = INT_ABSENT,
-        .stdout_bytes = INT_ABSENT,
-        .stderr_bytes = INT_ABSENT,
+        .bytes = BYTES_UNKNOWN,
     };
 }
 
@@ -97,10 +96,10 @@ static void test_a_job_comes_back_as_it_was (void **state)
     job.exit_code = -1;
     job.reason = SLICE ("exit-nonzero");
     job.error_message = SLICE ("why");
-    job.stdout_data = slice_from ("a\0b\xff", 4);
-    job.stderr_data = SLICE ("");
-    job.stdout_bytes = 4;
-    job.stderr_bytes = 0;
+    job.data[STREAM_STDOUT] = slice_from ("a\0b\xff", 4);
+    job.data[STREAM_STDERR] = SLICE ("");
+    job.bytes[STREAM_STDOUT] = 4;
+    job.bytes[STREAM_STDERR] = 0;
     assert_int_equal (ops->job_update (self->store, &job), 0);
     assert_int_equal (ops->commit (self->store), 0);
     crash (self);
@@ -114,10 +113,10 @@ static void test_a_job_comes_back_as_it_was (void **state)
     assert_null (got.group.ptr);
     assert_int_equal (got.slot, 3);
     assert_int_equal (got.exit_code, -1);
-    assert_int_equal (got.stdout_data.len, 4);
-    assert_memory_equal (got.stdout_data.ptr, "a\0b\xff", 4);
-    assert_non_null (got.stderr_data.ptr); /* empty is not absent */
-    assert_int_equal (got.stderr_data.len, 0);
+    assert_int_equal (got.data[STREAM_STDOUT].len, 4);
+    assert_memory_equal (got.data[STREAM_STDOUT].ptr, "a\0b\xff", 4);
+    assert_non_null (got.data[STREAM_STDERR].ptr); /* empty is not absent */
+    assert_int_equal (got.data[STREAM_STDERR].len, 0);
     assert_null (got.pinned.ptr);
     job_id_t other = { .seq = 7, .salt = "zzz999" };
     assert_int_equal (ops->job_get (self->store, &other, &got), ERR_NO_SUCH_JOB);
