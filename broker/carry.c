@@ -108,7 +108,7 @@ static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)
         carry_discard (self, effect);
         break;
     case EFFECT_JOB_CHANGED:
-        follow_wake (self, effect->seq);
+        follow_wake (self, effect->seq, STREAMS_ALL);
         break;
     }
 }
@@ -140,7 +140,7 @@ static void appended (broker_t *self, const depot_order_t *order)
         message_init (&answer, MSG_JOB_OUTPUT_OK);
         answer.job_output_ok.offset = order->bytes;
         answer.job_output_ok.cancel_requested = 0;
-        follow_wake (self, order->seq);
+        follow_wake (self, order->seq, 1 << order->stream);
         events_output (self, order->seq, order->attempt, order->stream, order->bytes);
     }
     broker_reply (self, order->request, &answer, 0);

@@ -58,6 +58,8 @@ static void ask_output (const feed_t *self, message_t *message)
     follow->attempt = self->attempt;
     if (self->stay)
         follow->stay = 1;
+    if (self->alone)
+        follow->stream = slice_of (stream_name (self->stream));
     follow->stdout_offset = self->offset[STREAM_STDOUT];
     follow->stderr_offset = self->offset[STREAM_STDERR];
     follow->wait = self->wait_ms;

@@ -23,6 +23,9 @@ struct feed {
 
     char *job_id;
     int64_t attempt; /* INT_ABSENT: whichever is the last */
+    bool stay;       /* with it, also when another one runs */
+    stream_t stream;
+    bool alone; /* `stream` is the only one that is asked for */
     int64_t offset[STREAM_COUNT];
     int64_t wait_ms;
 
@@ -33,9 +36,8 @@ struct feed {
 
     bool calling, closed, streams; /* feed.c's */
 
-    stream_t stream; /* the owner's */
-    bool follow, stay, ranged;
-    int64_t limit; /* bytes still to be handed over; -1: no limit */
+    bool follow, ranged; /* the owner's */
+    int64_t limit;       /* bytes still to be handed over; -1: no limit */
     int phase;
     char last[ID_MAX + 1];
     bool resumed; /* the client has read up to a place that is known */

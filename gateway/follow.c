@@ -14,7 +14,7 @@ static int64_t stream_length (const feed_t *self, const msg_job_follow_ok_t *rep
     return length[self->stream] == INT_ABSENT ? 0 : length[self->stream];
 }
 
-/* Takes the bytes of the stream asked for. Those of the other one come along in the same reply and are passed over. */
+/* Takes the bytes of the stream asked for. An older broker sends those of the other one, too: they are passed over. */
 static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
 {
     slice_t data[STREAM_COUNT] = { reply->stdout_data, reply->stderr_data };
@@ -27,7 +27,8 @@ static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
         return;
     }
     for (int stream = 0; stream < STREAM_COUNT; stream++)
-        self->offset[stream] = from[stream] + (int64_t)(data[stream].ptr ? data[stream].len : 0);
+        if (from[stream] != INT_ABSENT)
+            self->offset[stream] = from[stream] + (int64_t)(data[stream].ptr ? data[stream].len : 0);
     self->attempt = reply->attempt;
     slice_t wanted = data[self->stream].ptr ? data[self->stream] : SLICE ("");
     if (self->limit >= 0 && (int64_t)wanted.len > self->limit)
@@ -163,6 +164,7 @@ static err_t begin_reading (request_t *request, const msg_job_follow_t *in, faul
     feed->attempt = in->attempt;
     feed->stay = in->attempt != INT_ABSENT;
     feed->stream = stream;
+    feed->alone = true;
     feed->follow = follow;
     feed->limit = -1;
     feed->offset[stream] = offset;
