@@ -141,7 +141,8 @@ static void appended (broker_t *self, const depot_order_t *order)
         answer.job_output_ok.offset = order->bytes;
         answer.job_output_ok.cancel_requested = 0;
         follow_wake (self, order->seq, 1 << order->stream);
-        events_output (self, order->seq, order->attempt, order->stream, order->bytes);
+        if (order->stream != STREAM_JOURNAL)
+            events_output (self, order->seq, order->attempt, order->stream, order->bytes);
     }
     broker_reply (self, order->request, &answer, 0);
 }

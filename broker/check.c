@@ -127,7 +127,8 @@ static void check_job (void *ctx, const job_record_t *job)
     if (job->artifacts.ptr)
         check_blob (self, job, job->artifacts, "artifacts");
     if (over && !(job->purged & PURGED_OUTPUT)) {
-        const slice_t sha256[STREAM_COUNT] = { receipt.receipt.stdout_sha256, receipt.receipt.stderr_sha256 };
+        const slice_t sha256[STREAM_COUNT] = { receipt.receipt.stdout_sha256, receipt.receipt.stderr_sha256,
+                                               receipt.receipt.journal_sha256 };
         for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
             check_stream (self, job, stream, sha256[stream]);
     }

@@ -30,7 +30,7 @@ typedef struct {
     int64_t backoff_ms;     /* before a second attempt, doubled with each further one; jittered down to half of it */
     int64_t backoff_max_ms; /* and no longer than this */
     int64_t sleep_max_ms;   /* a sleeping worker's leases are kept for this long at most */
-    int64_t output_max;     /* told to workers: bytes kept of a stream */
+    int64_t output_max;     /* told to workers: bytes kept of a printed stream */
     uint8_t seed[32];
 } core_config_t;
 

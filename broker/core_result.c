@@ -37,7 +37,7 @@ void core_on_job_output (core_t *self, const event_t *event)
     const msg_job_output_t *in = &event->message->job_output;
     stream_t stream;
     if (!stream_find (in->stream, &stream)) {
-        core_refuse (self, event->request, ERR_SCHEMA, "`stream` must be stdout or stderr.");
+        core_refuse (self, event->request, ERR_SCHEMA, "`stream` must be stdout, stderr or journal.");
         return;
     }
     job_t *job = core_find_job (self, in->job_id);
@@ -83,8 +83,9 @@ static size_t failure_of (slice_t said)
 }
 
 #define CLAIM_RECEIPT(in)                                                                                              \
-    .expected = { (in)->stdout_bytes, (in)->stderr_bytes }, .sha256 = { (in)->stdout_sha256, (in)->stderr_sha256 },    \
-    .dropped = { (in)->stdout_dropped, (in)->stderr_dropped }, .artifacts = (in)->artifacts_sha256,                    \
+    .expected = { (in)->stdout_bytes, (in)->stderr_bytes, (in)->journal_bytes },                                       \
+    .sha256 = { (in)->stdout_sha256, (in)->stderr_sha256, (in)->journal_sha256 },                                      \
+    .dropped = { (in)->stdout_dropped, (in)->stderr_dropped, INT_ABSENT }, .artifacts = (in)->artifacts_sha256,        \
     .artifacts_note = (in)->artifacts_note, .artifacts_bytes = (in)->artifacts_bytes,                                  \
     .artifacts_count = (in)->artifacts_count
 
@@ -100,7 +101,7 @@ static claim_t claim_of (const message_t *message)
             .attempt = in->attempt,
             .exit_code = in->exit_code,
             .signal = in->signal,
-            .data = { in->stdout_data, in->stderr_data },
+            .data = { in->stdout_data, in->stderr_data, in->journal_data },
             CLAIM_RECEIPT (in),
         };
     }
@@ -113,6 +114,7 @@ static claim_t claim_of (const message_t *message)
         .attempt = in->attempt,
         .exit_code = INT_ABSENT,
         .signal = INT_ABSENT,
+        .data = { [STREAM_JOURNAL] = in->journal_data },
         .reason = slice_of (failures[failure_of (in->reason)].reason),
         .error_message = in->error_message.ptr ? in->error_message : SLICE ("The worker could not run the job."),
         CLAIM_RECEIPT (in),
@@ -203,6 +205,7 @@ static slice_t receipt_of (core_t *self, const claim_t *claim, const streams_t *
     msg_receipt_t *out = &receipt.receipt;
     out->stdout_sha256 = streams->sha256[STREAM_STDOUT];
     out->stderr_sha256 = streams->sha256[STREAM_STDERR];
+    out->journal_sha256 = streams->sha256[STREAM_JOURNAL];
     out->stdout_dropped = known (claim->dropped[STREAM_STDOUT], streams->dropped[STREAM_STDOUT]);
     out->stderr_dropped = known (claim->dropped[STREAM_STDERR], streams->dropped[STREAM_STDERR]);
     out->artifacts_sha256 = claim->artifacts;

@@ -88,9 +88,9 @@ static bool is_final (const job_record_t *job)
 static void fill_streams (const follower_t *follower, const slice_t data[STREAM_COUNT],
                           const int64_t length[STREAM_COUNT], msg_job_follow_ok_t *out)
 {
-    int64_t *const offsets[STREAM_COUNT] = { &out->stdout_offset, &out->stderr_offset };
-    slice_t *const pieces[STREAM_COUNT] = { &out->stdout_data, &out->stderr_data };
-    int64_t *const lengths[STREAM_COUNT] = { &out->stdout_bytes, &out->stderr_bytes };
+    int64_t *const offsets[STREAM_COUNT] = { &out->stdout_offset, &out->stderr_offset, &out->journal_offset };
+    slice_t *const pieces[STREAM_COUNT] = { &out->stdout_data, &out->stderr_data, &out->journal_data };
+    int64_t *const lengths[STREAM_COUNT] = { &out->stdout_bytes, &out->stderr_bytes, &out->journal_bytes };
     for (int i = 0; i < STREAM_COUNT; i++) {
         if (!wants (follower, i))
             continue;
@@ -175,7 +175,7 @@ static bool stored_streams (broker_t *self, const follower_t *follower, const jo
                    !self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row);
     for (int i = 0; i < STREAM_COUNT; i++)
         held[i] = has_row ? row.data[i] : past ? SLICE_ABSENT : job->data[i];
-    return !job_output_gone (job);
+    return !job_output_gone (job, follower->streams);
 }
 
 static void follow_try (broker_t *self, follower_t *follower)
@@ -264,13 +264,14 @@ static void refuse_field (broker_t *self, uint64_t request, const char *field, c
 
 static follower_t *follower_new (const msg_job_follow_t *in, const job_record_t *job, int64_t now_ms)
 {
-    const int64_t offsets[STREAM_COUNT] = { in->stdout_offset, in->stderr_offset };
+    const int64_t offsets[STREAM_COUNT] = { in->stdout_offset, in->stderr_offset, in->journal_offset };
     stream_t only;
     follower_t *follower = xcalloc (1, sizeof *follower);
     follower->id = job->id;
     follower->attempt = in->attempt == INT_ABSENT ? job->attempt : in->attempt;
     follower->stay = in->stay == 1 && in->attempt != INT_ABSENT;
-    follower->streams = stream_find (in->stream, &only) ? 1 << only : STREAMS_ALL;
+    int all = in->journal_offset == INT_ABSENT ? STREAMS_PRINTED : STREAMS_ALL;
+    follower->streams = stream_find (in->stream, &only) ? 1 << only : all;
     for (int i = 0; i < STREAM_COUNT; i++)
         follower->offset[i] = offsets[i] == INT_ABSENT ? 0 : offsets[i];
     follower->deadline_ms = now_ms + (in->wait == INT_ABSENT ? 0 : in->wait);
@@ -286,7 +287,7 @@ void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in)
         return;
     }
     if (in->stream.ptr && !stream_find (in->stream, &only)) {
-        refuse_field (self, request, "stream", "`stream` must be stdout or stderr.");
+        refuse_field (self, request, "stream", "`stream` must be stdout, stderr or journal.");
         return;
     }
     if (!job_id_parse (in->job_id, &id)) {

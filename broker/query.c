@@ -60,7 +60,8 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
     out->filename = job->filename;
     out->stdout_bytes = job->bytes[STREAM_STDOUT];
     out->stderr_bytes = job->bytes[STREAM_STDERR];
-    if (job_output_gone (job))
+    out->journal_bytes = job->bytes[STREAM_JOURNAL];
+    if (job_output_gone (job, STREAMS_PRINTED))
         out->output_gone = true;
     out->exit_code = job->exit_code;
     out->signal = job->signal;
@@ -216,7 +217,8 @@ static void fill_attempts (broker_t *self, const job_record_t *job, const depot_
 }
 
 /* Evidence: from stderr, or from stdout when that is silent. `ends` are the streams' ends; `room` keeps the text. */
-static void fill_last_lines (const job_record_t *job, const slice_t ends[STREAM_COUNT], message_t *status, buf_t *room)
+static void fill_last_lines (const job_record_t *job, const slice_t ends[STREAM_PRINTED_COUNT], message_t *status,
+                             buf_t *room)
 {
     if (job->state != JOB_FAILED)
         return;
@@ -240,6 +242,7 @@ static bool in_file (const job_record_t *job, stream_t stream)
     return job->attempt > 0 && job->state != JOB_PENDING && !job->data[stream].ptr;
 }
 
+/* Of what a status or a list shows. */
 static bool output_in_files (const job_record_t *job)
 {
     return in_file (job, STREAM_STDOUT) || in_file (job, STREAM_STDERR);
@@ -257,8 +260,10 @@ static void read_for_status (broker_t *self, uint64_t request, const job_record_
     depot_order_t *order = depot_order_new (DEPOT_READ, request);
     order->seq = job->id.seq;
     order->attempt = job->attempt;
-    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_PRINTED_COUNT; stream++)
         order->want[stream].limit = in_file (job, stream) ? STATUS_OUTPUT_MAX : -1;
+    bool length = in_file (job, STREAM_JOURNAL) && job->bytes[STREAM_JOURNAL] == INT_ABSENT;
+    order->want[STREAM_JOURNAL].limit = length ? 0 : -1;
     order->tail = LAST_LINES_MAX;
     order->ends_count = ends_of (job, &order->ends_from);
     broker_order (self, order);
@@ -272,11 +277,11 @@ static void answer_status (broker_t *self, uint64_t request, const job_record_t 
     buf_t lines = { 0 };
     fill_status (self, job, &room, &answer);
     msg_job_status_ok_t *out = &answer.job_status_ok;
-    slice_t *const shown[STREAM_COUNT] = { &out->stdout_data, &out->stderr_data };
-    int64_t *const bytes[STREAM_COUNT] = { &out->stdout_bytes, &out->stderr_bytes };
-    slice_t ends[STREAM_COUNT];
+    slice_t *const shown[STREAM_PRINTED_COUNT] = { &out->stdout_data, &out->stderr_data };
+    int64_t *const bytes[STREAM_PRINTED_COUNT] = { &out->stdout_bytes, &out->stderr_bytes };
+    slice_t ends[STREAM_PRINTED_COUNT];
     bool cut = false;
-    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT; i++) {
+    for (stream_t i = STREAM_STDOUT; i < STREAM_PRINTED_COUNT; i++) {
         bool read = order && order->want[i].limit >= 0;
         bool more = read ? show_read (order, i, shown[i], bytes[i])
                          : show (job->data[i], job->bytes[i], STATUS_OUTPUT_MAX, shown[i]);
@@ -284,6 +289,8 @@ static void answer_status (broker_t *self, uint64_t request, const job_record_t 
         cut = cut || more;
     }
     out->output_cut = cut;
+    if (order && order->want[STREAM_JOURNAL].limit >= 0)
+        out->journal_bytes = order->length[STREAM_JOURNAL];
     fill_last_lines (job, ends, &answer, &lines);
     fill_attempts (self, job, order, &answer);
     broker_reply (self, request, &answer, 0);
@@ -349,6 +356,8 @@ static void page_add (void *ctx, const job_record_t *job)
     bool cut = show (job->data[STREAM_STDOUT], job->bytes[STREAM_STDOUT], LIST_OUTPUT_MAX, &out->stdout_data);
     cut = show (job->data[STREAM_STDERR], job->bytes[STREAM_STDERR], LIST_OUTPUT_MAX, &out->stderr_data) || cut;
     out->output_cut = cut || output_in_files (job);
+    out->journal_bytes = INT_ABSENT;
+    out->journal_sha256 = SLICE_ABSENT;
     list_writer_add (&page->list, raw, &item);
 }
 

@@ -59,13 +59,13 @@ typedef struct {
 /* The streams of an attempt that has no result, in job_record_t's `bytes`. */
 #define BYTES_UNKNOWN                                                                                                  \
     {                                                                                                                  \
-        INT_ABSENT, INT_ABSENT                                                                                         \
+        INT_ABSENT, INT_ABSENT, INT_ABSENT                                                                             \
     }
 
 enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
 
-/* True when it had output that housekeeping has removed. */
-bool job_output_gone (const job_record_t *job);
+/* True when one of these streams (bits 1 << stream) had something that housekeeping has removed. */
+bool job_output_gone (const job_record_t *job, int streams);
 enum { REQUEST_HASH = 32 };
 
 /* An attempt that is over and whose job is not told by it: another came after it, or the job ended without its result.

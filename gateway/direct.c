@@ -72,11 +72,11 @@ static void add_exit (feed_t *self, const msg_job_follow_ok_t *reply)
 
 static void add_output_of (feed_t *self, const msg_job_follow_ok_t *reply)
 {
-    slice_t data[STREAM_COUNT] = { reply->stdout_data, reply->stderr_data };
+    slice_t data[STREAM_PRINTED_COUNT] = { reply->stdout_data, reply->stderr_data };
     self->offset[STREAM_STDOUT] = reply->stdout_offset;
     self->offset[STREAM_STDERR] = reply->stderr_offset;
     self->attempt = reply->attempt > 0 ? reply->attempt : INT_ABSENT;
-    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++) {
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_PRINTED_COUNT; stream++) {
         add_output (self, stream, data[stream], reply->end == 1);
         self->offset[stream] += (int64_t)(data[stream].ptr ? data[stream].len : 0);
     }

@@ -62,6 +62,8 @@ static void ask_output (const feed_t *self, message_t *message)
         follow->stream = slice_of (stream_name (self->stream));
     follow->stdout_offset = self->offset[STREAM_STDOUT];
     follow->stderr_offset = self->offset[STREAM_STDERR];
+    if (self->alone && self->stream == STREAM_JOURNAL)
+        follow->journal_offset = self->offset[STREAM_JOURNAL];
     follow->wait = self->wait_ms;
 }
 

@@ -42,8 +42,8 @@ struct feed {
     char last[ID_MAX + 1];
     bool resumed; /* the client has read up to a place that is known */
     int failures;
-    char tail[STREAM_COUNT][4];
-    size_t tail_len[STREAM_COUNT];
+    char tail[STREAM_PRINTED_COUNT][4];
+    size_t tail_len[STREAM_PRINTED_COUNT];
 };
 
 /* A feed for `request`. It frees itself when its response has gone and no call is in flight. */

@@ -10,15 +10,15 @@ enum { FOLLOW_MS = 10 * 1000 }; /* the broker waits so long for more, then is as
 
 static int64_t stream_length (const feed_t *self, const msg_job_follow_ok_t *reply)
 {
-    const int64_t length[STREAM_COUNT] = { reply->stdout_bytes, reply->stderr_bytes };
+    const int64_t length[STREAM_COUNT] = { reply->stdout_bytes, reply->stderr_bytes, reply->journal_bytes };
     return length[self->stream] == INT_ABSENT ? 0 : length[self->stream];
 }
 
 /* Takes the bytes of the stream asked for. An older broker sends those of the other one, too: they are passed over. */
 static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
 {
-    slice_t data[STREAM_COUNT] = { reply->stdout_data, reply->stderr_data };
-    int64_t from[STREAM_COUNT] = { reply->stdout_offset, reply->stderr_offset };
+    slice_t data[STREAM_COUNT] = { reply->stdout_data, reply->stderr_data, reply->journal_data };
+    int64_t from[STREAM_COUNT] = { reply->stdout_offset, reply->stderr_offset, reply->journal_offset };
     bool moved = self->attempt > 0 && reply->attempt != self->attempt;
     if (moved || from[self->stream] != self->offset[self->stream]) {
         /* Another attempt began meanwhile: these are not the bytes that follow. */
@@ -128,7 +128,7 @@ static err_t read_stream (request_t *request, stream_t *stream, fault_t *fault)
     slice_t name = request_query (request, "stream");
     if (stream_find (name.ptr ? name : SLICE ("stdout"), stream))
         return 0;
-    return fault_set (fault, ERR_SCHEMA, "stream", "`stream` must be 'stdout' or 'stderr'.");
+    return fault_set (fault, ERR_SCHEMA, "stream", "`stream` must be 'stdout', 'stderr' or 'journal'.");
 }
 
 /* `offset`, and `follow`: not a job-follow's own fields. */

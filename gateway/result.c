@@ -100,7 +100,7 @@ static err_t result_read (result_t *self, fault_t *fault)
     if (err)
         return err;
     msg_job_result_t *result = &self->result.job_result;
-    int64_t *const bytes[STREAM_COUNT] = { &result->stdout_bytes, &result->stderr_bytes };
+    int64_t *const bytes[STREAM_COUNT] = { &result->stdout_bytes, &result->stderr_bytes, &result->journal_bytes };
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         if (self->text[stream].ptr)
             *bytes[stream] = (int64_t)self->text[stream].len;

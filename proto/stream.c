@@ -3,6 +3,7 @@
 static const char *const names[STREAM_COUNT] = {
     [STREAM_STDOUT] = "stdout",
     [STREAM_STDERR] = "stderr",
+    [STREAM_JOURNAL] = "journal",
 };
 
 const char *stream_name (stream_t stream)

@@ -6,10 +6,16 @@
 
 #include "buf.h"
 
-typedef enum { STREAM_STDOUT, STREAM_STDERR, STREAM_COUNT } stream_t;
+typedef enum {
+    STREAM_STDOUT,
+    STREAM_STDERR,
+    STREAM_JOURNAL,                        /* its worker's: what happened when (rule 33 of README.md) */
+    STREAM_PRINTED_COUNT = STREAM_JOURNAL, /* those before it are what its commands print */
+    STREAM_COUNT
+} stream_t;
 
 /* Several of them: bits 1 << stream. */
-enum { STREAMS_ALL = (1 << STREAM_COUNT) - 1 };
+enum { STREAMS_PRINTED = (1 << STREAM_PRINTED_COUNT) - 1, STREAMS_ALL = (1 << STREAM_COUNT) - 1 };
 
 /* As messages and files name it. Static. */
 const char *stream_name (stream_t stream);
