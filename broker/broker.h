@@ -192,8 +192,8 @@ void followers_destroy (followers_t **self_p);
 void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in);
 /* The depot has read for a follower. */
 void follow_read (broker_t *self, depot_order_t *order);
-/* Job `seq` has more output or another state. */
-void follow_wake (broker_t *self, int64_t seq);
+/* Job `seq` has more of some streams (bits 1 << stream), or, with all of them, another state. */
+void follow_wake (broker_t *self, int64_t seq, int streams);
 void follow_tick (broker_t *self);
 int64_t follow_deadline (const broker_t *self);
 

@@ -30,7 +30,7 @@ static void carry_append (broker_t *self, const effect_t *effect, zmq_msg_t *fra
     depot_order_t *order = depot_order_new (DEPOT_APPEND, effect->request);
     order->seq = effect->seq;
     order->attempt = effect->attempt;
-    order->stream = slice_eq_str (in->stream, "stderr") ? STREAM_STDERR : STREAM_STDOUT;
+    stream_find (in->stream, &order->stream);
     order->offset = in->offset;
     order->replace = in->replace == 1;
     order_take_frame (order, frame, in->data);
@@ -42,10 +42,10 @@ static void carry_seal (broker_t *self, const effect_t *effect)
     depot_order_t *order = depot_order_new (DEPOT_SEAL, 0);
     order->seq = effect->seq;
     order->attempt = effect->attempt;
-    order->want[STREAM_STDOUT].expected = effect->stdout_bytes;
-    order->want[STREAM_STDERR].expected = effect->stderr_bytes;
-    for (int i = 0; i < STREAM_COUNT; i++)
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        order->want[i].expected = effect->expected[i];
         slice_copy (effect->sha256[i], order->want[i].sha256, sizeof order->want[i].sha256);
+    }
     slice_copy (effect->artifacts, order->sha256, sizeof order->sha256);
     broker_order (self, order);
 }
@@ -108,7 +108,7 @@ static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)
         carry_discard (self, effect);
         break;
     case EFFECT_JOB_CHANGED:
-        follow_wake (self, effect->seq);
+        follow_wake (self, effect->seq, STREAMS_ALL);
         break;
     }
 }
@@ -134,21 +134,17 @@ static void appended (broker_t *self, const depot_order_t *order)
         message_error (&answer, order->err, NULL);
         if (order->err == ERR_OUTPUT_GAP) {
             answer.error.offset = order->bytes;
-            answer.error.stream = slice_of (order->stream == STREAM_STDERR ? "stderr" : "stdout");
+            answer.error.stream = slice_of (stream_name (order->stream));
         }
     } else {
         message_init (&answer, MSG_JOB_OUTPUT_OK);
         answer.job_output_ok.offset = order->bytes;
         answer.job_output_ok.cancel_requested = 0;
-        follow_wake (self, order->seq);
-        events_output (self, order->seq, order->attempt, order->stream, order->bytes);
+        follow_wake (self, order->seq, 1 << order->stream);
+        if (order->stream != STREAM_JOURNAL)
+            events_output (self, order->seq, order->attempt, order->stream, order->bytes);
     }
     broker_reply (self, order->request, &answer, 0);
-}
-
-static slice_t sealed_data (const depot_order_t *order, stream_t stream)
-{
-    return order->has[stream] ? slice_from (order->got[stream].ptr, order->got[stream].len) : SLICE_ABSENT;
 }
 
 static void sealed (broker_t *self, const depot_order_t *order)
@@ -160,14 +156,14 @@ static void sealed (broker_t *self, const depot_order_t *order)
         .seq = order->seq,
         .attempt = order->attempt,
         .err = order->err,
-        .stdout_data = sealed_data (order, STREAM_STDOUT),
-        .stderr_data = sealed_data (order, STREAM_STDERR),
-        .stdout_bytes = order->length[STREAM_STDOUT],
-        .stderr_bytes = order->length[STREAM_STDERR],
-        .faulty_stream = order->fault_stream == STREAM_STDERR,
-        .sha256 = { slice_of (order->hash[STREAM_STDOUT]), slice_of (order->hash[STREAM_STDERR]) },
-        .dropped = { order->dropped[STREAM_STDOUT], order->dropped[STREAM_STDERR] },
+        .faulty_stream = order->fault_stream,
     };
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        event.data[i] = order->has[i] ? buf_slice (&order->got[i]) : SLICE_ABSENT;
+        event.bytes[i] = order->length[i];
+        event.sha256[i] = slice_of (order->hash[i]);
+        event.dropped[i] = order->dropped[i];
+    }
     broker_step (self, &event, NULL);
 }
 

@@ -85,24 +85,25 @@ static void check_blob (check_t *self, const job_record_t *job, slice_t sha256, 
     fault_of_job (self, job, text);
 }
 
-static void check_stream (check_t *self, const job_record_t *job, const char *stream, slice_t data, int64_t bytes,
-                          slice_t sha256)
+static void check_stream (check_t *self, const job_record_t *job, stream_t stream, slice_t sha256)
 {
+    const char *name = stream_name (stream);
+    int64_t bytes = job->bytes[stream];
     char path[128];
     char hex[SHA256_HEX + 1];
     char text[128];
     int64_t length = 0;
-    if (data.ptr || bytes == INT_ABSENT)
+    if (job->data[stream].ptr || bytes == INT_ABSENT)
         return;
     self->outputs++;
     snprintf (path, sizeof path, "output/%02x/%lld.%lld.%s", (unsigned)(job->id.seq % 256), (long long)job->id.seq,
-              (long long)job->attempt, stream);
+              (long long)job->attempt, name);
     if (!hash_file (self, path, hex, &length))
-        snprintf (text, sizeof text, "its %s is missing: %s", stream, strerror (errno));
+        snprintf (text, sizeof text, "its %s is missing: %s", name, strerror (errno));
     else if (length != bytes)
-        snprintf (text, sizeof text, "its %s has %lld bytes, not %lld", stream, (long long)length, (long long)bytes);
+        snprintf (text, sizeof text, "its %s has %lld bytes, not %lld", name, (long long)length, (long long)bytes);
     else if (sha256.ptr && !slice_eq_str (sha256, hex))
-        snprintf (text, sizeof text, "its %s is damaged: it has another SHA-256", stream);
+        snprintf (text, sizeof text, "its %s is damaged: it has another SHA-256", name);
     else
         return;
     fault_of_job (self, job, text);
@@ -126,8 +127,10 @@ static void check_job (void *ctx, const job_record_t *job)
     if (job->artifacts.ptr)
         check_blob (self, job, job->artifacts, "artifacts");
     if (over && !(job->purged & PURGED_OUTPUT)) {
-        check_stream (self, job, "stdout", job->stdout_data, job->stdout_bytes, receipt.receipt.stdout_sha256);
-        check_stream (self, job, "stderr", job->stderr_data, job->stderr_bytes, receipt.receipt.stderr_sha256);
+        const slice_t sha256[STREAM_COUNT] = { receipt.receipt.stdout_sha256, receipt.receipt.stderr_sha256,
+                                               receipt.receipt.journal_sha256 };
+        for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
+            check_stream (self, job, stream, sha256[stream]);
     }
     decoder_destroy (&decoder);
 }

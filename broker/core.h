@@ -30,7 +30,7 @@ typedef struct {
     int64_t backoff_ms;     /* before a second attempt, doubled with each further one; jittered down to half of it */
     int64_t backoff_max_ms; /* and no longer than this */
     int64_t sleep_max_ms;   /* a sleeping worker's leases are kept for this long at most */
-    int64_t output_max;     /* told to workers: bytes kept of a stream */
+    int64_t output_max;     /* told to workers: bytes kept of a printed stream */
     uint8_t seed[32];
 } core_config_t;
 
@@ -58,14 +58,14 @@ typedef struct {
 
     int64_t seq; /* EVENT_SEALED, EVENT_UNDELIVERED: the job */
     int64_t attempt;
-    slice_t token;                      /* EVENT_UNDELIVERED */
-    slice_t worker_id;                  /* EVENT_GONE */
-    err_t err;                          /* EVENT_SEALED: 0, OUTPUT_MISMATCH or DISK_FULL ... */
-    slice_t stdout_data, stderr_data;   /* EVENT_SEALED: content up to STORE_INLINE_MAX; absent: it stays in its file */
-    int64_t stdout_bytes, stderr_bytes; /* EVENT_SEALED: lengths on disk */
-    int faulty_stream;                  /* EVENT_SEALED, OUTPUT_MISMATCH: 0 stdout, 1 stderr */
-    slice_t sha256[2];                  /* EVENT_SEALED: of each stream, in hex */
-    int64_t dropped[2];                 /* EVENT_SEALED: bytes that were not kept, as far as the depot knows */
+    slice_t token;                 /* EVENT_UNDELIVERED */
+    slice_t worker_id;             /* EVENT_GONE */
+    err_t err;                     /* EVENT_SEALED: 0, OUTPUT_MISMATCH or DISK_FULL ... */
+    slice_t data[STREAM_COUNT];    /* EVENT_SEALED: content up to STORE_INLINE_MAX; absent: it stays in its file */
+    int64_t bytes[STREAM_COUNT];   /* EVENT_SEALED: lengths on disk */
+    stream_t faulty_stream;        /* EVENT_SEALED, OUTPUT_MISMATCH */
+    slice_t sha256[STREAM_COUNT];  /* EVENT_SEALED: of each stream, in hex */
+    int64_t dropped[STREAM_COUNT]; /* EVENT_SEALED: bytes that were not kept, as far as the depot knows */
 } event_t;
 
 typedef enum {
@@ -88,10 +88,10 @@ typedef struct {
     uint64_t request;
     int64_t seq;
     int64_t attempt;
-    int64_t stdout_bytes, stderr_bytes; /* EFFECT_SEAL: lengths that the worker names; INT_ABSENT: whatever is there */
-    slice_t sha256[2];                  /* EFFECT_SEAL: hashes that it names; absent: whatever they are */
-    slice_t artifacts;                  /* EFFECT_SEAL: a blob that must be there; absent: none */
-    int streams;                        /* EFFECT_DISCARD: 1 stdout, 2 stderr, 3 both */
+    int64_t expected[STREAM_COUNT]; /* EFFECT_SEAL: lengths that the worker names; INT_ABSENT: whatever is there */
+    slice_t sha256[STREAM_COUNT];   /* EFFECT_SEAL: hashes that it names; absent: whatever they are */
+    slice_t artifacts;              /* EFFECT_SEAL: a blob that must be there; absent: none */
+    int streams;                    /* EFFECT_DISCARD: bits 1 << stream */
     message_t message;
     union {
         job_record_t job;

@@ -18,10 +18,9 @@ void core_attempt_record (core_t *self, const job_t *job, const attempt_end_t *e
         .signal = end->signal,
         .started_ms = lease->started_wall_ms,
         .completed_ms = self->wall_ms,
-        .stdout_data = end->data[0],
-        .stderr_data = end->data[1],
         .late_exit_code = INT_ABSENT,
     };
+    memcpy (row->data, end->data, sizeof row->data);
 }
 
 bool core_attempt_left (const job_t *job)
@@ -80,10 +79,11 @@ void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim
     if (its && !past->late_ms) {
         attempt_record_t *row = &core_effect (self, EFFECT_ATTEMPT_PUT)->attempt_row;
         *row = *past;
-        slice_t *texts[] = { &row->worker_id,     &row->token,       &row->reason,
-                             &row->error_message, &row->stdout_data, &row->stderr_data };
+        slice_t *texts[] = { &row->worker_id, &row->token, &row->reason, &row->error_message };
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
             *texts[i] = core_keep (self, *texts[i]); /* the row that they point into ends with the first write */
+        for (int i = 0; i < STREAM_COUNT; i++)
+            row->data[i] = core_keep (self, row->data[i]);
         row->late_ms = self->wall_ms;
         row->late_exit_code = claim->exit_code;
         row->late_reason = core_keep (self, core_result_reason (claim));

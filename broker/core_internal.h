@@ -46,10 +46,10 @@ typedef struct {
     int64_t attempt;
     int64_t exit_code, signal;
     slice_t reason, error_message;
-    slice_t data[2]; /* a stream that came with the result; absent: what was appended */
-    int64_t expected[2];
-    slice_t sha256[2];
-    int64_t dropped[2];
+    slice_t data[STREAM_COUNT]; /* a stream that came with the result; absent: what was appended */
+    int64_t expected[STREAM_COUNT];
+    slice_t sha256[STREAM_COUNT];
+    int64_t dropped[STREAM_COUNT];
     slice_t artifacts, artifacts_note;
     int64_t artifacts_bytes, artifacts_count;
 } claim_t;
@@ -94,7 +94,7 @@ struct lease {
     char token[TOKEN_LEN + 1];
     bool claimed;          /* its holder has written under it: it did get the job */
     int handed;            /* answers that told of it */
-    bool appended;         /* output files may exist */
+    int appended;          /* streams whose output files may exist: bits 1 << stream */
     parked_t *renew;       /* at most one parked job-renew */
     result_t *result;      /* being sealed */
     worker_t **candidates; /* of a group; owned */
@@ -275,11 +275,11 @@ bool core_options_retry (const job_t *job, int64_t exit_code);
 typedef struct {
     slice_t reason;
     slice_t text;
-    int64_t exit_code; /* INT_ABSENT: none */
-    int64_t signal;    /* INT_ABSENT: none */
-    bool accepted;     /* by its worker's own word */
-    bool at_once;      /* the next one needs no back-off */
-    slice_t data[2];   /* streams that are in no file; absent: in files, if anywhere */
+    int64_t exit_code;          /* INT_ABSENT: none */
+    int64_t signal;             /* INT_ABSENT: none */
+    bool accepted;              /* by its worker's own word */
+    bool at_once;               /* the next one needs no back-off */
+    slice_t data[STREAM_COUNT]; /* streams that are in no file; absent: in files, if anywhere */
 } attempt_end_t;
 /* Records how the running attempt ended. */
 void core_attempt_record (core_t *self, const job_t *job, const attempt_end_t *end);

@@ -169,8 +169,7 @@ void core_job_record (core_t *self, const job_t *job, job_record_t *record)
         .started_ms = lease ? lease->started_wall_ms : 0,
         .exit_code = INT_ABSENT,
         .signal = INT_ABSENT,
-        .stdout_bytes = INT_ABSENT,
-        .stderr_bytes = INT_ABSENT,
+        .bytes = BYTES_UNKNOWN,
         .max_attempts = job->max_attempts,
         .timeout_ms = job->timeout_ms,
     };
@@ -211,15 +210,16 @@ void core_job_fail (core_t *self, job_t *job, const char *reason, slice_t text)
         .signal = INT_ABSENT,
         .reason = slice_of (reason),
         .error_message = text,
-        .stdout_bytes = INT_ABSENT,
-        .stderr_bytes = INT_ABSENT,
+        .bytes = BYTES_UNKNOWN,
     };
     if (job->lease) {
         attempt_end_t end = { .reason = how.reason, .text = text, .exit_code = INT_ABSENT, .signal = INT_ABSENT };
         core_attempt_record (self, job, &end);
     } else { /* nothing has run, or nothing that ran is shown */
-        how.stdout_data = how.stderr_data = SLICE ("");
-        how.stdout_bytes = how.stderr_bytes = 0;
+        for (int i = 0; i < STREAM_COUNT; i++) {
+            how.data[i] = SLICE ("");
+            how.bytes[i] = 0;
+        }
     }
     core_job_finish (self, job, &how, false);
 }

@@ -114,7 +114,7 @@ void core_lease_return (core_t *self, job_t *job)
     effect_t *discard = core_effect (self, EFFECT_DISCARD);
     discard->seq = job->seq;
     discard->attempt = job->attempt;
-    discard->streams = 3;
+    discard->streams = STREAMS_ALL;
     core_lease_free (self, job, false);
     core_effect (self, EFFECT_JOB_CHANGED)->seq = job->seq;
     job->attempt--;

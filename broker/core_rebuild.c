@@ -59,8 +59,8 @@ static void load_lease (core_t *self, job_t *job, const job_record_t *record, in
     lease_t *lease = core_lease_new (self, job, worker, record->slot);
     slice_copy (record->token, lease->token, sizeof lease->token);
     lease->started_wall_ms = record->started_ms;
-    lease->appended = true; /* files may be there from before */
-    lease->claimed = true;  /* and its holder may be at work */
+    lease->appended = STREAMS_ALL; /* files may be there from before */
+    lease->claimed = true;         /* and its holder may be at work */
     if (worker) {
         int64_t asleep =
             worker->asleep_since_ms == INT_ABSENT ? 0 : left_ms (worker->asleep_until_wall_ms, wall_ms, INT64_MAX);

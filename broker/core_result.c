@@ -35,8 +35,9 @@ static void output_of_finished (core_t *self, const event_t *event)
 void core_on_job_output (core_t *self, const event_t *event)
 {
     const msg_job_output_t *in = &event->message->job_output;
-    if (!slice_eq_str (in->stream, "stdout") && !slice_eq_str (in->stream, "stderr")) {
-        core_refuse (self, event->request, ERR_SCHEMA, "`stream` must be stdout or stderr.");
+    stream_t stream;
+    if (!stream_find (in->stream, &stream)) {
+        core_refuse (self, event->request, ERR_SCHEMA, "`stream` must be stdout, stderr or journal.");
         return;
     }
     job_t *job = core_find_job (self, in->job_id);
@@ -53,7 +54,7 @@ void core_on_job_output (core_t *self, const event_t *event)
         core_refuse (self, event->request, ERR_RESULT_PENDING, NULL);
         return;
     }
-    job->lease->appended = true;
+    job->lease->appended |= 1 << stream;
     effect_t *effect = core_effect (self, EFFECT_APPEND);
     effect->request = event->request;
     effect->seq = job->seq;
@@ -82,8 +83,9 @@ static size_t failure_of (slice_t said)
 }
 
 #define CLAIM_RECEIPT(in)                                                                                              \
-    .expected = { (in)->stdout_bytes, (in)->stderr_bytes }, .sha256 = { (in)->stdout_sha256, (in)->stderr_sha256 },    \
-    .dropped = { (in)->stdout_dropped, (in)->stderr_dropped }, .artifacts = (in)->artifacts_sha256,                    \
+    .expected = { (in)->stdout_bytes, (in)->stderr_bytes, (in)->journal_bytes },                                       \
+    .sha256 = { (in)->stdout_sha256, (in)->stderr_sha256, (in)->journal_sha256 },                                      \
+    .dropped = { (in)->stdout_dropped, (in)->stderr_dropped, INT_ABSENT }, .artifacts = (in)->artifacts_sha256,        \
     .artifacts_note = (in)->artifacts_note, .artifacts_bytes = (in)->artifacts_bytes,                                  \
     .artifacts_count = (in)->artifacts_count
 
@@ -99,7 +101,7 @@ static claim_t claim_of (const message_t *message)
             .attempt = in->attempt,
             .exit_code = in->exit_code,
             .signal = in->signal,
-            .data = { in->stdout_data, in->stderr_data },
+            .data = { in->stdout_data, in->stderr_data, in->journal_data },
             CLAIM_RECEIPT (in),
         };
     }
@@ -112,6 +114,7 @@ static claim_t claim_of (const message_t *message)
         .attempt = in->attempt,
         .exit_code = INT_ABSENT,
         .signal = INT_ABSENT,
+        .data = { [STREAM_JOURNAL] = in->journal_data },
         .reason = slice_of (failures[failure_of (in->reason)].reason),
         .error_message = in->error_message.ptr ? in->error_message : SLICE ("The worker could not run the job."),
         CLAIM_RECEIPT (in),
@@ -141,20 +144,20 @@ static void result_of_finished (core_t *self, const event_t *event, const claim_
         core_attempt_late (self, event, claim);
 }
 
-static void refuse_mismatch (core_t *self, uint64_t request, int stream, int64_t length)
+static void refuse_mismatch (core_t *self, uint64_t request, stream_t stream, int64_t length)
 {
     core_refuse (self, request, ERR_OUTPUT_MISMATCH, NULL);
     msg_error_t *out = &self->out->items[self->out->count - 1].message.error;
     out->offset = length;
-    out->stream = slice_of (stream ? "stderr" : "stdout");
+    out->stream = slice_of (stream_name (stream));
 }
 
 /* What is known of the streams of an attempt that is over. */
 typedef struct {
-    slice_t data[2]; /* absent: in its file */
-    int64_t bytes[2];
-    slice_t sha256[2];
-    int64_t dropped[2];
+    slice_t data[STREAM_COUNT]; /* absent: in its file */
+    int64_t bytes[STREAM_COUNT];
+    slice_t sha256[STREAM_COUNT];
+    int64_t dropped[STREAM_COUNT];
 } streams_t;
 
 slice_t core_result_reason (const claim_t *claim)
@@ -200,10 +203,11 @@ static slice_t receipt_of (core_t *self, const claim_t *claim, const streams_t *
     message_t receipt;
     message_init (&receipt, MSG_RECEIPT);
     msg_receipt_t *out = &receipt.receipt;
-    out->stdout_sha256 = streams->sha256[0];
-    out->stderr_sha256 = streams->sha256[1];
-    out->stdout_dropped = known (claim->dropped[0], streams->dropped[0]);
-    out->stderr_dropped = known (claim->dropped[1], streams->dropped[1]);
+    out->stdout_sha256 = streams->sha256[STREAM_STDOUT];
+    out->stderr_sha256 = streams->sha256[STREAM_STDERR];
+    out->journal_sha256 = streams->sha256[STREAM_JOURNAL];
+    out->stdout_dropped = known (claim->dropped[STREAM_STDOUT], streams->dropped[STREAM_STDOUT]);
+    out->stderr_dropped = known (claim->dropped[STREAM_STDERR], streams->dropped[STREAM_STDERR]);
     out->artifacts_sha256 = claim->artifacts;
     out->artifacts_bytes = claim->artifacts_bytes;
     out->artifacts_count = claim->artifacts_count;
@@ -213,9 +217,20 @@ static slice_t receipt_of (core_t *self, const claim_t *claim, const streams_t *
     return core_keep (self, buf_slice (&self->list));
 }
 
+/* Those whose content is there; bits 1 << stream. */
+static int streams_inline (const slice_t data[STREAM_COUNT])
+{
+    int streams = 0;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        streams |= data[i].ptr ? 1 << i : 0;
+    return streams;
+}
+
+/* Files of what the record holds. */
 static void discard_streams (core_t *self, const job_t *job, int streams)
 {
-    if (!streams || !job->lease->appended)
+    streams &= job->lease->appended;
+    if (!streams)
         return;
     effect_t *effect = core_effect (self, EFFECT_DISCARD);
     effect->seq = job->seq;
@@ -238,7 +253,7 @@ static void settle (core_t *self, uint64_t request, job_t *job, const claim_t *c
 {
     job_record_t how = end_of (self, claim);
     core_result_reply (self, request, claim->type, core_job_id_text (self, job));
-    discard_streams (self, job, (streams->data[0].ptr ? 1 : 0) | (streams->data[1].ptr ? 2 : 0));
+    discard_streams (self, job, streams_inline (streams->data));
     if (worth_another (job, claim)) {
         attempt_end_t end = {
             .reason = how.reason,
@@ -246,22 +261,20 @@ static void settle (core_t *self, uint64_t request, job_t *job, const claim_t *c
             .exit_code = how.exit_code,
             .signal = how.signal,
             .accepted = true,
-            .data = { streams->data[0], streams->data[1] },
         };
+        memcpy (end.data, streams->data, sizeof end.data);
         core_attempt_retry (self, job, &end);
         return;
     }
-    how.stdout_data = streams->data[0];
-    how.stderr_data = streams->data[1];
-    how.stdout_bytes = streams->bytes[0];
-    how.stderr_bytes = streams->bytes[1];
+    memcpy (how.data, streams->data, sizeof how.data);
+    memcpy (how.bytes, streams->bytes, sizeof how.bytes);
     how.receipt = receipt_of (self, claim, streams);
     core_job_finish (self, job, &how, true);
 }
 
 static bool seal_needed (const lease_t *lease, const claim_t *claim)
 {
-    return claim->artifacts.ptr || (lease->appended && !(claim->data[0].ptr && claim->data[1].ptr));
+    return claim->artifacts.ptr || lease->appended & ~streams_inline (claim->data);
 }
 
 /* Points a slice to a copy of its bytes at `at`. Returns where the next one goes. */
@@ -282,15 +295,18 @@ static result_t *result_new (uint64_t request, const claim_t *claim)
     result->claim = *claim;
     claim_t *own = &result->claim;
     slice_t *slices[] = { &own->job_id,        &own->worker_id, &own->token,         &own->reason,
-                          &own->error_message, &own->data[0],   &own->data[1],       &own->sha256[0],
-                          &own->sha256[1],     &own->artifacts, &own->artifacts_note };
+                          &own->error_message, &own->artifacts, &own->artifacts_note };
     size_t size = 1;
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         size += slices[i]->len + 1;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        size += own->data[i].len + own->sha256[i].len + 2;
     result->texts = xcalloc (1, size);
     char *at = result->texts;
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_slice (slices[i], at);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        at = move_slice (&own->sha256[i], move_slice (&own->data[i], at));
     return result;
 }
 
@@ -300,15 +316,16 @@ static void seal (core_t *self, const event_t *event, job_t *job, const claim_t 
     effect_t *effect = core_effect (self, EFFECT_SEAL);
     effect->seq = job->seq;
     effect->attempt = job->attempt;
-    effect->stdout_bytes = claim->data[0].ptr ? INT_ABSENT : claim->expected[0];
-    effect->stderr_bytes = claim->data[1].ptr ? INT_ABSENT : claim->expected[1];
-    for (int i = 0; i < 2; i++)
-        effect->sha256[i] = claim->data[i].ptr ? SLICE_ABSENT : core_keep (self, claim->sha256[i]);
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        bool inlined = claim->data[i].ptr != NULL;
+        effect->expected[i] = inlined ? INT_ABSENT : claim->expected[i];
+        effect->sha256[i] = inlined ? SLICE_ABSENT : core_keep (self, claim->sha256[i]);
+    }
     effect->artifacts = core_keep (self, claim->artifacts);
 }
 
 /* A stream that came with the result: its hash, and whether it is what was announced. */
-static bool take_inline (core_t *self, const claim_t *claim, int i, streams_t *streams)
+static bool take_inline (core_t *self, const claim_t *claim, stream_t i, streams_t *streams)
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
     char *hex = arena_alloc (&self->out->arena, SHA256_HEX + 1);
@@ -322,7 +339,7 @@ static bool take_inline (core_t *self, const claim_t *claim, int i, streams_t *s
     return length && (!claim->sha256[i].ptr || slice_eq (claim->sha256[i], streams->sha256[i]));
 }
 
-static const claim_t *with_empty (const claim_t *claim, int i, claim_t *room)
+static const claim_t *with_empty (const claim_t *claim, stream_t i, claim_t *room)
 {
     *room = *claim;
     if (!room->data[i].ptr)
@@ -334,7 +351,7 @@ static const claim_t *with_empty (const claim_t *claim, int i, claim_t *room)
 static void finish_at_once (core_t *self, const event_t *event, job_t *job, const claim_t *claim)
 {
     streams_t streams = { 0 };
-    for (int i = 0; i < 2; i++) {
+    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT; i++) {
         claim_t room;
         bool more = !claim->data[i].ptr && claim->expected[i] != INT_ABSENT && claim->expected[i] != 0;
         if (more || !take_inline (self, with_empty (claim, i, &room), i, &streams)) {
@@ -383,13 +400,12 @@ void core_on_job_fail (core_t *self, const event_t *event)
 
 static void finish_sealed (core_t *self, const event_t *event, job_t *job, result_t *result)
 {
-    streams_t streams = {
-        .data = { event->stdout_data, event->stderr_data },
-        .bytes = { event->stdout_bytes, event->stderr_bytes },
-        .sha256 = { event->sha256[0], event->sha256[1] },
-        .dropped = { event->dropped[0], event->dropped[1] },
-    };
-    for (int i = 0; i < 2; i++) {
+    streams_t streams;
+    memcpy (streams.data, event->data, sizeof streams.data);
+    memcpy (streams.bytes, event->bytes, sizeof streams.bytes);
+    memcpy (streams.sha256, event->sha256, sizeof streams.sha256);
+    memcpy (streams.dropped, event->dropped, sizeof streams.dropped);
+    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT; i++) {
         if (!result->claim.data[i].ptr || take_inline (self, &result->claim, i, &streams))
             continue;
         refuse_mismatch (self, result->request, i, streams.bytes[i]);
@@ -398,11 +414,12 @@ static void finish_sealed (core_t *self, const event_t *event, job_t *job, resul
     }
     /* The lease, and the result with it, ends before its effects are carried out. */
     claim_t claim = result->claim;
-    slice_t *texts[] = { &claim.reason,    &claim.error_message, &claim.artifacts, &claim.artifacts_note,
-                         &claim.sha256[0], &claim.sha256[1],     &claim.token };
+    slice_t *texts[] = { &claim.reason, &claim.error_message, &claim.artifacts, &claim.artifacts_note, &claim.token };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = core_keep (self, *texts[i]);
-    claim.data[0] = claim.data[1] = claim.job_id = claim.worker_id = SLICE_ABSENT;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        claim.data[i] = claim.sha256[i] = SLICE_ABSENT; /* compared, and in `streams` */
+    claim.job_id = claim.worker_id = SLICE_ABSENT;
     uint64_t request = result->request;
     core_result_free (&job->lease->result);
     settle (self, request, job, &claim, &streams);
@@ -418,11 +435,9 @@ void core_on_sealed (core_t *self, const event_t *event)
         finish_sealed (self, event, job, result);
         return;
     }
-    if (event->err == ERR_OUTPUT_MISMATCH) {
-        int stream = event->faulty_stream;
-        refuse_mismatch (self, result->request, stream, stream ? event->stderr_bytes : event->stdout_bytes);
-    } else {
+    if (event->err == ERR_OUTPUT_MISMATCH)
+        refuse_mismatch (self, result->request, event->faulty_stream, event->bytes[event->faulty_stream]);
+    else
         core_refuse (self, result->request, event->err, NULL);
-    }
     core_result_free (&job->lease->result);
 }

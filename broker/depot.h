@@ -3,7 +3,7 @@
  *   DATA/blobs/ab/abcd...                  content-addressed: written to a temporary file, hashed, fsynced, renamed,
  *                                          its folder fsynced
  *   DATA/uploads/                          temporary files of uploads; swept at start
- *   DATA/output/SS/SEQ.ATTEMPT.stdout      append-only, likewise .stderr; SS = seq % 256 in hex
+ *   DATA/output/SS/SEQ.ATTEMPT.stdout      append-only, likewise .stderr, .journal; SS = seq % 256 in hex
  *   DATA/output/SS/SEQ.ATTEMPT.stdout.new  a copy that takes the stream's place at seal
  *
  * Orders are carried out one after the other; each is answered once with an outcome. Order of one caller's orders is
@@ -17,6 +17,7 @@
 
 #include "proto/buf.h"
 #include "proto/error.h"
+#include "proto/stream.h"
 
 typedef struct depot depot_t;
 
@@ -38,8 +39,6 @@ typedef enum {
     DEPOT_READ,    /* seq, attempt, offset and limit per stream -> data per stream, lengths */
     DEPOT_DISCARD, /* seq, attempt, streams: their files go */
 } depot_kind_t;
-
-typedef enum { STREAM_STDOUT, STREAM_STDERR, STREAM_COUNT } stream_t;
 
 /* One order. Filled by the caller, owned by the depot from depot_submit until depot_take hands it back with its
  * outcome; then the caller destroys it. `frame` keeps the memory alive that `data` points into (a received ZeroMQ
@@ -86,8 +85,9 @@ typedef struct depot_order {
 depot_order_t *depot_order_new (depot_kind_t kind, uint64_t request);
 void depot_order_destroy (depot_order_t **self_p);
 
-/* Makes the folders below `data_dir`, sweeps left-overs, starts the thread. Of a stream, `output_max` bytes are kept,
- * the rest is dropped. NULL and one sentence in `problem` on failure. */
+/* Makes the folders below `data_dir`, sweeps left-overs, starts the thread. Of what is printed, `output_max` bytes of
+ * each stream are kept, of a journal JOURNAL_MAX, the rest is dropped. NULL and one sentence in `problem` on failure.
+ */
 depot_t *depot_new (const char *data_dir, int64_t output_max, char *problem, size_t problem_size);
 /* Finishes what was submitted, stops the thread. */
 void depot_destroy (depot_t **self_p);

@@ -11,7 +11,7 @@
 
 enum {
     UPLOADS_MAX = 1024,   /* open uploads; one more is refused with TOO_MANY */
-    OUTPUT_FDS_MAX = 256, /* output files kept open */
+    OUTPUT_FDS_MAX = 512, /* output files kept open */
     OUTPUT_FOLDERS = 256,
 };
 
@@ -39,7 +39,7 @@ typedef struct {
 
 typedef struct {
     int folder;            /* DATA/output */
-    int64_t max;           /* bytes kept of a stream */
+    int64_t max;           /* bytes kept of a printed stream */
     _Atomic int64_t bytes; /* in all files; read from the loop's thread too */
     output_file_t files[OUTPUT_FDS_MAX];
 } depot_outputs_t;

@@ -11,12 +11,10 @@
 
 enum { PATH_SIZE = 80 };
 
-static const char *const suffixes[STREAM_COUNT] = { "stdout", "stderr" };
-
 static void file_path (char path[PATH_SIZE], int64_t seq, int64_t attempt, stream_t stream, bool replace)
 {
     snprintf (path, PATH_SIZE, "%02x/%lld.%lld.%s%s", (unsigned)(seq % OUTPUT_FOLDERS), (long long)seq,
-              (long long)attempt, suffixes[stream], replace ? ".new" : "");
+              (long long)attempt, stream_name (stream), replace ? ".new" : "");
 }
 
 /* Bytes of the files in one of our folders; -1 when it cannot be read. */
@@ -73,8 +71,8 @@ void depot_outputs_fini (depot_outputs_t *self)
 /* The place in the table of open files where this one is, or would be. */
 static output_file_t *file_slot (depot_outputs_t *self, int64_t seq, int64_t attempt, stream_t stream, bool replace)
 {
-    uint64_t hash = ((uint64_t)seq * 1000003 + (uint64_t)attempt) * 4 + (uint64_t)stream * 2 + replace;
-    return &self->files[(hash * 0x9e3779b97f4a7c15ULL) >> 56];
+    uint64_t hash = ((uint64_t)seq * 1000003 + (uint64_t)attempt) * 8 + (uint64_t)stream * 2 + replace;
+    return &self->files[(hash * 0x9e3779b97f4a7c15ULL) >> 55];
 }
 
 static bool file_is (const output_file_t *file, int64_t seq, int64_t attempt, stream_t stream, bool replace)
@@ -87,7 +85,7 @@ static bool file_is (const output_file_t *file, int64_t seq, int64_t attempt, st
 static output_file_t *file_open (depot_outputs_t *self, const depot_order_t *order, stream_t stream, bool replace,
                                  int flags)
 {
-    _Static_assert(OUTPUT_FDS_MAX == 256, "file_slot takes 8 bits");
+    _Static_assert(OUTPUT_FDS_MAX == 512, "file_slot takes 9 bits");
     output_file_t *file = file_slot (self, order->seq, order->attempt, stream, replace);
     if (file_is (file, order->seq, order->attempt, stream, replace))
         return file;
@@ -118,10 +116,16 @@ static void file_forget (depot_outputs_t *self, const depot_order_t *order, stre
         file_close (file);
 }
 
+static int64_t stream_max (const depot_outputs_t *self, stream_t stream)
+{
+    return stream == STREAM_JOURNAL ? JOURNAL_MAX : self->max;
+}
+
 /* New bytes at the file's end, those beyond the cap dropped. */
 static err_t file_extend (depot_outputs_t *self, output_file_t *file, slice_t data)
 {
-    int64_t room = self->max > file->length ? self->max - file->length : 0;
+    int64_t max = stream_max (self, file->stream);
+    int64_t room = max > file->length ? max - file->length : 0;
     if ((int64_t)data.len > room) {
         file->dropped += (int64_t)data.len - room;
         data.len = (size_t)room;
@@ -161,7 +165,7 @@ void depot_append (depot_outputs_t *self, depot_order_t *order)
     if (order->replace && order->offset == 0 && file->length) /* the copy begins anew */
         order->err = file_restart (self, file);
     int64_t offset = order->offset == INT_ABSENT ? file->length : order->offset;
-    if (!order->err && offset > file->length && file->length < self->max)
+    if (!order->err && offset > file->length && file->length < stream_max (self, order->stream))
         order->err = ERR_OUTPUT_GAP;
     size_t had = offset < file->length ? (size_t)(file->length - offset) : 0; /* sent before: its answer was lost */
     if (!order->err && had < order->data.len) {
@@ -294,7 +298,7 @@ void depot_read (depot_outputs_t *self, depot_order_t *order)
         if (file && take > 0)
             order->err = depot_read_at (file->fd, order->want[stream].offset, take, &order->got[stream]);
         int64_t tail = order->tail < order->length[stream] ? order->tail : order->length[stream];
-        if (file && tail > 0 && !order->err)
+        if (file && tail > 0 && order->want[stream].limit > 0 && !order->err)
             order->err = depot_read_at (file->fd, order->length[stream] - tail, tail, &order->end[stream]);
     }
 }
@@ -303,7 +307,7 @@ void depot_read (depot_outputs_t *self, depot_order_t *order)
 static void read_end (depot_outputs_t *self, const depot_order_t *order, int64_t attempt, buf_t *out)
 {
     depot_order_t one = { .seq = order->seq, .attempt = attempt };
-    for (int stream = STREAM_COUNT; stream-- > 0 && !out->len;) {
+    for (int stream = STREAM_PRINTED_COUNT; stream-- > 0 && !out->len;) {
         const output_file_t *file = file_open (self, &one, (stream_t)stream, false, 0);
         int64_t tail = file && order->tail > file->length ? file->length : order->tail;
         if (file && tail > 0 && depot_read_at (file->fd, file->length - tail, tail, out))

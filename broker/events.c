@@ -169,7 +169,7 @@ static void fill_event (const events_t *self, int64_t count, message_t *item, ch
         out->attempt = at->attempt;
     }
     if (at->type == EVENT_OF_OUTPUT) {
-        out->stream = slice_of (at->stream == STREAM_STDERR ? "stderr" : "stdout");
+        out->stream = slice_of (stream_name (at->stream));
         out->bytes = at->number;
         return;
     }

@@ -14,6 +14,7 @@ typedef struct {
     uint64_t request;
     job_id_t id;
     int64_t attempt;
+    int streams; /* that it wants: bits 1 << stream */
     int64_t offset[STREAM_COUNT];
     int64_t deadline_ms;
     bool reading; /* the depot reads for it */
@@ -68,15 +69,35 @@ static void refuse_beyond (broker_t *self, follower_t *follower, stream_t stream
 {
     message_t refusal;
     message_error (&refusal, ERR_BEYOND_END, NULL);
-    refusal.error.stream = slice_of (stream == STREAM_STDERR ? "stderr" : "stdout");
+    refusal.error.stream = slice_of (stream_name (stream));
     refusal.error.offset = length;
     broker_reply (self, follower->request, &refusal, 0);
     follower_free (self->followers, follower);
 }
 
+static bool wants (const follower_t *follower, int stream)
+{
+    return follower->streams & 1 << stream;
+}
+
 static bool is_final (const job_record_t *job)
 {
     return job->state == JOB_COMPLETED || job->state == JOB_FAILED;
+}
+
+static void fill_streams (const follower_t *follower, const slice_t data[STREAM_COUNT],
+                          const int64_t length[STREAM_COUNT], msg_job_follow_ok_t *out)
+{
+    int64_t *const offsets[STREAM_COUNT] = { &out->stdout_offset, &out->stderr_offset, &out->journal_offset };
+    slice_t *const pieces[STREAM_COUNT] = { &out->stdout_data, &out->stderr_data, &out->journal_data };
+    int64_t *const lengths[STREAM_COUNT] = { &out->stdout_bytes, &out->stderr_bytes, &out->journal_bytes };
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        if (!wants (follower, i))
+            continue;
+        *offsets[i] = follower->offset[i];
+        *pieces[i] = data[i];
+        *lengths[i] = length[i];
+    }
 }
 
 /* Answers when there is something to say; otherwise the follower stays, to be woken. */
@@ -86,6 +107,8 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
     bool all = true;
     bool some = false;
     for (int i = 0; i < STREAM_COUNT; i++) {
+        if (!wants (follower, i))
+            continue;
         all = all && follower->offset[i] + (int64_t)data[i].len >= length[i];
         some = some || data[i].len;
     }
@@ -93,7 +116,7 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
     bool over = is_final (job) || past;
     bool end = over && all;
     for (int i = 0; i < STREAM_COUNT && over; i++) {
-        if (follower->offset[i] <= length[i])
+        if (!wants (follower, i) || follower->offset[i] <= length[i])
             continue;
         refuse_beyond (self, follower, (stream_t)i, length[i]);
         return;
@@ -108,12 +131,7 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
     out->job_id = slice_of (job_id);
     out->status = slice_of (job_state_name (job->state));
     out->attempt = follower->attempt;
-    out->stdout_offset = follower->offset[STREAM_STDOUT];
-    out->stderr_offset = follower->offset[STREAM_STDERR];
-    out->stdout_data = data[STREAM_STDOUT];
-    out->stderr_data = data[STREAM_STDERR];
-    out->stdout_bytes = length[STREAM_STDOUT];
-    out->stderr_bytes = length[STREAM_STDERR];
+    fill_streams (follower, data, length, out);
     out->end = end;
     if (end && !past) {
         out->exit_code = job->exit_code;
@@ -139,7 +157,7 @@ static void order_read (broker_t *self, follower_t *follower, const slice_t data
     order->attempt = follower->attempt;
     for (int i = 0; i < STREAM_COUNT; i++) {
         order->want[i].offset = follower->offset[i];
-        order->want[i].limit = data[i].ptr ? -1 : FOLLOW_MAX;
+        order->want[i].limit = wants (follower, i) && !data[i].ptr ? FOLLOW_MAX : -1;
     }
     follower->reading = true;
     follower->woken = false;
@@ -152,15 +170,12 @@ static bool stored_streams (broker_t *self, const follower_t *follower, const jo
 {
     attempt_record_t row;
     bool past = follower->attempt < job->attempt || job->state == JOB_PENDING;
-    held[STREAM_STDOUT] = past ? SLICE_ABSENT : job->stdout_data;
-    held[STREAM_STDERR] = past ? SLICE_ABSENT : job->stderr_data;
     /* A job that ended while it was pending has its last attempt's output there, too. */
-    if ((past || is_final (job)) && follower->attempt > 0 &&
-        !self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row)) {
-        held[STREAM_STDOUT] = row.stdout_data;
-        held[STREAM_STDERR] = row.stderr_data;
-    }
-    return !job_output_gone (job);
+    bool has_row = (past || is_final (job)) && follower->attempt > 0 &&
+                   !self->store->ops->attempt_get (self->store, job->id.seq, follower->attempt, &row);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        held[i] = has_row ? row.data[i] : past ? SLICE_ABSENT : job->data[i];
+    return !job_output_gone (job, follower->streams);
 }
 
 static void follow_try (broker_t *self, follower_t *follower)
@@ -177,20 +192,25 @@ static void follow_try (broker_t *self, follower_t *follower)
     }
     if (job.attempt != follower->attempt && !follower->stay) { /* another attempt: its output begins anew */
         follower->attempt = job.attempt;
-        follower->offset[STREAM_STDOUT] = follower->offset[STREAM_STDERR] = 0;
+        memset (follower->offset, 0, sizeof follower->offset);
     }
     slice_t held[STREAM_COUNT];
     if (!stored_streams (self, follower, &job, held)) {
         refuse (self, follower, ERR_OUTPUT_GONE);
         return;
     }
-    bool begun = follower->attempt > 0; /* a job that waits for its next attempt shows the one before */
-    if (begun && !(held[0].ptr && held[1].ptr)) {
+    slice_t data[STREAM_COUNT];
+    int64_t length[STREAM_COUNT];
+    bool files = false;
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        data[i] = piece (held[i], follower->offset[i]);
+        length[i] = (int64_t)held[i].len;
+        files = files || (wants (follower, i) && !held[i].ptr);
+    }
+    if (files && follower->attempt > 0) { /* a job that waits for its next attempt shows the one before */
         order_read (self, follower, held);
         return;
     }
-    slice_t data[STREAM_COUNT] = { piece (held[0], follower->offset[0]), piece (held[1], follower->offset[1]) };
-    int64_t length[STREAM_COUNT] = { (int64_t)held[0].len, (int64_t)held[1].len };
     answer_or_wait (self, follower, &job, data, length);
 }
 
@@ -234,19 +254,40 @@ void follow_read (broker_t *self, depot_order_t *order)
     answer_or_wait (self, follower, &job, data, length);
 }
 
-static void refuse_attempt (broker_t *self, uint64_t request)
+static void refuse_field (broker_t *self, uint64_t request, const char *field, const char *text)
 {
     message_t refusal;
-    message_error (&refusal, ERR_SCHEMA, "`attempt` must be from 1 on.");
-    refusal.error.field = SLICE ("attempt");
+    message_error (&refusal, ERR_SCHEMA, text);
+    refusal.error.field = slice_of (field);
     broker_reply (self, request, &refusal, 0);
+}
+
+static follower_t *follower_new (const msg_job_follow_t *in, const job_record_t *job, int64_t now_ms)
+{
+    const int64_t offsets[STREAM_COUNT] = { in->stdout_offset, in->stderr_offset, in->journal_offset };
+    stream_t only;
+    follower_t *follower = xcalloc (1, sizeof *follower);
+    follower->id = job->id;
+    follower->attempt = in->attempt == INT_ABSENT ? job->attempt : in->attempt;
+    follower->stay = in->stay == 1 && in->attempt != INT_ABSENT;
+    int all = in->journal_offset == INT_ABSENT ? STREAMS_PRINTED : STREAMS_ALL;
+    follower->streams = stream_find (in->stream, &only) ? 1 << only : all;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        follower->offset[i] = offsets[i] == INT_ABSENT ? 0 : offsets[i];
+    follower->deadline_ms = now_ms + (in->wait == INT_ABSENT ? 0 : in->wait);
+    return follower;
 }
 
 void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in)
 {
     job_id_t id;
+    stream_t only;
     if (in->stay == 1 && in->attempt == 0) {
-        refuse_attempt (self, request);
+        refuse_field (self, request, "attempt", "`attempt` must be from 1 on.");
+        return;
+    }
+    if (in->stream.ptr && !stream_find (in->stream, &only)) {
+        refuse_field (self, request, "stream", "`stream` must be stdout, stderr or journal.");
         return;
     }
     if (!job_id_parse (in->job_id, &id)) {
@@ -259,25 +300,19 @@ void follow_begin (broker_t *self, uint64_t request, const msg_job_follow_t *in)
         broker_reply_error (self, request, err);
         return;
     }
-    follower_t *follower = xcalloc (1, sizeof *follower);
+    follower_t *follower = follower_new (in, &job, self->now_ms);
     follower->request = request;
-    follower->id = id;
-    follower->attempt = in->attempt == INT_ABSENT ? job.attempt : in->attempt;
-    follower->stay = in->stay == 1 && in->attempt != INT_ABSENT;
-    follower->offset[STREAM_STDOUT] = in->stdout_offset == INT_ABSENT ? 0 : in->stdout_offset;
-    follower->offset[STREAM_STDERR] = in->stderr_offset == INT_ABSENT ? 0 : in->stderr_offset;
-    follower->deadline_ms = self->now_ms + (in->wait == INT_ABSENT ? 0 : in->wait);
     list_append (bucket_of (self->followers, id.seq), &follower->link);
     heap_put (&self->followers->timers, &follower->timer, follower->deadline_ms, 0);
     follow_try (self, follower);
 }
 
-void follow_wake (broker_t *self, int64_t seq)
+void follow_wake (broker_t *self, int64_t seq, int streams)
 {
     LIST_EACH (link, bucket_of (self->followers, seq))
     {
         follower_t *follower = LIST_ITEM (link, follower_t, link);
-        if (follower->id.seq != seq)
+        if (follower->id.seq != seq || !(follower->streams & streams))
             continue;
         if (follower->reading)
             follower->woken = true;

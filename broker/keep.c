@@ -34,7 +34,7 @@ static void drop_output (void *ctx, const job_record_t *job)
         depot_order_t *order = depot_order_new (DEPOT_DISCARD, 0);
         order->seq = job->id.seq;
         order->attempt = attempt;
-        order->streams = 3;
+        order->streams = STREAMS_ALL;
         later (round->broker, order);
     }
 }

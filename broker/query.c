@@ -58,9 +58,10 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
     out->command = job->command;
     out->file_url = job->file_url;
     out->filename = job->filename;
-    out->stdout_bytes = job->stdout_bytes;
-    out->stderr_bytes = job->stderr_bytes;
-    if (job_output_gone (job))
+    out->stdout_bytes = job->bytes[STREAM_STDOUT];
+    out->stderr_bytes = job->bytes[STREAM_STDERR];
+    out->journal_bytes = job->bytes[STREAM_JOURNAL];
+    if (job_output_gone (job, STREAMS_PRINTED))
         out->output_gone = true;
     out->exit_code = job->exit_code;
     out->signal = job->signal;
@@ -112,7 +113,7 @@ static int64_t ends_of (const job_record_t *job, int64_t *from)
 static slice_t end_of_attempt (const attempts_t *attempts, const attempt_record_t *row)
 {
     const depot_order_t *order = attempts->order;
-    slice_t kept = row->stderr_data.len ? row->stderr_data : row->stdout_data;
+    slice_t kept = row->data[row->data[STREAM_STDERR].len ? STREAM_STDERR : STREAM_STDOUT];
     int64_t at = order ? row->attempt - order->ends_from : -1;
     if (kept.len || !order || !order->ends || at < 0 || at >= order->ends_count)
         return kept;
@@ -216,7 +217,8 @@ static void fill_attempts (broker_t *self, const job_record_t *job, const depot_
 }
 
 /* Evidence: from stderr, or from stdout when that is silent. `ends` are the streams' ends; `room` keeps the text. */
-static void fill_last_lines (const job_record_t *job, const slice_t ends[STREAM_COUNT], message_t *status, buf_t *room)
+static void fill_last_lines (const job_record_t *job, const slice_t ends[STREAM_PRINTED_COUNT], message_t *status,
+                             buf_t *room)
 {
     if (job->state != JOB_FAILED)
         return;
@@ -234,15 +236,20 @@ static bool find_job (broker_t *self, uint64_t request, slice_t job_id, job_reco
     return !err;
 }
 
+/* A stream is in a file, if anywhere. */
+static bool in_file (const job_record_t *job, stream_t stream)
+{
+    return job->attempt > 0 && job->state != JOB_PENDING && !job->data[stream].ptr;
+}
+
+/* Of what a status or a list shows. */
 static bool output_in_files (const job_record_t *job)
 {
-    return job->attempt > 0 && job->state != JOB_PENDING && !(job->stdout_data.ptr && job->stderr_data.ptr);
+    return in_file (job, STREAM_STDOUT) || in_file (job, STREAM_STDERR);
 }
 
 static bool show_read (const depot_order_t *order, stream_t stream, slice_t *shown, int64_t *bytes)
 {
-    if (order->want[stream].limit < 0)
-        return false;
     *shown = slice_from (order->got[stream].ptr, order->got[stream].len);
     *bytes = order->length[stream];
     return order->length[stream] > (int64_t)shown->len;
@@ -253,9 +260,10 @@ static void read_for_status (broker_t *self, uint64_t request, const job_record_
     depot_order_t *order = depot_order_new (DEPOT_READ, request);
     order->seq = job->id.seq;
     order->attempt = job->attempt;
-    bool files = output_in_files (job);
-    order->want[STREAM_STDOUT].limit = !files || job->stdout_data.ptr ? -1 : STATUS_OUTPUT_MAX;
-    order->want[STREAM_STDERR].limit = !files || job->stderr_data.ptr ? -1 : STATUS_OUTPUT_MAX;
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_PRINTED_COUNT; stream++)
+        order->want[stream].limit = in_file (job, stream) ? STATUS_OUTPUT_MAX : -1;
+    bool length = in_file (job, STREAM_JOURNAL) && job->bytes[STREAM_JOURNAL] == INT_ABSENT;
+    order->want[STREAM_JOURNAL].limit = length ? 0 : -1;
     order->tail = LAST_LINES_MAX;
     order->ends_count = ends_of (job, &order->ends_from);
     broker_order (self, order);
@@ -269,17 +277,20 @@ static void answer_status (broker_t *self, uint64_t request, const job_record_t 
     buf_t lines = { 0 };
     fill_status (self, job, &room, &answer);
     msg_job_status_ok_t *out = &answer.job_status_ok;
-    bool cut = show (job->stdout_data, job->stdout_bytes, STATUS_OUTPUT_MAX, &out->stdout_data);
-    cut = show (job->stderr_data, job->stderr_bytes, STATUS_OUTPUT_MAX, &out->stderr_data) || cut;
-    slice_t ends[STREAM_COUNT] = { job->stdout_data, job->stderr_data };
-    if (order) {
-        cut = show_read (order, STREAM_STDOUT, &out->stdout_data, &out->stdout_bytes) || cut;
-        cut = show_read (order, STREAM_STDERR, &out->stderr_data, &out->stderr_bytes) || cut;
+    slice_t *const shown[STREAM_PRINTED_COUNT] = { &out->stdout_data, &out->stderr_data };
+    int64_t *const bytes[STREAM_PRINTED_COUNT] = { &out->stdout_bytes, &out->stderr_bytes };
+    slice_t ends[STREAM_PRINTED_COUNT];
+    bool cut = false;
+    for (stream_t i = STREAM_STDOUT; i < STREAM_PRINTED_COUNT; i++) {
+        bool read = order && order->want[i].limit >= 0;
+        bool more = read ? show_read (order, i, shown[i], bytes[i])
+                         : show (job->data[i], job->bytes[i], STATUS_OUTPUT_MAX, shown[i]);
+        ends[i] = read ? buf_slice (&order->end[i]) : job->data[i];
+        cut = cut || more;
     }
-    for (int i = 0; order && i < STREAM_COUNT; i++)
-        if (order->want[i].limit >= 0)
-            ends[i] = slice_from (order->end[i].ptr, order->end[i].len);
     out->output_cut = cut;
+    if (order && order->want[STREAM_JOURNAL].limit >= 0)
+        out->journal_bytes = order->length[STREAM_JOURNAL];
     fill_last_lines (job, ends, &answer, &lines);
     fill_attempts (self, job, order, &answer);
     broker_reply (self, request, &answer, 0);
@@ -342,9 +353,11 @@ static void page_add (void *ctx, const job_record_t *job)
     msg_job_status_ok_t *out = &item.job_status_ok;
     fill_status (page->broker, job, &page->room, &item);
     memcpy (page->last, page->room.job_id, sizeof page->last);
-    bool cut = show (job->stdout_data, job->stdout_bytes, LIST_OUTPUT_MAX, &out->stdout_data);
-    cut = show (job->stderr_data, job->stderr_bytes, LIST_OUTPUT_MAX, &out->stderr_data) || cut;
+    bool cut = show (job->data[STREAM_STDOUT], job->bytes[STREAM_STDOUT], LIST_OUTPUT_MAX, &out->stdout_data);
+    cut = show (job->data[STREAM_STDERR], job->bytes[STREAM_STDERR], LIST_OUTPUT_MAX, &out->stderr_data) || cut;
     out->output_cut = cut || output_in_files (job);
+    out->journal_bytes = INT_ABSENT;
+    out->journal_sha256 = SLICE_ABSENT;
     list_writer_add (&page->list, raw, &item);
 }
 

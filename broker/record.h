@@ -7,6 +7,7 @@
 
 #include "proto/id.h"
 #include "proto/message.h"
+#include "proto/stream.h"
 
 /*   pending --poll--> running --result, failure, cancel, no attempts left--> completed | failed
  *      ^                 |
@@ -48,19 +49,23 @@ typedef struct {
     int64_t signal;        /* INT_ABSENT: none */
     slice_t reason;        /* stable code of how it ended */
     slice_t error_message;
-    slice_t stdout_data; /* a finished stream up to STORE_INLINE_MAX; absent: read the attempt's output file */
-    slice_t stderr_data;
-    int64_t stdout_bytes; /* length of the stream; INT_ABSENT: as long as the attempt's output file is */
-    int64_t stderr_bytes;
-    slice_t receipt;   /* a receipt item, encoded: hashes and what was dropped; absent: none */
-    slice_t artifacts; /* blob of the job's artifacts, SHA-256 in hex; absent: none */
-    int64_t purged;    /* PURGED_ bits: what housekeeping has removed */
+    slice_t data[STREAM_COUNT];  /* a finished stream up to STORE_INLINE_MAX; absent: read the attempt's output file */
+    int64_t bytes[STREAM_COUNT]; /* length of the stream; INT_ABSENT: as long as the attempt's output file is */
+    slice_t receipt;             /* a receipt item, encoded: hashes and what was dropped; absent: none */
+    slice_t artifacts;           /* blob of the job's artifacts, SHA-256 in hex; absent: none */
+    int64_t purged;              /* PURGED_ bits: what housekeeping has removed */
 } job_record_t;
+
+/* The streams of an attempt that has no result, in job_record_t's `bytes`. */
+#define BYTES_UNKNOWN                                                                                                  \
+    {                                                                                                                  \
+        INT_ABSENT, INT_ABSENT, INT_ABSENT                                                                             \
+    }
 
 enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
 
-/* True when it had output that housekeeping has removed. */
-bool job_output_gone (const job_record_t *job);
+/* True when one of these streams (bits 1 << stream) had something that housekeeping has removed. */
+bool job_output_gone (const job_record_t *job, int streams);
 enum { REQUEST_HASH = 32 };
 
 /* An attempt that is over and whose job is not told by it: another came after it, or the job ended without its result.
@@ -77,9 +82,8 @@ typedef struct {
     int64_t signal;    /* INT_ABSENT: none */
     int64_t started_ms;
     int64_t completed_ms;
-    slice_t stdout_data; /* as in job_record_t */
-    slice_t stderr_data;
-    int64_t late_ms; /* wall, when a result came too late; 0: none did */
+    slice_t data[STREAM_COUNT]; /* as in job_record_t */
+    int64_t late_ms;            /* wall, when a result came too late; 0: none did */
     int64_t late_exit_code;
     slice_t late_reason; /* how that result says that it ended; absent: well */
 } attempt_record_t;

@@ -39,7 +39,8 @@ typedef struct {
     err_t (*job_get) (store_t *self, const job_id_t *id, job_record_t *job);
     /* The job that was created with this key; NO_SUCH_JOB. */
     err_t (*job_by_key) (store_t *self, slice_t key, job_record_t *job);
-    /* Jobs that the filter lets through, newest first, until `fn` was called `limit` times. */
+    /* Jobs that the filter lets through, newest first, until `fn` was called `limit` times. Here, and wherever a
+     * function is called for each of many rows, an empty journal may stand for one that is in its row. */
     err_t (*job_list) (store_t *self, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx);
     /* NO_SUCH_JOB when the attempt has no row of its own. */
     err_t (*attempt_get) (store_t *self, int64_t seq, int64_t attempt, attempt_record_t *out);

@@ -52,25 +52,32 @@ static char *move_text (slice_t *slice, char *at)
     return at + slice->len + 1;
 }
 
+static size_t texts_size (const slice_t *texts, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += texts[i].len + 1;
+    return size;
+}
+
 static job_record_t *job_copy (const job_record_t *from)
 {
-    slice_t texts[] = { from->command,     from->file_url,       from->filename, from->pinned,        from->worker_id,
-                        from->group,       from->token,          from->reason,   from->error_message, from->stdout_data,
-                        from->stderr_data, from->options,        from->labels,   from->request_hash,  from->receipt,
-                        from->artifacts,   from->idempotency_key };
-    size_t size = sizeof *from;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        size += texts[i].len + 1;
+    slice_t texts[] = { from->command, from->file_url,     from->filename, from->pinned,        from->worker_id,
+                        from->group,   from->token,        from->reason,   from->error_message, from->options,
+                        from->labels,  from->request_hash, from->receipt,  from->artifacts,     from->idempotency_key };
+    size_t size =
+        sizeof *from + texts_size (texts, sizeof texts / sizeof *texts) + texts_size (from->data, STREAM_COUNT);
     job_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->command,        &copy->file_url,     &copy->filename,    &copy->pinned,
-                          &copy->worker_id,      &copy->group,        &copy->token,       &copy->reason,
-                          &copy->error_message,  &copy->stdout_data,  &copy->stderr_data, &copy->options,
-                          &copy->labels,         &copy->request_hash, &copy->receipt,     &copy->artifacts,
-                          &copy->idempotency_key };
+    slice_t *slices[] = { &copy->command,       &copy->file_url,  &copy->filename,       &copy->pinned,
+                          &copy->worker_id,     &copy->group,     &copy->token,          &copy->reason,
+                          &copy->error_message, &copy->options,   &copy->labels,         &copy->request_hash,
+                          &copy->receipt,       &copy->artifacts, &copy->idempotency_key };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        at = move_text (&copy->data[i], at);
     return copy;
 }
 
@@ -246,18 +253,17 @@ static int64_t job_last_seq (store_t *store)
 
 static attempt_record_t *attempt_copy (const attempt_record_t *from)
 {
-    slice_t texts[] = { from->worker_id,   from->token,       from->reason,     from->error_message,
-                        from->stdout_data, from->stderr_data, from->late_reason };
-    size_t size = sizeof *from;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        size += texts[i].len + 1;
+    slice_t texts[] = { from->worker_id, from->token, from->reason, from->error_message, from->late_reason };
+    size_t size =
+        sizeof *from + texts_size (texts, sizeof texts / sizeof *texts) + texts_size (from->data, STREAM_COUNT);
     attempt_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->worker_id,   &copy->token,       &copy->reason,     &copy->error_message,
-                          &copy->stdout_data, &copy->stderr_data, &copy->late_reason };
+    slice_t *slices[] = { &copy->worker_id, &copy->token, &copy->reason, &copy->error_message, &copy->late_reason };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        at = move_text (&copy->data[i], at);
     return copy;
 }
 

@@ -12,7 +12,7 @@
 #include "proto/log.h"
 
 enum {
-    SCHEMA_VERSION = 2,
+    SCHEMA_VERSION = 3,
     APPLICATION_ID = 0x676c6e72,  /* "glnr" */
     VALUE_MAX = 16 * 1024 * 1024, /* bytes of one column */
 };
@@ -27,21 +27,20 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_JOB_INSERT] =
         "INSERT INTO job (" JOB_CREATED ", " JOB_CHANGING ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
         "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
-        "?29, ?30, ?31)",
+        "?29, ?30, ?31, ?32, ?33)",
     [SQL_JOB_UPDATE] = "UPDATE job SET state = ?13, attempt = ?14, worker_id = ?15, candidates = ?16, token = ?17, "
                        "slot = ?18, started_ms = ?19, completed_ms = ?20, exit_code = ?21, reason = ?22, "
                        "error_message = ?23, stdout = ?24, stderr = ?25, stdout_bytes = ?26, stderr_bytes = ?27, "
-                       "not_before_ms = ?28, signal = ?29, receipt = ?30, artifacts = ?31 WHERE seq = ?1",
-    [SQL_JOB_GET] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE seq = ?1 AND salt = ?2",
-    [SQL_JOB_BY_KEY] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE idempotency_key = ?1",
-    [SQL_JOB_LIVE] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE state < 2 ORDER BY seq",
+                       "not_before_ms = ?28, signal = ?29, receipt = ?30, artifacts = ?31, journal_bytes = ?32, "
+                       "journal = ?33 WHERE seq = ?1",
+    [SQL_JOB_GET] = "SELECT " JOB_WHOLE " FROM job WHERE seq = ?1 AND salt = ?2",
+    [SQL_JOB_BY_KEY] = "SELECT " JOB_SHOWN " FROM job WHERE idempotency_key = ?1",
+    [SQL_JOB_LIVE] = "SELECT " JOB_SHOWN " FROM job WHERE state < 2 ORDER BY seq",
     [SQL_LABEL_INSERT] = "INSERT OR IGNORE INTO job_label (label, seq) VALUES (?1, ?2)",
-    [SQL_ATTEMPT_PUT] = "INSERT OR REPLACE INTO attempt (seq, attempt, worker_id, token, accepted, reason, "
-                        "error_message, exit_code, signal, started_ms, completed_ms, stdout, stderr, late_ms, "
-                        "late_exit_code, late_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
-                        "?14, ?15, ?16)",
-    [SQL_ATTEMPT_GET] = "SELECT * FROM attempt WHERE seq = ?1 AND attempt = ?2",
-    [SQL_ATTEMPT_EACH] = "SELECT * FROM attempt WHERE seq = ?1 ORDER BY attempt",
+    [SQL_ATTEMPT_PUT] = "INSERT OR REPLACE INTO attempt (" ATTEMPT_FIRST ", journal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+                        "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_FIRST ", journal FROM attempt WHERE seq = ?1 AND attempt = ?2",
+    [SQL_ATTEMPT_EACH] = "SELECT " ATTEMPT_FIRST ", " JOURNAL_HINT " FROM attempt WHERE seq = ?1 ORDER BY attempt",
     [SQL_WORKER_PUT] =
         "INSERT OR REPLACE INTO worker (worker_id, hostname, os, version, machine, remote_addr, cpu_count, slots, "
         "registered_ms, last_seen_ms, online, labels, asleep_until_ms) "
@@ -56,22 +55,24 @@ const char *const sqlite_statements[SQL_COUNT] = {
                      "ON CONFLICT (sha256) DO UPDATE SET bytes = ?2, used_ms = ?3",
     [SQL_BLOB_EXPIRED] = "SELECT sha256, bytes FROM blob WHERE refs = 0 AND used_ms < ?1 ORDER BY used_ms LIMIT ?2",
     [SQL_BLOB_DELETE] = "DELETE FROM blob WHERE sha256 = ?1",
-    [SQL_JOB_EXPIRED] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE completed_ms > 0 "
+    [SQL_JOB_EXPIRED] = "SELECT " JOB_SHOWN " FROM job WHERE completed_ms > 0 "
                         "AND completed_ms < ?1 AND (?3 = 0 OR " ARCHIVED ") ORDER BY completed_ms LIMIT ?2",
     [SQL_BLOB_LIVE] = "SELECT coalesce (sum (bytes), 0) FROM blob WHERE sha256 IN "
                       "(SELECT substr (file_url, 10, 64) FROM job WHERE state < 2 AND " ARCHIVED ")",
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE seq = ?1",
     [SQL_LABEL_DELETE] = "DELETE FROM job_label WHERE label = ?1 AND seq = ?2",
     [SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE seq = ?1",
-    [SQL_JOB_PURGEABLE] = "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE completed_ms > 0 "
+    [SQL_JOB_PURGEABLE] = "SELECT " JOB_SHOWN " FROM job WHERE completed_ms > 0 "
                           "AND completed_ms >= ?1 AND completed_ms < ?2 AND (?4 = 0 OR artifacts IS NOT NULL OR "
-                          "(purged & 1 = 0 AND (stdout IS NULL OR stderr IS NULL OR attempt > 1))) "
+                          "(purged & 1 = 0 AND (stdout IS NULL OR stderr IS NULL OR attempt > 1 "
+                          "OR typeof (journal) = 'null'))) "
                           "ORDER BY completed_ms LIMIT ?3",
     [SQL_JOB_PURGE] = "UPDATE job SET purged = purged | ?2, "
                       "stdout = CASE WHEN ?2 & 1 THEN x'' ELSE stdout END, "
                       "stderr = CASE WHEN ?2 & 1 THEN x'' ELSE stderr END, "
+                      "journal = CASE WHEN ?2 & 1 THEN x'' ELSE journal END, "
                       "artifacts = CASE WHEN ?2 & 2 THEN NULL ELSE artifacts END WHERE seq = ?1",
-    [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'' WHERE seq = ?1",
+    [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'', journal = x'' WHERE seq = ?1",
     [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
 };
 
@@ -116,6 +117,12 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "INSERT INTO blob (sha256, bytes, refs, used_ms)"
     " SELECT substr (file_url, 10, 64), 0, count (*), 0 FROM job"
     " WHERE " ARCHIVED " GROUP BY 1;",
+
+    /* What is over has none. The journal comes last: whoever reads a row's other columns need not read past it. */
+    "ALTER TABLE job ADD COLUMN journal_bytes INTEGER DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN journal BLOB DEFAULT x'';"
+    "UPDATE job SET journal_bytes = NULL, journal = NULL WHERE state < 2;"
+    "ALTER TABLE attempt ADD COLUMN journal BLOB DEFAULT x'';",
 };
 
 err_t sqlite_failed (store_sqlite_t *self, const char *what)

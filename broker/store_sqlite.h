@@ -93,9 +93,18 @@ int64_t sqlite_int (sqlite3_stmt *sql, int at);
 #define JOB_CREATED                                                                                                    \
     "seq, salt, command, file_url, filename, timeout_ms, max_attempts, created_ms, pinned, options, "                  \
     "idempotency_key, request_hash"
-#define JOB_CHANGING                                                                                                   \
+#define JOB_CHANGING_FIRST                                                                                             \
     "state, attempt, worker_id, candidates, token, slot, started_ms, completed_ms, exit_code, reason, "                \
-    "error_message, stdout, stderr, stdout_bytes, stderr_bytes, not_before_ms, signal, receipt, artifacts"
+    "error_message, stdout, stderr, stdout_bytes, stderr_bytes, not_before_ms, signal, receipt, artifacts, "           \
+    "journal_bytes"
+#define JOB_CHANGING JOB_CHANGING_FIRST ", journal"
+/* What sqlite_read_job reads. Where many rows are read, a journal in its row is not: an empty one stands for it. */
+#define JOURNAL_HINT "CASE typeof (journal) WHEN 'null' THEN NULL ELSE x'' END"
+#define JOB_WHOLE    JOB_CREATED ", " JOB_CHANGING ", purged"
+#define JOB_SHOWN    JOB_CREATED ", " JOB_CHANGING_FIRST ", " JOURNAL_HINT ", purged"
+#define ATTEMPT_FIRST                                                                                                  \
+    "seq, attempt, worker_id, token, accepted, reason, error_message, exit_code, signal, started_ms, completed_ms, "   \
+    "stdout, stderr, late_ms, late_exit_code, late_reason"
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
 err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx);
 extern const store_ops_t sqlite_ops;

@@ -36,14 +36,16 @@ static void bind_changing (sqlite3_stmt *sql, const job_record_t *job)
     sqlite_bind_int (sql, 21, job->exit_code);
     sqlite_bind_text (sql, 22, job->reason);
     sqlite_bind_text (sql, 23, job->error_message);
-    sqlite_bind_blob (sql, 24, job->stdout_data);
-    sqlite_bind_blob (sql, 25, job->stderr_data);
-    sqlite_bind_int (sql, 26, job->stdout_bytes);
-    sqlite_bind_int (sql, 27, job->stderr_bytes);
+    sqlite_bind_blob (sql, 24, job->data[STREAM_STDOUT]);
+    sqlite_bind_blob (sql, 25, job->data[STREAM_STDERR]);
+    sqlite_bind_int (sql, 26, job->bytes[STREAM_STDOUT]);
+    sqlite_bind_int (sql, 27, job->bytes[STREAM_STDERR]);
     sqlite_bind_int (sql, 28, job->not_before_ms);
     sqlite_bind_int (sql, 29, job->signal);
     sqlite_bind_blob (sql, 30, job->receipt);
     sqlite_bind_text (sql, 31, job->artifacts);
+    sqlite_bind_int (sql, 32, job->bytes[STREAM_JOURNAL]);
+    sqlite_bind_blob (sql, 33, job->data[STREAM_JOURNAL]);
 }
 
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
@@ -71,15 +73,13 @@ void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
         .exit_code = sqlite_int (sql, 20),
         .reason = sqlite_slice (sql, 21),
         .error_message = sqlite_slice (sql, 22),
-        .stdout_data = sqlite_slice (sql, 23),
-        .stderr_data = sqlite_slice (sql, 24),
-        .stdout_bytes = sqlite_int (sql, 25),
-        .stderr_bytes = sqlite_int (sql, 26),
+        .data = { sqlite_slice (sql, 23), sqlite_slice (sql, 24), sqlite_slice (sql, 32) },
+        .bytes = { sqlite_int (sql, 25), sqlite_int (sql, 26), sqlite_int (sql, 31) },
         .not_before_ms = sqlite3_column_int64 (sql, 27),
         .signal = sqlite_int (sql, 28),
         .receipt = sqlite_slice (sql, 29),
         .artifacts = sqlite_slice (sql, 30),
-        .purged = sqlite3_column_int64 (sql, 31),
+        .purged = sqlite3_column_int64 (sql, 33),
     };
     slice_copy (sqlite_slice (sql, 1), job->id.salt, sizeof job->id.salt);
 }
@@ -191,7 +191,7 @@ static sqlite3_stmt *list_statement (store_sqlite_t *self, const job_filter_t *f
     if (filter->state >= 0)
         snprintf (state, sizeof state, " AND state = %d", filter->state);
     char *text = sqlite3_mprintf (
-        "SELECT " JOB_CREATED ", " JOB_CHANGING ", purged FROM job WHERE seq < ?1 AND seq >= ?2%s%s%s%s "
+        "SELECT " JOB_SHOWN " FROM job WHERE seq < ?1 AND seq >= ?2%s%s%s%s "
         "ORDER BY seq DESC LIMIT ?3",
         state, filter->state == JOB_PENDING || filter->state == JOB_RUNNING ? " AND state < 2" : "",
         filter->worker.ptr ? " AND worker_id = ?4" : "",
@@ -258,11 +258,12 @@ err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt)
     sqlite_bind_int (sql, 9, attempt->signal);
     sqlite_bind_int (sql, 10, attempt->started_ms);
     sqlite_bind_int (sql, 11, attempt->completed_ms);
-    sqlite_bind_blob (sql, 12, attempt->stdout_data);
-    sqlite_bind_blob (sql, 13, attempt->stderr_data);
+    sqlite_bind_blob (sql, 12, attempt->data[STREAM_STDOUT]);
+    sqlite_bind_blob (sql, 13, attempt->data[STREAM_STDERR]);
     sqlite_bind_int (sql, 14, attempt->late_ms);
     sqlite_bind_int (sql, 15, attempt->late_exit_code);
     sqlite_bind_text (sql, 16, attempt->late_reason);
+    sqlite_bind_blob (sql, 17, attempt->data[STREAM_JOURNAL]);
     return sqlite_run (self, SQL_ATTEMPT_PUT);
 }
 
@@ -280,8 +281,7 @@ static void read_attempt (sqlite3_stmt *sql, attempt_record_t *out)
         .signal = sqlite_int (sql, 8),
         .started_ms = sqlite3_column_int64 (sql, 9),
         .completed_ms = sqlite3_column_int64 (sql, 10),
-        .stdout_data = sqlite_slice (sql, 11),
-        .stderr_data = sqlite_slice (sql, 12),
+        .data = { sqlite_slice (sql, 11), sqlite_slice (sql, 12), sqlite_slice (sql, 16) },
         .late_ms = sqlite3_column_int64 (sql, 13),
         .late_exit_code = sqlite_int (sql, 14),
         .late_reason = sqlite_slice (sql, 15),

@@ -27,9 +27,8 @@ static size_t incomplete_tail (slice_t text)
 }
 
 /* One event with the bytes kept back before and those of `data`; what is incomplete is kept back, unless `last`. */
-static void add_output (feed_t *self, int stream, slice_t data, bool last)
+static void add_output (feed_t *self, stream_t stream, slice_t data, bool last)
 {
-    static const char *const names[FEED_STREAMS] = { "stdout", "stderr" };
     buf_t text = { 0 };
     buf_append (&text, self->tail[stream], self->tail_len[stream]);
     if (data.ptr)
@@ -39,7 +38,7 @@ static void add_output (feed_t *self, int stream, slice_t data, bool last)
     self->tail_len[stream] = keep;
     text.len -= keep;
     if (text.len > 0) {
-        buf_printf (&self->out, "data: {\"type\":\"%s\",\"data\":", names[stream]);
+        buf_printf (&self->out, "data: {\"type\":\"%s\",\"data\":", stream_name (stream));
         jsonout_bytes (&self->out, buf_slice (&text));
         buf_append_str (&self->out, "}\n\n");
     }
@@ -73,11 +72,11 @@ static void add_exit (feed_t *self, const msg_job_follow_ok_t *reply)
 
 static void add_output_of (feed_t *self, const msg_job_follow_ok_t *reply)
 {
-    slice_t data[FEED_STREAMS] = { reply->stdout_data, reply->stderr_data };
-    self->offset[FEED_STDOUT] = reply->stdout_offset;
-    self->offset[FEED_STDERR] = reply->stderr_offset;
+    slice_t data[STREAM_PRINTED_COUNT] = { reply->stdout_data, reply->stderr_data };
+    self->offset[STREAM_STDOUT] = reply->stdout_offset;
+    self->offset[STREAM_STDERR] = reply->stderr_offset;
     self->attempt = reply->attempt > 0 ? reply->attempt : INT_ABSENT;
-    for (int stream = 0; stream < FEED_STREAMS; stream++) {
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_PRINTED_COUNT; stream++) {
         add_output (self, stream, data[stream], reply->end == 1);
         self->offset[stream] += (int64_t)(data[stream].ptr ? data[stream].len : 0);
     }

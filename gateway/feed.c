@@ -58,8 +58,12 @@ static void ask_output (const feed_t *self, message_t *message)
     follow->attempt = self->attempt;
     if (self->stay)
         follow->stay = 1;
-    follow->stdout_offset = self->offset[FEED_STDOUT];
-    follow->stderr_offset = self->offset[FEED_STDERR];
+    if (self->alone)
+        follow->stream = slice_of (stream_name (self->stream));
+    follow->stdout_offset = self->offset[STREAM_STDOUT];
+    follow->stderr_offset = self->offset[STREAM_STDERR];
+    if (self->alone && self->stream == STREAM_JOURNAL)
+        follow->journal_offset = self->offset[STREAM_JOURNAL];
     follow->wait = self->wait_ms;
 }
 

@@ -7,13 +7,12 @@
 #define GATEWAY_FEED_H
 
 #include "gateway/gateway.h"
+#include "proto/stream.h"
 
 typedef struct feed feed_t;
 
 /* One reply (or failure) of job-follow: appends to `feed->out`, and sets `ended` when it was the last. */
 typedef void feed_reply_fn (feed_t *feed, link_end_t end, const message_t *reply);
-
-enum { FEED_STDOUT, FEED_STDERR, FEED_STREAMS };
 
 struct feed {
     gateway_t *gateway;
@@ -24,7 +23,10 @@ struct feed {
 
     char *job_id;
     int64_t attempt; /* INT_ABSENT: whichever is the last */
-    int64_t offset[FEED_STREAMS];
+    bool stay;       /* with it, also when another one runs */
+    stream_t stream;
+    bool alone; /* `stream` is the only one that is asked for */
+    int64_t offset[STREAM_COUNT];
     int64_t wait_ms;
 
     buf_t out;
@@ -34,15 +36,14 @@ struct feed {
 
     bool calling, closed, streams; /* feed.c's */
 
-    int stream; /* the owner's */
-    bool follow, stay, ranged;
-    int64_t limit; /* bytes still to be handed over; -1: no limit */
+    bool follow, ranged; /* the owner's */
+    int64_t limit;       /* bytes still to be handed over; -1: no limit */
     int phase;
     char last[ID_MAX + 1];
     bool resumed; /* the client has read up to a place that is known */
     int failures;
-    char tail[FEED_STREAMS][4];
-    size_t tail_len[FEED_STREAMS];
+    char tail[STREAM_PRINTED_COUNT][4];
+    size_t tail_len[STREAM_PRINTED_COUNT];
 };
 
 /* A feed for `request`. It frees itself when its response has gone and no call is in flight. */

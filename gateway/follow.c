@@ -10,15 +10,15 @@ enum { FOLLOW_MS = 10 * 1000 }; /* the broker waits so long for more, then is as
 
 static int64_t stream_length (const feed_t *self, const msg_job_follow_ok_t *reply)
 {
-    int64_t length = self->stream == FEED_STDERR ? reply->stderr_bytes : reply->stdout_bytes;
-    return length == INT_ABSENT ? 0 : length;
+    const int64_t length[STREAM_COUNT] = { reply->stdout_bytes, reply->stderr_bytes, reply->journal_bytes };
+    return length[self->stream] == INT_ABSENT ? 0 : length[self->stream];
 }
 
-/* Takes the bytes of the stream asked for. Those of the other one come along in the same reply and are passed over. */
+/* Takes the bytes of the stream asked for. An older broker sends those of the other one, too: they are passed over. */
 static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
 {
-    slice_t data[FEED_STREAMS] = { reply->stdout_data, reply->stderr_data };
-    int64_t from[FEED_STREAMS] = { reply->stdout_offset, reply->stderr_offset };
+    slice_t data[STREAM_COUNT] = { reply->stdout_data, reply->stderr_data, reply->journal_data };
+    int64_t from[STREAM_COUNT] = { reply->stdout_offset, reply->stderr_offset, reply->journal_offset };
     bool moved = self->attempt > 0 && reply->attempt != self->attempt;
     if (moved || from[self->stream] != self->offset[self->stream]) {
         /* Another attempt began meanwhile: these are not the bytes that follow. */
@@ -26,8 +26,9 @@ static void take_output (feed_t *self, const msg_job_follow_ok_t *reply)
         self->ended = true;
         return;
     }
-    for (int stream = 0; stream < FEED_STREAMS; stream++)
-        self->offset[stream] = from[stream] + (int64_t)(data[stream].ptr ? data[stream].len : 0);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        if (from[stream] != INT_ABSENT)
+            self->offset[stream] = from[stream] + (int64_t)(data[stream].ptr ? data[stream].len : 0);
     self->attempt = reply->attempt;
     slice_t wanted = data[self->stream].ptr ? data[self->stream] : SLICE ("");
     if (self->limit >= 0 && (int64_t)wanted.len > self->limit)
@@ -122,13 +123,12 @@ static void first_reply (feed_t *self, link_end_t end, const message_t *reply)
     answer_stream (self, first, from, count);
 }
 
-static err_t read_stream (request_t *request, int *stream, fault_t *fault)
+static err_t read_stream (request_t *request, stream_t *stream, fault_t *fault)
 {
     slice_t name = request_query (request, "stream");
-    *stream = slice_eq_str (name, "stderr") ? FEED_STDERR : FEED_STDOUT;
-    if (!name.ptr || *stream == FEED_STDERR || slice_eq_str (name, "stdout"))
+    if (stream_find (name.ptr ? name : SLICE ("stdout"), stream))
         return 0;
-    return fault_set (fault, ERR_SCHEMA, "stream", "`stream` must be 'stdout' or 'stderr'.");
+    return fault_set (fault, ERR_SCHEMA, "stream", "`stream` must be 'stdout', 'stderr' or 'journal'.");
 }
 
 /* `offset`, and `follow`: not a job-follow's own fields. */
@@ -152,7 +152,7 @@ static err_t read_place (request_t *request, int64_t *offset, bool *follow, faul
 
 static err_t begin_reading (request_t *request, const msg_job_follow_t *in, fault_t *fault)
 {
-    int stream = FEED_STDOUT;
+    stream_t stream = STREAM_STDOUT;
     int64_t offset = 0;
     bool follow = false;
     err_t err = read_stream (request, &stream, fault);
@@ -164,6 +164,7 @@ static err_t begin_reading (request_t *request, const msg_job_follow_t *in, faul
     feed->attempt = in->attempt;
     feed->stay = in->attempt != INT_ABSENT;
     feed->stream = stream;
+    feed->alone = true;
     feed->follow = follow;
     feed->limit = -1;
     feed->offset[stream] = offset;

@@ -13,17 +13,17 @@ typedef struct {
     message_t message; /* the next piece */
     slice_t data;
     size_t sent;
-} stream_t;
+} output_t;
 
-static void stream_destroy (stream_t **self_p)
+static void stream_destroy (output_t **self_p)
 {
-    stream_t *self = *self_p;
+    output_t *self = *self_p;
     *self_p = NULL;
     source_fini (&self->source);
     free (self);
 }
 
-static err_t stream_send (stream_t *self);
+static err_t stream_send (output_t *self);
 
 static void answer_received (request_t *request, const msg_job_output_ok_t *reply)
 {
@@ -36,7 +36,7 @@ static void answer_received (request_t *request, const msg_job_output_ok_t *repl
 static void stream_done (void *ctx, link_end_t end, const message_t *reply)
 {
     (void)end;
-    stream_t *self = ctx;
+    output_t *self = ctx;
     request_t *request = self->request;
     if (reply->type != MSG_JOB_OUTPUT_OK) {
         request_fail_message (request, reply);
@@ -51,7 +51,7 @@ static void stream_done (void *ctx, link_end_t end, const message_t *reply)
     stream_destroy (&self);
 }
 
-static err_t stream_send (stream_t *self)
+static err_t stream_send (output_t *self)
 {
     size_t left = self->data.len - self->sent;
     slice_t piece = slice_from (self->data.ptr + self->sent, left < CHUNK_MAX ? left : CHUNK_MAX);
@@ -61,7 +61,7 @@ static err_t stream_send (stream_t *self)
     return link_call (self->request->gateway->link, &self->message, &order);
 }
 
-static err_t stream_read (stream_t *self, fault_t *fault)
+static err_t stream_read (output_t *self, fault_t *fault)
 {
     err_t err = source_parse (&self->source, self->request, fault);
     if (err)
@@ -93,7 +93,7 @@ static err_t stream_read (stream_t *self, fault_t *fault)
 
 void output_stream_handle (request_t *request)
 {
-    stream_t *self = xcalloc (1, sizeof *self);
+    output_t *self = xcalloc (1, sizeof *self);
     self->request = request;
     fault_t fault;
     err_t err = stream_read (self, &fault);

@@ -5,27 +5,24 @@
 #include "gateway/handlers.h"
 #include "gateway/routes.h"
 #include "gateway/translate.h"
+#include "proto/stream.h"
 
 /* A result whose output is too long for one message: the long streams go ahead as pieces of a copy that takes the
  * stream's place when the result comes, stdout first, each piece after the reply to the one before. */
-enum { STREAMS = 2 };
-
 typedef struct {
     request_t *request;
     source_t source; /* owns what `result` and `text` point into */
     message_t result;
-    json_t *held[STREAMS]; /* the long texts, taken out of the object */
-    slice_t text[STREAMS]; /* absent: short, or not given */
-    size_t sent[STREAMS];
+    json_t *held[STREAM_COUNT]; /* the long texts, taken out of the object */
+    slice_t text[STREAM_COUNT]; /* absent: short, or not given */
+    size_t sent[STREAM_COUNT];
 } result_t;
-
-static const char *const stream_names[STREAMS] = { "stdout", "stderr" };
 
 static void result_destroy (result_t **self_p)
 {
     result_t *self = *self_p;
     *self_p = NULL;
-    for (int stream = 0; stream < STREAMS; stream++)
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
         if (self->held[stream])
             json_decref (self->held[stream]);
     source_fini (&self->source);
@@ -49,7 +46,7 @@ static void step_done (void *ctx, link_end_t end, const message_t *reply)
     result_destroy (&self);
 }
 
-static err_t send_piece (result_t *self, int stream)
+static err_t send_piece (result_t *self, stream_t stream)
 {
     message_t message;
     message_init (&message, MSG_JOB_OUTPUT);
@@ -60,7 +57,7 @@ static err_t send_piece (result_t *self, int stream)
     output->worker_id = result->worker_id;
     output->attempt = result->attempt;
     output->token = result->token;
-    output->stream = slice_of (stream_names[stream]);
+    output->stream = slice_of (stream_name (stream));
     output->offset = (int64_t)self->sent[stream];
     output->replace = true;
     output->data = slice_from (self->text[stream].ptr + self->sent[stream], left < CHUNK_MAX ? left : CHUNK_MAX);
@@ -74,7 +71,7 @@ static err_t send_piece (result_t *self, int stream)
 /* The next piece, or the result itself. */
 static err_t send_next (result_t *self)
 {
-    for (int stream = 0; stream < STREAMS; stream++)
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
         if (self->sent[stream] < self->text[stream].len)
             return send_piece (self, stream);
     return link_call (self->request->gateway->link, &self->result,
@@ -82,14 +79,14 @@ static err_t send_next (result_t *self)
 }
 
 /* Takes a stream out of the object when it is too long to go inline. */
-static void set_apart (result_t *self, int stream)
+static void set_apart (result_t *self, stream_t stream)
 {
-    json_t *value = json_object_get (self->source.object, stream_names[stream]);
+    json_t *value = json_object_get (self->source.object, stream_name (stream));
     if (!json_is_string (value) || json_string_length (value) <= INLINE_MAX)
         return;
     self->held[stream] = json_incref (value);
     self->text[stream] = slice_from (json_string_value (value), json_string_length (value));
-    json_object_del (self->source.object, stream_names[stream]);
+    json_object_del (self->source.object, stream_name (stream));
 }
 
 static err_t result_read (result_t *self, fault_t *fault)
@@ -97,16 +94,16 @@ static err_t result_read (result_t *self, fault_t *fault)
     err_t err = source_parse (&self->source, self->request, fault);
     if (err)
         return err;
-    for (int stream = 0; stream < STREAMS; stream++)
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
         set_apart (self, stream);
     err = translate_request (&self->source, self->request, MSG_JOB_RESULT, &self->result, fault);
     if (err)
         return err;
     msg_job_result_t *result = &self->result.job_result;
-    if (self->text[0].ptr)
-        result->stdout_bytes = (int64_t)self->text[0].len;
-    if (self->text[1].ptr)
-        result->stderr_bytes = (int64_t)self->text[1].len;
+    int64_t *const bytes[STREAM_COUNT] = { &result->stdout_bytes, &result->stderr_bytes, &result->journal_bytes };
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        if (self->text[stream].ptr)
+            *bytes[stream] = (int64_t)self->text[stream].len;
     return translate_check (&self->result, fault);
 }
 

@@ -47,7 +47,8 @@ enum {
     WAIT_MAX = 5 * 60 * 1000, /* patience of a parked request, ms */
     TIMEOUT_DEFAULT_MS = 60 * 60 * 1000,
     ATTEMPTS_DEFAULT = 3,
-    OUTPUT_MAX_DEFAULT = 64 * 1024 * 1024, /* bytes kept of a stream */
+    OUTPUT_MAX_DEFAULT = 64 * 1024 * 1024, /* bytes kept of what is printed, of each stream */
+    JOURNAL_MAX = 8 * 1024 * 1024,         /* and of a journal */
 };
 
 #define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000) /* ms an attempt may run */

@@ -33,10 +33,8 @@ static err_t add (store_t *store, int64_t seq)
         .started_ms = seq / JOB_SEQ_PER_MS,
         .completed_ms = seq / JOB_SEQ_PER_MS + 1,
         .exit_code = 0,
-        .stdout_data = SLICE ("42 passed, 0 failed\n"),
-        .stderr_data = SLICE (""),
-        .stdout_bytes = 20,
-        .stderr_bytes = 0,
+        .data = { SLICE ("42 passed, 0 failed\n"), SLICE (""), SLICE ("") },
+        .bytes = { 20, 0, 0 },
     };
     return store->ops->job_insert (store, &job);
 }

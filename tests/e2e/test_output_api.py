@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import msgpack
 import pytest
 
 from cluster import wait_until
@@ -155,6 +156,26 @@ def test_output_is_there_between_two_attempts(cluster, size):
     for query in ("", "&attempt=1"):
         answer = cluster.api.get(f"/api/jobs/output?jobId={job}{query}")
         assert answer.status == 200 and answer.body == data and answer.headers["X-Attempt"] == "1"
+
+
+def test_who_wants_one_stream_is_not_woken_by_another(cluster):
+    native, asker = cluster.native(), cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    job = cluster.api.create()
+    lease = native.ask("job-poll", workerId="w", slot=0, wait=5000)
+    about = {"workerId": "w", **{k: lease[k] for k in ("jobId", "attempt", "token")}}
+    asker.send(b"", msgpack.packb({"v": 1, "type": "job-follow", "jobId": job, "stream": "stderr", "wait": 20_000}))
+    native.ask("job-output", **about, stream="stdout", offset=0, data=b"out")
+    assert asker.receive(0.5) is None
+    native.ask("job-output", **about, stream="stderr", offset=0, data=b"err")
+    answer = asker.receive(5)
+    assert (answer["stderr"], answer["stderrOffset"], answer["stderrBytes"], answer["end"]) == (b"err", 0, 3, False)
+    assert not {"stdout", "stdoutOffset", "stdoutBytes"} & set(answer)
+    native.ask("job-result", **about, exitCode=0, stdoutBytes=3, stderrBytes=3)
+    answer = native.ask("job-follow", jobId=job, stream="stderr", stderrOffset=3)
+    assert answer["end"] is True and answer["exitCode"] == 0
+    refused = native.ask("job-follow", jobId=job, stream="both")
+    assert (refused["code"], refused["field"]) == ("SCHEMA", "stream")
 
 
 # ---- events ----

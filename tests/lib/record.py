@@ -37,7 +37,7 @@ def check_attempts(job):
 
 
 def check_output(cluster, job):
-    for stream in ("stdout", "stderr"):
+    for stream in ("stdout", "stderr", "journal"):
         if job[f"{stream}Sha256"] is None:
             continue
         answer = cluster.api.get(f"/api/jobs/output?jobId={job['jobId']}&stream={stream}")

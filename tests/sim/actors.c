@@ -170,7 +170,7 @@ static void send_result (world_t *w, int at, slot_t *slot)
     packet_t packet = request (w, at, slot->report);
     about (&packet, slot, !w->actors[at].slotted);
     packet.exit_code = slot->exit_code;
-    packet.offset = slot->printed;
+    memcpy (packet.lengths, slot->sent, sizeof packet.lengths);
     packet.inlined = slot->inlined;
     slot->call = packet.call;
     slot->until_ms = w->now_ms + PATIENCE_MS;
@@ -190,8 +190,9 @@ static void send_output (world_t *w, int at, slot_t *slot)
 {
     packet_t packet = request (w, at, MSG_JOB_OUTPUT);
     about (&packet, slot, !w->actors[at].slotted);
-    packet.offset = w->actors[at].slotted ? slot->printed : INT_ABSENT;
-    slot->printed += 10;
+    packet.stream = w->actors[at].slotted && sim_chance (w, 400) ? STREAM_JOURNAL : STREAM_STDOUT;
+    packet.offset = w->actors[at].slotted ? slot->sent[packet.stream] : INT_ABSENT;
+    slot->sent[packet.stream] += 10;
     net_send (w, &packet);
 }
 
@@ -323,7 +324,7 @@ static void receive_refusal (actor_t *a, const packet_t *packet)
     if (packet->err == ERR_NO_SUCH_WORKER)
         a->registered = false;
     else if (slot && (gap || packet->err == ERR_OUTPUT_MISMATCH)) /* it goes on from what the broker has */
-        slot->printed = packet->offset;
+        slot->sent[packet->stream] = packet->offset;
     else if (slot && packet->err != ERR_RESULT_PENDING)
         *slot = (slot_t){ 0 };
 }

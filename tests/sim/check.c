@@ -189,8 +189,10 @@ static void check_update (world_t *w, shadow_t *job, const job_record_t *record)
         sim_fail (w, "a lease that its holder keeps was given back");
     if (is_final (record->state) && record->token.ptr)
         check_accepted (w, job, record);
-    if (record->state == JOB_PENDING && record->attempt < job->attempt)
+    if (record->state == JOB_PENDING && record->attempt < job->attempt) {
         job->handed = record->attempt; /* given back: its number is given again */
+        job->returned = true;
+    }
     shadow_set (job, record);
     job->due_ms = due_of (w, record);
     job->skew = w->skew_ms;
@@ -351,6 +353,33 @@ void check_all_final (world_t *w)
                       job_state_name (w->jobs[i].state));
 }
 
+static void check_stream (world_t *w, const job_record_t *record, stream_t stream)
+{
+    slice_t data = record->data[stream];
+    int64_t there = depot_length (w, record->id.seq, record->attempt, stream);
+    int64_t length = data.ptr ? (int64_t)data.len : there;
+    /* The others may have come whole, with the result; and a crash may leave what was written before a return. */
+    if (stream == STREAM_JOURNAL && there > length && !shadow_find (w, record->id.seq)->returned)
+        sim_fail (w, "a result was accepted without its journal");
+    if (length != record->bytes[stream])
+        sim_fail (w, "%lld bytes of %s are kept, of %lld", (long long)length, stream_name (stream),
+                  (long long)record->bytes[stream]);
+}
+
+void check_mismatch (world_t *w, const order_t *order)
+{
+    for (size_t i = 0; i < w->effects.count; i++) {
+        const msg_error_t *error = &w->effects.items[i].message.error;
+        stream_t stream;
+        if (w->effects.items[i].kind != EFFECT_REPLY || w->effects.items[i].message.type != MSG_ERROR ||
+            !slice_eq_str (error->code, "OUTPUT_MISMATCH") || !stream_find (error->stream, &stream))
+            continue;
+        int64_t length = depot_length (w, order->seq, order->attempt, stream);
+        if (error->offset != (length < 0 ? 0 : length))
+            sim_fail (w, "%s is said to have %lld bytes", stream_name (stream), (long long)error->offset);
+    }
+}
+
 /* A result's output is all there: in the record, or in a file that nobody has taken away. */
 void check_outputs (world_t *w)
 {
@@ -358,10 +387,8 @@ void check_outputs (world_t *w)
         job_record_t record;
         if (w->store->ops->job_get (w->store, &w->jobs[i].id, &record) || !record.token.ptr)
             continue;
-        int64_t length =
-            record.stdout_data.ptr ? (int64_t)record.stdout_data.len : depot_length (w, record.id.seq, record.attempt);
-        if (length != record.stdout_bytes)
-            sim_fail (w, "%lld bytes of output are kept, of %lld", (long long)length, (long long)record.stdout_bytes);
+        for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++)
+            check_stream (w, &record, stream);
     }
 }
 

@@ -1,18 +1,19 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/sim/sim.h"
 
-static file_t *file_find (const world_t *w, int64_t seq, int64_t attempt)
+static file_t *file_find (const world_t *w, int64_t seq, int64_t attempt, stream_t stream)
 {
     for (int i = w->file_count; i-- > 0;)
-        if (w->files[i].seq == seq && w->files[i].attempt == attempt)
+        if (w->files[i].seq == seq && w->files[i].attempt == attempt && w->files[i].stream == stream)
             return &w->files[i];
     return NULL;
 }
 
-int64_t depot_length (const world_t *w, int64_t seq, int64_t attempt)
+int64_t depot_length (const world_t *w, int64_t seq, int64_t attempt, stream_t stream)
 {
-    const file_t *file = file_find (w, seq, attempt);
+    const file_t *file = file_find (w, seq, attempt, stream);
     return file ? file->length : -1;
 }
 
@@ -37,9 +38,9 @@ void depot_carry (world_t *w, const effect_t *effect)
         .request = effect->request,
         .seq = effect->seq,
         .attempt = effect->attempt,
-        .expected = { effect->stdout_bytes, effect->stderr_bytes },
         .streams = effect->streams,
     };
+    memcpy (order.expected, effect->expected, sizeof order.expected);
     if (effect->kind == EFFECT_DISCARD) {
         if (w->discard_count == ORDERS_MAX)
             sim_fail (w, "more discards in one turn than leases");
@@ -47,6 +48,7 @@ void depot_carry (world_t *w, const effect_t *effect)
         return;
     }
     if (effect->kind == EFFECT_APPEND) {
+        stream_find (in->stream, &order.stream);
         order.offset = in->offset;
         order.len = (int64_t)in->data.len;
     }
@@ -68,11 +70,11 @@ int64_t depot_next_ms (const world_t *w)
 /* On return `offset` is the length of the stream, `len` 0 when the bytes left a gap. */
 static void append (world_t *w, order_t *order)
 {
-    file_t *file = file_find (w, order->seq, order->attempt);
+    file_t *file = file_find (w, order->seq, order->attempt, order->stream);
     if (!file) {
         w->files = xrealloc (w->files, (size_t)(w->file_count + 1) * sizeof *w->files);
         file = &w->files[w->file_count++];
-        *file = (file_t){ order->seq, order->attempt, 0 };
+        *file = (file_t){ order->seq, order->attempt, order->stream, 0 };
     }
     int64_t offset = order->offset == INT_ABSENT ? file->length : order->offset;
     if (offset > file->length)
@@ -86,9 +88,11 @@ static void carry_out (world_t *w, order_t *order)
 {
     if (order->kind == EFFECT_APPEND)
         append (w, order);
-    file_t *file = file_find (w, order->seq, order->attempt);
-    if (order->kind == EFFECT_DISCARD && file && (order->streams & 1))
-        *file = w->files[--w->file_count];
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT && order->kind == EFFECT_DISCARD; stream++) {
+        file_t *file = file_find (w, order->seq, order->attempt, stream);
+        if (file && (order->streams & 1 << stream))
+            *file = w->files[--w->file_count];
+    }
 }
 
 bool depot_next (world_t *w, order_t *order)

@@ -53,7 +53,11 @@ MUTANTS = [
     ("a repeated result is refused", "core_result.c", [
         ("else if (stored->token.ptr && slice_eq (stored->token, claim->token) &&", "else if (0 &&")]),
     ("output is thrown away", "core_result.c", [
-        ("(streams->data[0].ptr ? 1 : 0) | (streams->data[1].ptr ? 2 : 0)", "3")]),
+        ("discard_streams (self, job, streams_inline (streams->data));", "discard_streams (self, job, STREAMS_ALL);")]),
+    ("a journal is taken for what was printed", "core_result.c", [
+        ("refuse_mismatch (self, result->request, event->faulty_stream,", "refuse_mismatch (self, result->request, STREAM_STDOUT,")]),
+    ("a restart forgets that there are files", "core_rebuild.c", [
+        ("lease->appended = STREAMS_ALL;", "lease->appended = STREAMS_PRINTED;")]),
     ("a restart loses leases", "core_rebuild.c", [
         ("if (record->state == JOB_RUNNING)\n        load_lease", "if (0)\n        load_lease")]),
     ("two leases in one slot", "core_dispatch.c", [

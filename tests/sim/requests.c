@@ -61,9 +61,11 @@ static void fill_result (const packet_t *packet, const actor_t *a, msg_job_resul
         in->stdout_data = SLICE ("whole");
         in->stderr_data = SLICE ("");
     } else {
-        in->stdout_bytes = packet->offset;
+        in->stdout_bytes = packet->lengths[STREAM_STDOUT];
         in->stderr_bytes = 0;
     }
+    if (!packet->old) /* appended, also when the rest came whole */
+        in->journal_bytes = packet->lengths[STREAM_JOURNAL];
 }
 
 static void fill_register (const packet_t *packet, const actor_t *a, msg_worker_register_t *in, buf_t *raw)
@@ -129,7 +131,7 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
         ABOUT (&message->job_output);
         if (packet->old)
             message->job_output.worker_id = SLICE_ABSENT;
-        message->job_output.stream = SLICE ("stdout");
+        message->job_output.stream = slice_of (stream_name (packet->stream));
         message->job_output.offset = packet->offset;
         message->job_output.data = SLICE ("0123456789");
         break;

@@ -62,7 +62,9 @@ typedef struct packet {
     int64_t attempt;
     int64_t slot;
     int64_t wait;
+    stream_t stream; /* job-output, and refusals that name one */
     int64_t offset;
+    int64_t lengths[STREAM_COUNT]; /* a result's */
     int64_t exit_code;
     bool cancel;
     bool pinned;       /* job-create in direct mode */
@@ -88,8 +90,8 @@ typedef struct {
     char job[TEXT], token[TEXT];
     int64_t attempt;
     int64_t renewed_ms;
-    int64_t printed; /* bytes sent of its output */
-    bool heard;      /* a write about this lease was answered */
+    int64_t sent[STREAM_COUNT]; /* bytes of its output */
+    bool heard;                 /* a write about this lease was answered */
     msg_type_t report;
     int64_t exit_code;
     bool inlined;
@@ -130,6 +132,7 @@ typedef struct {
     /* what somebody was told: it must outlive every crash */
     int64_t handed;  /* attempt */
     int64_t settled; /* the last attempt whose end its worker was told to be recorded */
+    bool returned;   /* a lease was given back */
     bool ended;
     bool seen; /* `told` is the final state that a job-status showed */
     job_state_t told;
@@ -141,14 +144,17 @@ typedef struct {
     uint64_t request;
     int64_t seq, attempt;
     int64_t due_ms;
+    stream_t stream;
     int64_t offset, len;
-    int64_t expected[2];
+    int64_t expected[STREAM_COUNT];
     int streams;
 } order_t;
 
-/* An output file: its stdout. */
+/* An output file. */
 typedef struct {
-    int64_t seq, attempt, length;
+    int64_t seq, attempt;
+    stream_t stream;
+    int64_t length;
 } file_t;
 
 typedef struct {
@@ -209,8 +215,8 @@ bool depot_next (world_t *w, order_t *order);
 int64_t depot_next_ms (const world_t *w);
 /* Orders on their way may reach the disk or not. */
 void depot_crash (world_t *w);
-/* Length of an attempt's output; -1: no such file. */
-int64_t depot_length (const world_t *w, int64_t seq, int64_t attempt);
+/* Length of one of an attempt's streams; -1: no such file. */
+int64_t depot_length (const world_t *w, int64_t seq, int64_t attempt, stream_t stream);
 
 /* trace.c */
 void trace_event (world_t *w, const event_t *event);
@@ -242,6 +248,8 @@ void check_delivery (world_t *w, const packet_t *packet);
 /* What an answer that leaves promises. */
 void check_promise (world_t *w, const packet_t *packet);
 void check_outputs (world_t *w);
+/* A refused seal tells the true length of the stream that it names. */
+void check_mismatch (world_t *w, const order_t *order);
 /* A refusal of the current request. */
 void check_refusal (world_t *w, err_t err);
 /* A lost answer must take nothing from who is at work. */

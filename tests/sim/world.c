@@ -84,6 +84,8 @@ static void answer_with (world_t *w, uint64_t request, const message_t *message)
         packet->err = error_find (message->error.code);
         check_refusal (w, packet->err);
         packet->offset = message->error.offset;
+        if (!stream_find (message->error.stream, &packet->stream))
+            packet->stream = STREAM_STDOUT;
         break;
     case MSG_JOB_CREATE_OK:
         slice_copy (message->job_create_ok.job_id, packet->job, sizeof packet->job);
@@ -282,18 +284,22 @@ static bool disk_fails (world_t *w)
 
 static void sealed (world_t *w, const order_t *order)
 {
-    int64_t length = depot_length (w, order->seq, order->attempt);
     event_t event = { .kind = EVENT_SEALED, .seq = order->seq, .attempt = order->attempt };
-    event.stdout_bytes = length < 0 ? 0 : length;
-    event.stderr_data = SLICE ("");
-    if (event.stdout_bytes <= INLINE_BYTES)
-        event.stdout_data = slice_from ("012345678901234567890123456789", (size_t)event.stdout_bytes);
-    if ((order->expected[0] != INT_ABSENT && order->expected[0] != event.stdout_bytes) ||
-        (order->expected[1] != INT_ABSENT && order->expected[1] != 0))
-        event.err = ERR_OUTPUT_MISMATCH;
+    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT; i++) {
+        int64_t length = depot_length (w, order->seq, order->attempt, i);
+        event.bytes[i] = length < 0 ? 0 : length;
+        if (event.bytes[i] <= INLINE_BYTES)
+            event.data[i] = slice_from ("012345678901234567890123456789", (size_t)event.bytes[i]);
+        bool faulty = order->expected[i] != INT_ABSENT && order->expected[i] != event.bytes[i];
+        if (faulty && !event.err)
+            event.faulty_stream = i;
+        if (faulty)
+            event.err = ERR_OUTPUT_MISMATCH;
+    }
     if (disk_fails (w))
         event.err = ERR_DISK_FULL;
     step (w, &event);
+    check_mismatch (w, order);
     for (size_t i = 0; i < w->effects.count; i++)
         if (w->effects.items[i].kind == EFFECT_JOB_UPDATE && w->effects.items[i].job.attempt != order->attempt)
             sim_fail (w, "what was sealed for attempt %lld has ended another", (long long)order->attempt);
@@ -310,6 +316,7 @@ static void take_outcomes (world_t *w)
         packet_t *packet = answer (w, order.request);
         packet->type = order.len ? MSG_JOB_OUTPUT_OK : MSG_ERROR;
         packet->err = order.len ? ERR_NONE : ERR_OUTPUT_GAP;
+        packet->stream = order.stream;
         packet->offset = order.offset;
     }
 }

@@ -189,12 +189,12 @@ static inline void story_result (story_t *self, const held_t *held, bool with_to
     story_send (self, stored);
 }
 
-static inline void story_output (story_t *self, const held_t *held, bool with_token)
+static inline void story_append (story_t *self, const held_t *held, bool with_token, stream_t stream)
 {
     message_init (&self->message, MSG_JOB_OUTPUT);
     msg_job_output_t *in = &self->message.job_output;
     in->job_id = slice_of (held->job);
-    in->stream = SLICE ("stdout");
+    in->stream = slice_of (stream_name (stream));
     in->data = SLICE ("bytes");
     if (with_token) {
         in->worker_id = slice_of (held->worker);
@@ -202,6 +202,11 @@ static inline void story_output (story_t *self, const held_t *held, bool with_to
         in->token = slice_of (held->token);
     }
     story_send (self, NULL);
+}
+
+static inline void story_output (story_t *self, const held_t *held, bool with_token)
+{
+    story_append (self, held, with_token, STREAM_STDOUT);
 }
 
 static inline void story_renew (story_t *self, const held_t *held, int64_t wait, const job_record_t *stored)
@@ -272,9 +277,8 @@ static inline void story_sealed (story_t *self, const held_t *held, int64_t atte
                                   .seq = id.seq,
                                   .attempt = attempt,
                                   .err = err,
-                                  .stdout_data = err ? SLICE_ABSENT : SLICE ("bytes"),
-                                  .stderr_data = err ? SLICE_ABSENT : SLICE (""),
-                                  .stdout_bytes = 5 });
+                                  .data = { err ? SLICE_ABSENT : SLICE ("bytes"), SLICE (""), SLICE ("") },
+                                  .bytes = { 5 } });
 }
 
 /* The final record that the last step stored. */

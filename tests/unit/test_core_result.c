@@ -7,7 +7,7 @@ static void test_a_result_is_accepted_once (void **state)
     held_t held = story_running (self, 1);
     story_result (self, &held, true, true, NULL);
     job_record_t record = story_final (self, "completed", NULL);
-    assert_slice (record.stdout_data, "out");
+    assert_slice (record.data[STREAM_STDOUT], "out");
     char token[80];
     slice_copy (record.token, token, sizeof token);
     record.token = slice_of (token);
@@ -36,21 +36,19 @@ static void test_a_result_waits_for_its_output (void **state)
     story_result (self, &held, true, false, NULL);
     assert_refused (self, "RESULT_PENDING");
     story_event (
-        self,
-        (event_t){ .kind = EVENT_SEALED, .seq = seq, .attempt = 1, .err = ERR_OUTPUT_MISMATCH, .stdout_bytes = 3 });
+        self, (event_t){ .kind = EVENT_SEALED, .seq = seq, .attempt = 1, .err = ERR_OUTPUT_MISMATCH, .bytes = { 3 } });
     assert_slice (story_answer (self, result, MSG_ERROR)->error.code, "OUTPUT_MISMATCH");
     story_result (self, &held, true, false, NULL);
     result = self->request;
     story_event (self, (event_t){ .kind = EVENT_SEALED,
                                   .seq = seq,
                                   .attempt = 1,
-                                  .stdout_data = SLICE ("bytes"),
-                                  .stderr_data = SLICE (""),
-                                  .stdout_bytes = 5 });
+                                  .data = { SLICE ("bytes"), SLICE (""), SLICE ("") },
+                                  .bytes = { 5 } });
     story_answer (self, result, MSG_JOB_RESULT_OK);
     job_record_t record = story_final (self, "completed", NULL);
-    assert_slice (record.stdout_data, "bytes");
-    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 3);
+    assert_slice (record.data[STREAM_STDOUT], "bytes");
+    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 1 << STREAM_STDOUT);
 }
 
 static void send_result_of (story_t *self, const held_t *held, int64_t exit_code, int64_t signal, int64_t bytes)
@@ -78,7 +76,7 @@ static void test_lengths_of_what_never_came_are_refused (void **state)
     assert_slice (answer->error.stream, "stdout");
     send_result_of (self, &held, 0, INT_ABSENT, 0); /* a refused result has ended nothing */
     story_answer (self, self->request, MSG_JOB_RESULT_OK);
-    assert_int_equal (story_final (self, "completed", NULL).stdout_bytes, 0);
+    assert_int_equal (story_final (self, "completed", NULL).bytes[STREAM_STDOUT], 0);
 }
 
 static void test_how_a_job_failed_is_told_by_a_code (void **state)
@@ -136,8 +134,8 @@ static void test_an_inline_stream_takes_the_place_of_what_was_appended (void **s
     story_output (self, &held, true);
     story_result (self, &held, true, true, NULL); /* both: nothing to wait for */
     assert_null (story_effect (self, EFFECT_SEAL, 0));
-    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 3);
-    assert_slice (story_final (self, "completed", NULL).stdout_data, "out");
+    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 1 << STREAM_STDOUT);
+    assert_slice (story_final (self, "completed", NULL).data[STREAM_STDOUT], "out");
 }
 
 static void test_a_long_stream_stays_in_its_file (void **state)
@@ -147,15 +145,84 @@ static void test_a_long_stream_stays_in_its_file (void **state)
     story_output (self, &held, true);
     send_result_of (self, &held, 0, INT_ABSENT, 100000);
     const effect_t *seal = story_effect (self, EFFECT_SEAL, 0);
-    assert_int_equal (seal->stdout_bytes, 100000);
-    story_event (
-        self,
-        (event_t){
-            .kind = EVENT_SEALED, .seq = seal->seq, .attempt = 1, .stderr_data = SLICE (""), .stdout_bytes = 100000 });
+    assert_int_equal (seal->expected[STREAM_STDOUT], 100000);
+    story_event (self, (event_t){ .kind = EVENT_SEALED,
+                                  .seq = seal->seq,
+                                  .attempt = 1,
+                                  .data = { SLICE_ABSENT, SLICE (""), SLICE ("") },
+                                  .bytes = { 100000 } });
     job_record_t record = story_final (self, "completed", NULL);
-    assert_null (record.stdout_data.ptr);
-    assert_int_equal (record.stdout_bytes, 100000);
-    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 2);
+    assert_null (record.data[STREAM_STDOUT].ptr);
+    assert_int_equal (record.bytes[STREAM_STDOUT], 100000);
+    assert_null (story_effect (self, EFFECT_DISCARD, 0)); /* stderr has none */
+}
+
+static void test_a_result_waits_for_its_journal (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    story_append (self, &held, true, STREAM_JOURNAL);
+    msg_job_result_t *in = story_result_begin (self, &held, true);
+    in->stdout_data = in->stderr_data = SLICE ("out");
+    in->journal_bytes = 5;
+    in->journal_sha256 = SLICE ("aa");
+    story_send (self, NULL);
+    uint64_t result = self->request;
+    const effect_t *seal = story_effect (self, EFFECT_SEAL, 0);
+    assert_int_equal (seal->expected[STREAM_STDOUT], INT_ABSENT); /* it came with the result */
+    assert_int_equal (seal->expected[STREAM_JOURNAL], 5);
+    assert_slice (seal->sha256[STREAM_JOURNAL], "aa");
+    int64_t seq = seal->seq;
+    story_event (self, (event_t){ .kind = EVENT_SEALED,
+                                  .seq = seq,
+                                  .attempt = 1,
+                                  .err = ERR_OUTPUT_MISMATCH,
+                                  .faulty_stream = STREAM_JOURNAL,
+                                  .bytes = { 0, 0, 3 } });
+    const message_t *answer = story_answer (self, result, MSG_ERROR);
+    assert_slice (answer->error.stream, "journal");
+    assert_int_equal (answer->error.offset, 3);
+    in = story_result_begin (self, &held, true);
+    in->stdout_data = in->stderr_data = SLICE ("out");
+    story_send (self, NULL);
+    story_event (self, (event_t){ .kind = EVENT_SEALED,
+                                  .seq = seq,
+                                  .attempt = 1,
+                                  .data = { SLICE (""), SLICE (""), SLICE ("words") },
+                                  .bytes = { 0, 0, 5 } });
+    job_record_t record = story_final (self, "completed", NULL);
+    assert_slice (record.data[STREAM_STDOUT], "out");
+    assert_slice (record.data[STREAM_JOURNAL], "words");
+    assert_int_equal (record.bytes[STREAM_JOURNAL], 5);
+    assert_int_equal (story_effect (self, EFFECT_DISCARD, 0)->streams, 1 << STREAM_JOURNAL);
+}
+
+static void test_who_writes_no_journal_waits_for_nothing (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 1);
+    story_output (self, &held, true);
+    story_result (self, &held, true, true, NULL);
+    assert_null (story_effect (self, EFFECT_SEAL, 0));
+    job_record_t record = story_final (self, "completed", NULL);
+    assert_slice (record.data[STREAM_JOURNAL], "");
+    assert_int_equal (record.bytes[STREAM_JOURNAL], 0);
+}
+
+static void test_a_failure_brings_its_journal (void **state)
+{
+    story_t *self = *state;
+    held_t held = story_running (self, 2);
+    message_init (&self->message, MSG_JOB_FAIL);
+    msg_job_fail_t *in = &self->message.job_fail;
+    in->job_id = slice_of (held.job);
+    in->worker_id = slice_of (held.worker);
+    in->attempt = held.attempt;
+    in->token = slice_of (held.token);
+    in->journal_data = SLICE ("0 phase download\n");
+    story_send (self, NULL);
+    story_answer (self, self->request, MSG_JOB_FAIL_OK);
+    assert_slice (story_effect (self, EFFECT_ATTEMPT_PUT, 0)->attempt_row.data[STREAM_JOURNAL], "0 phase download\n");
 }
 
 static void test_output_after_the_result_is_refused (void **state)
@@ -293,6 +360,9 @@ int main (void)
         STORY (test_a_workers_own_failure_is_tried_again),
         STORY (test_an_inline_stream_takes_the_place_of_what_was_appended),
         STORY (test_a_long_stream_stays_in_its_file),
+        STORY (test_a_result_waits_for_its_journal),
+        STORY (test_who_writes_no_journal_waits_for_nothing),
+        STORY (test_a_failure_brings_its_journal),
         STORY (test_output_after_the_result_is_refused),
         STORY (test_a_job_is_not_returned_while_its_result_is_sealed),
         STORY (test_a_cancel_overtakes_a_seal),

@@ -154,6 +154,7 @@ static depot_order_t *seal (int64_t attempt, int64_t out, int64_t err)
     order->attempt = attempt;
     order->want[STREAM_STDOUT].expected = out;
     order->want[STREAM_STDERR].expected = err;
+    order->want[STREAM_JOURNAL].expected = INT_ABSENT;
     return carry_out (order);
 }
 
@@ -164,7 +165,7 @@ static depot_order_t *read_output (int64_t attempt, int64_t offset, int64_t limi
     order->attempt = attempt;
     order->want[STREAM_STDOUT].offset = offset;
     order->want[STREAM_STDOUT].limit = limit;
-    order->want[STREAM_STDERR].limit = -1;
+    order->want[STREAM_STDERR].limit = order->want[STREAM_JOURNAL].limit = -1;
     return carry_out (order);
 }
 
@@ -244,21 +245,101 @@ static void test_a_copy_takes_the_streams_place (void **state)
     depot_order_destroy (&order);
 }
 
+static depot_order_t *read_journal (int64_t attempt, int64_t offset, int64_t limit, int64_t tail)
+{
+    depot_order_t *order = depot_order_new (DEPOT_READ, 1);
+    order->seq = 4711;
+    order->attempt = attempt;
+    order->want[STREAM_STDOUT].limit = order->want[STREAM_STDERR].limit = -1;
+    order->want[STREAM_JOURNAL].offset = offset;
+    order->want[STREAM_JOURNAL].limit = limit;
+    order->tail = tail;
+    order->ends_from = attempt;
+    order->ends_count = 1;
+    return carry_out (order);
+}
+
+static depot_order_t *seal_journal (int64_t attempt, int64_t bytes, const char *sha256)
+{
+    depot_order_t *order = depot_order_new (DEPOT_SEAL, 1);
+    order->seq = 4711;
+    order->attempt = attempt;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        order->want[i].expected = INT_ABSENT;
+    order->want[STREAM_JOURNAL].expected = bytes;
+    snprintf (order->want[STREAM_JOURNAL].sha256, sizeof order->want[STREAM_JOURNAL].sha256, "%s", sha256);
+    return carry_out (order);
+}
+
+static void test_a_journal_is_a_stream_of_its_own (void **state)
+{
+    (void)state;
+    int64_t length = 0;
+    assert_int_equal (append (1, STREAM_STDOUT, 0, false, "out", 3, &length), 0);
+    assert_int_equal (append (1, STREAM_JOURNAL, 0, false, "0 phase run\n", 12, &length), 0);
+    assert_int_equal (append (1, STREAM_JOURNAL, 12, false, "3 out 3 0\n", 10, &length), 0);
+    assert_int_equal (length, 22);
+    assert_int_equal (append (1, STREAM_JOURNAL, 30, false, "x", 1, &length), ERR_OUTPUT_GAP);
+    depot_order_t *order = read_journal (1, 12, 100, 100);
+    assert_slice (buf_slice (&order->got[STREAM_JOURNAL]), "3 out 3 0\n");
+    assert_slice (buf_slice (&order->ends[0]), "out"); /* of what was printed: a journal is no evidence */
+    depot_order_destroy (&order);
+    order = read_journal (1, 0, 0, 100); /* its length alone */
+    assert_int_equal (order->length[STREAM_JOURNAL], 22);
+    assert_true (!order->got[STREAM_JOURNAL].len && !order->end[STREAM_JOURNAL].len);
+    depot_order_destroy (&order);
+    order = seal_journal (1, 21, "");
+    assert_int_equal (order->err, ERR_OUTPUT_MISMATCH);
+    assert_int_equal (order->fault_stream, STREAM_JOURNAL);
+    assert_int_equal (order->bytes, 22);
+    depot_order_destroy (&order);
+    order = seal_journal (1, 22, "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721");
+    assert_int_equal (order->err, ERR_OUTPUT_MISMATCH);
+    depot_order_destroy (&order);
+    order = seal_journal (1, 22, "");
+    assert_int_equal (order->err, 0);
+    assert_slice (buf_slice (&order->got[STREAM_JOURNAL]), "0 phase run\n3 out 3 0\n");
+    assert_slice (buf_slice (&order->got[STREAM_STDOUT]), "out");
+    depot_order_destroy (&order);
+}
+
+static void test_a_journal_has_its_own_bound (void **state)
+{
+    (void)state;
+    enum { PIECE = 1024 * 1024 };
+    int64_t length = 0;
+    depot_destroy (&depot);
+    depot = depot_new (folder, 10, problem, sizeof problem); /* of what is printed */
+    assert_non_null (depot);
+    char *piece = xcalloc (1, PIECE);
+    assert_int_equal (append (1, STREAM_STDOUT, 0, false, piece, 100, &length), 0);
+    assert_int_equal (length, 10);
+    for (int64_t at = 0; at < JOURNAL_MAX + PIECE; at += PIECE)
+        assert_int_equal (append (1, STREAM_JOURNAL, at, false, piece, PIECE, &length), 0);
+    assert_int_equal (length, JOURNAL_MAX);
+    assert_int_equal (append (1, STREAM_JOURNAL, JOURNAL_MAX + 5, false, piece, 5, &length), 0);
+    assert_int_equal (length, JOURNAL_MAX);
+    assert_int_equal (depot_output_bytes (depot), JOURNAL_MAX + 10);
+    free (piece);
+}
+
 static void test_discarded_output_is_gone (void **state)
 {
     (void)state;
     int64_t length = 0;
     assert_int_equal (append (1, STREAM_STDOUT, 0, false, "hello", 5, &length), 0);
+    assert_int_equal (append (1, STREAM_JOURNAL, 0, false, "hello", 5, &length), 0);
     depot_order_t *order = depot_order_new (DEPOT_DISCARD, 1);
     order->seq = 4711;
     order->attempt = 1;
-    order->streams = 3;
+    order->streams = STREAMS_ALL;
     order = carry_out (order);
     assert_int_equal (order->err, 0);
     depot_order_destroy (&order);
     order = read_output (1, 0, 100);
     assert_int_equal (order->length[STREAM_STDOUT], 0);
     depot_order_destroy (&order);
+    assert_int_equal (depot_output_bytes (depot), 0);
 }
 
 static void test_output_survives_a_restart (void **state)
@@ -291,6 +372,8 @@ int main (void)
         STORY (test_a_seal_compares_and_hands_back_what_is_small),
         STORY (test_a_long_stream_stays_in_its_file),
         STORY (test_a_copy_takes_the_streams_place),
+        STORY (test_a_journal_is_a_stream_of_its_own),
+        STORY (test_a_journal_has_its_own_bound),
         STORY (test_discarded_output_is_gone),
         STORY (test_output_survives_a_restart),
         STORY (test_a_folder_that_cannot_be_used),

@@ -76,8 +76,7 @@ static job_record_t sample (int64_t seq)
         .created_ms = 42,
         .slot = SLOT_NONE,
         .exit_code = INT_ABSENT,
-        .stdout_bytes = INT_ABSENT,
-        .stderr_bytes = INT_ABSENT,
+        .bytes = BYTES_UNKNOWN,
     };
 }
 
@@ -97,10 +96,12 @@ static void test_a_job_comes_back_as_it_was (void **state)
     job.exit_code = -1;
     job.reason = SLICE ("exit-nonzero");
     job.error_message = SLICE ("why");
-    job.stdout_data = slice_from ("a\0b\xff", 4);
-    job.stderr_data = SLICE ("");
-    job.stdout_bytes = 4;
-    job.stderr_bytes = 0;
+    job.data[STREAM_STDOUT] = slice_from ("a\0b\xff", 4);
+    job.data[STREAM_STDERR] = SLICE ("");
+    job.data[STREAM_JOURNAL] = SLICE ("0 phase run\n");
+    job.bytes[STREAM_JOURNAL] = 12;
+    job.bytes[STREAM_STDOUT] = 4;
+    job.bytes[STREAM_STDERR] = 0;
     assert_int_equal (ops->job_update (self->store, &job), 0);
     assert_int_equal (ops->commit (self->store), 0);
     crash (self);
@@ -114,10 +115,12 @@ static void test_a_job_comes_back_as_it_was (void **state)
     assert_null (got.group.ptr);
     assert_int_equal (got.slot, 3);
     assert_int_equal (got.exit_code, -1);
-    assert_int_equal (got.stdout_data.len, 4);
-    assert_memory_equal (got.stdout_data.ptr, "a\0b\xff", 4);
-    assert_non_null (got.stderr_data.ptr); /* empty is not absent */
-    assert_int_equal (got.stderr_data.len, 0);
+    assert_int_equal (got.data[STREAM_STDOUT].len, 4);
+    assert_memory_equal (got.data[STREAM_STDOUT].ptr, "a\0b\xff", 4);
+    assert_non_null (got.data[STREAM_STDERR].ptr); /* empty is not absent */
+    assert_int_equal (got.data[STREAM_STDERR].len, 0);
+    assert_slice (got.data[STREAM_JOURNAL], "0 phase run\n");
+    assert_int_equal (got.bytes[STREAM_JOURNAL], 12);
     assert_null (got.pinned.ptr);
     job_id_t other = { .seq = 7, .salt = "zzz999" };
     assert_int_equal (ops->job_get (self->store, &other, &got), ERR_NO_SUCH_JOB);
@@ -141,6 +144,68 @@ static void test_what_was_not_committed_is_gone (void **state)
     assert_int_equal (got.state, JOB_PENDING);
     assert_int_equal (self->store->ops->job_count (self->store), 1);
     assert_int_equal (self->store->ops->job_last_seq (self->store), 1);
+}
+
+static void see_attempt (void *ctx, const attempt_record_t *attempt)
+{
+    assert_non_null (attempt->data[STREAM_JOURNAL].ptr); /* in its row, if not told here */
+    ++*(int *)ctx;
+}
+
+static void test_an_attempt_comes_back_as_it_was (void **state)
+{
+    fixture_t *self = *state;
+    attempt_record_t attempt = {
+        .seq = 7, .attempt = 1, .exit_code = INT_ABSENT, .signal = INT_ABSENT, .late_exit_code = INT_ABSENT
+    };
+    attempt.data[STREAM_STDERR] = SLICE ("why");
+    attempt.data[STREAM_JOURNAL] = SLICE ("0 phase run\n");
+    job_record_t job = sample (7);
+    assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
+    assert_int_equal (self->store->ops->attempt_put (self->store, &attempt), 0);
+    assert_int_equal (self->store->ops->commit (self->store), 0);
+    crash (self);
+    attempt_record_t got;
+    assert_int_equal (self->store->ops->attempt_get (self->store, 7, 1, &got), 0);
+    assert_null (got.data[STREAM_STDOUT].ptr);
+    assert_slice (got.data[STREAM_STDERR], "why");
+    assert_slice (got.data[STREAM_JOURNAL], "0 phase run\n");
+    int seen = 0;
+    assert_int_equal (self->store->ops->attempt_each (self->store, 7, see_attempt, &seen), 0);
+    assert_int_equal (seen, 1);
+}
+
+static void keep_hint (void *ctx, const job_record_t *job)
+{
+    bool *in_row = ctx;
+    in_row[job->id.seq] = job->data[STREAM_JOURNAL].ptr != NULL;
+    assert_int_equal (job->data[STREAM_JOURNAL].len, 0);
+}
+
+static void test_lists_leave_journals_in_their_rows (void **state)
+{
+    fixture_t *self = *state;
+    bool in_row[3] = { false };
+    for (int64_t seq = 1; seq <= 2; seq++) {
+        job_record_t job = sample (seq);
+        assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
+        job.state = JOB_COMPLETED;
+        job.completed_ms = 60;
+        job.data[STREAM_JOURNAL] = seq == 1 ? SLICE ("0 phase run\n") : SLICE_ABSENT;
+        assert_int_equal (self->store->ops->job_update (self->store, &job), 0);
+    }
+    job_filter_t filter = { .before_seq = 5, .state = -1 };
+    assert_int_equal (self->store->ops->job_list (self->store, &filter, 3, keep_hint, in_row), 0);
+    assert_true (in_row[1] && !in_row[2]); /* and one in a file is told from one in the row */
+    int64_t after_ms = 0;
+    in_row[1] = false;
+    assert_int_equal (self->store->ops->job_purge (self->store, &after_ms, 100, PURGED_OUTPUT, 10, keep_hint, in_row),
+                      0);
+    assert_true (in_row[1]);
+    job_record_t got;
+    job_id_t id = { .seq = 1, .salt = "abc123" };
+    assert_int_equal (self->store->ops->job_get (self->store, &id, &got), 0);
+    assert_slice (got.data[STREAM_JOURNAL], "");
 }
 
 typedef struct {
@@ -265,7 +330,9 @@ int main (void)
     const struct CMUnitTest tests[] = {
         BOTH (test_a_job_comes_back_as_it_was),
         BOTH (test_what_was_not_committed_is_gone),
+        BOTH (test_an_attempt_comes_back_as_it_was),
         BOTH (test_lists),
+        cmocka_unit_test_setup_teardown (test_lists_leave_journals_in_their_rows, setup_sqlite, teardown),
         BOTH (test_workers),
         cmocka_unit_test_setup_teardown (test_a_second_broker_is_shut_out, setup_sqlite, teardown),
         cmocka_unit_test_setup_teardown (test_a_newer_schema_is_left_alone, setup_sqlite, teardown),
