@@ -188,7 +188,7 @@ def test_it_goes_with_the_output(clusters, journal):
     cluster = clusters(broker_args=["--keep-output", "1s"])
     native = cluster.native()
     job = finished(cluster, native, journal)
-    wait_until(lambda: read(cluster, job).status == 410, 20)
+    wait_until(lambda: read(cluster, job, Range="bytes=0-0").status == 410, 20)  # one piece: it goes while it is read
     status = cluster.api.status(job)
     assert read(cluster, job)["code"] == "OUTPUT_GONE" and status["journalBytes"] == len(journal)
     assert status["outputGone"] is None and cluster.api.get(f"/api/jobs/output?jobId={job}").status == 200  # it printed nothing
