@@ -35,13 +35,13 @@ describe("readDraft", () => {
 describe("draftOf", () => {
   it("gives the same request again", () => {
     const job: Job = {
-      jobId: "job-1", status: "failed", command: "a\nb", fileUrl: "/uploads/x", filename: "x.zip", timeoutMs: 90_000, maxAttempts: 3, name: "n",
+      jobId: "job-1", status: "failed", command: "a\nb", fileUrl: "/uploads/x", filename: "x.zip", timeoutMs: 90_000, maxAttempts: 4, name: "n",
       priority: 5, env: { A: "1" }, onError: "continue", artifacts: ["a", "b/**"], labels: { x: "y" }, requires: { gpu: "yes" }, retryOnExit: ["75", "any"], backoffMs: 1500,
     };
     const { wanted, errors } = readDraft(draftOf(job));
     expect(errors).toEqual({});
     expect(wanted).toEqual({
-      command: "a\nb", timeoutMs: 90_000, maxAttempts: 3, name: "n", priority: 5, env: { A: "1" }, onError: "continue",
+      command: "a\nb", timeoutMs: 90_000, maxAttempts: 4, name: "n", priority: 5, env: { A: "1" }, onError: "continue",
       artifacts: ["a", "b/**"], labels: { x: "y" }, requires: { gpu: "yes" }, retryOnExit: ["75", "any"], backoffMs: 1500,
     });
   });

@@ -2,7 +2,7 @@
 import { unzipSync, zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { checkZip, findEnd, hasZipHead, onlyFolder, readDirectory, summary } from "../src/lib/zip";
-import { looksRunnable, pack } from "../src/lib/zip-pack";
+import { levelFor, looksRunnable, pack } from "../src/lib/zip-pack";
 import { UnreadableError } from "../src/lib/zip-folder";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -94,6 +94,12 @@ describe("pack", () => {
     expect(view.getUint32(second + 38, true) >>> 16).toBe(0o100644);
     expect(looksRunnable(Uint8Array.from([0x7f, 0x45, 0x4c, 0x46]))).toBe(true);
     expect(looksRunnable(new Uint8Array(0))).toBe(false);
+  });
+  it("only stores what is packed already", () => {
+    const noise = Uint8Array.from({ length: 16_384 }, (_, at) => (Math.sin(at) * 1e7) & 255);
+    expect(levelFor(noise)).toBe(0);
+    expect(levelFor(noise.subarray(0, 100))).toBe(4);
+    expect(levelFor(new Uint8Array(16_384))).toBe(4);
   });
   it("takes any time", async () => {
     const at = (lastModified: number) => ({ path: `t${lastModified}`, file: Object.assign(blob("x"), { lastModified }) });
