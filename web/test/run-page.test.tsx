@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
+import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { history } from "../src/lib/history";
 import { change, draft, emptyDraft } from "../src/pages/run/draft";
@@ -168,6 +168,18 @@ describe("run again with changes", () => {
 });
 
 describe("the source", () => {
+  it("is looked at once more before it is sent: the file may have changed", async () => {
+    const blob = new File(["PK"], "a.zip");
+    blob.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException("changed", "NotReadableError")) }) as unknown as Blob;
+    source.value = { kind: "ready", from: "zip", name: "a.zip", blob, listing: null, git: 0, withGit: false, at: 1, fileUrl: "/uploads/abc", sentAt: Date.now() };
+    change({ command: "make" });
+    render(<Run />);
+    press();
+    await screen.findByText(/changed, moved or removed after it was chosen/);
+    expect(created()).toHaveLength(0);
+    act(() => takeJobFile(file));
+    await waitFor(() => expect(screen.queryByText(/changed, moved or removed/)).toBeNull());
+  });
   it("names what is wrong with a file before anything is sent", async () => {
     uploadMax.value = 10;
     await chooseZip(new File(["x".repeat(20)], "a.zip"));

@@ -55,8 +55,9 @@ export class Meter {
   }
 }
 
-/** A browser that cannot read the file says the same as without a network. So we look. */
-async function checkReadable(piece: Blob): Promise<void> {
+/** Throws FileGoneError for a file that is not what it was when it was chosen. A browser that cannot read what it is to send
+ *  says the same as without a network, so we look. */
+export async function checkReadable(piece: Blob): Promise<void> {
   try {
     await piece.slice(0, 1).arrayBuffer();
   } catch {
