@@ -173,7 +173,7 @@ export function adviceOn(text: string): string | null {
   if (open) return `${openWords[open] ?? "something is not closed"}. A command ends with its line.`;
   if (/(^|[^\\])(\\\\)*\\$/.test(text) && tokens.at(-1)?.kind !== "comment")
     return "it ends with \\, but a command ends with its line. Put it all on one line.";
-  if (code.some((token) => token.kind === "operator" && /<<-?$/.test(token.text)))
+  if (code.some((token) => token.kind === "operator" && /(^|[^<])<<-?$/.test(token.text)))
     return "a here-document has no room: a command ends with its line. Put the text into a file of the project.";
   const [head, ...rest] = code.filter((token) => token.text.trim());
   if (head?.kind === "command" && /^(cd|export|source|\.)$/.test(head.text) && !rest.some((token) => token.kind === "operator"))

@@ -18,7 +18,7 @@ export const realTimer: Timer = {
 
 /** A pause before the next try. */
 export interface Waiting {
-  /** What the last try said. */
+  /** What the server said; "" when nothing was heard. */
   why: string;
   /** The next try, by the timer. */
   until: number;
@@ -88,7 +88,7 @@ export class Retrier {
       const forget = this.timer.after(ms, end);
       this.cut = end;
       this.signal.addEventListener("abort", stop);
-      this.tell({ why: error.message, until: this.timer.now() + ms });
+      this.tell({ why: error.status === 0 ? "" : error.message, until: this.timer.now() + ms });
     });
   }
 }

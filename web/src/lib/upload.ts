@@ -18,7 +18,7 @@ const SPAN_MS = 5000;
 export interface Transport {
   newId(): string;
   /** Resolves to the upload's length at the server. */
-  put(id: string, offset: number, piece: ArrayBuffer): Promise<number>;
+  put(id: string, offset: number, piece: Blob): Promise<number>;
   /** Resolves to the address for job-create. */
   commit(id: string, bytes: number): Promise<string>;
 }
@@ -55,9 +55,11 @@ export class Meter {
   }
 }
 
-async function read(blob: Blob, offset: number): Promise<ArrayBuffer> {
+/** Throws FileGoneError for a file that is not what it was when it was chosen. A browser that cannot read what it is to send
+ *  says the same as without a network, so we look. */
+export async function checkReadable(piece: Blob): Promise<void> {
   try {
-    return await blob.slice(offset, offset + PIECE_BYTES).arrayBuffer();
+    await piece.slice(0, 1).arrayBuffer();
   } catch {
     throw new FileGoneError();
   }
@@ -99,17 +101,22 @@ export class Upload {
   private async pieces(id: string): Promise<void> {
     let offset = 0;
     this.progress(0);
-    let next = read(this.blob, 0);
     while (offset < this.blob.size) {
-      const piece = await next;
-      const expected = offset + piece.byteLength;
-      next = read(this.blob, expected); // while this one is under way
-      next.catch(() => undefined);
       const from = offset;
-      const length = await this.retrier.keep(() => this.transport.put(id, from, piece));
-      if (length !== expected) throw lostError();
+      const piece = this.blob.slice(from, from + PIECE_BYTES); // a Blob goes out several times faster than its bytes
+      const length = await this.retrier.keep(() => this.put(id, from, piece));
+      if (length !== from + piece.size) throw lostError();
       offset = length;
       this.progress(offset);
+    }
+  }
+
+  private async put(id: string, offset: number, piece: Blob): Promise<number> {
+    try {
+      return await this.transport.put(id, offset, piece);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 0) await checkReadable(piece);
+      throw error;
     }
   }
 

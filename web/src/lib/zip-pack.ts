@@ -1,6 +1,6 @@
 // Packs files into a ZIP as a stream: one piece of one file is in memory at a time.
 
-import { Zip, ZipDeflate } from "fflate";
+import { deflateSync, Zip, ZipDeflate } from "fflate";
 import { UnreadableError } from "./zip-folder";
 
 export interface PackItem {
@@ -21,7 +21,8 @@ const FILE_MODE = 0o100644;
 const PROGRAM_MODE = 0o100755;
 const TIME_MIN = Date.UTC(1980, 0, 3); // what a ZIP's clock can tell, a day within, for every zone
 const TIME_MAX = Date.UTC(2099, 11, 30);
-const packed = /\.(7z|avif|br|bz2|gif|gz|jar|jpe?g|mp3|mp4|npz|ogg|png|rar|webm|webp|whl|woff2?|xz|zip|zst)$/i;
+const PROBE_BYTES = 16 * 1024;
+const WORTH = 0.95;
 
 /** A browser does not tell which files may be run. What begins like a script or a Linux program may. */
 export function looksRunnable(head: Uint8Array): boolean {
@@ -29,17 +30,24 @@ export function looksRunnable(head: Uint8Array): boolean {
   return head[0] === 0x7f && head[1] === 0x45 && head[2] === 0x4c && head[3] === 0x46;
 }
 
+/** The level for a file that begins so: what is packed already, as pictures are, is only stored. */
+export function levelFor(head: Uint8Array): 0 | typeof LEVEL {
+  if (head.length < PROBE_BYTES) return LEVEL;
+  return deflateSync(head, { level: 1 }).length < head.length * WORTH ? LEVEL : 0;
+}
+
 async function readHead(item: PackItem): Promise<Uint8Array> {
   try {
-    return new Uint8Array(await item.file.slice(0, 4).arrayBuffer());
+    return new Uint8Array(await item.file.slice(0, PROBE_BYTES).arrayBuffer());
   } catch {
     throw new UnreadableError(item.path);
   }
 }
 
 async function addFile(zip: Zip, item: PackItem, read: (bytes: number) => void): Promise<void> {
-  const mode = looksRunnable(await readHead(item)) ? PROGRAM_MODE : FILE_MODE;
-  const entry = new ZipDeflate(item.path, { level: packed.test(item.path) ? 0 : LEVEL });
+  const head = await readHead(item);
+  const mode = looksRunnable(head) ? PROGRAM_MODE : FILE_MODE;
+  const entry = new ZipDeflate(item.path, { level: levelFor(head) });
   entry.os = OS_UNIX;
   entry.attrs = (mode << 16) >>> 0;
   entry.mtime = Math.min(TIME_MAX, Math.max(TIME_MIN, item.file.lastModified ?? Date.now()));

@@ -1,15 +1,14 @@
 // The one primary button, and in its place, while something is sent, how far that is.
 
-import { duration } from "../../lib/format";
-import { bytes } from "../../lib/format";
+import { bytes, duration } from "../../lib/format";
 import { canNotify } from "../../lib/watch";
 import { Notice, now } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
 import { notifyMe } from "./draft";
 import { amount, cancel, progress, retryNow, type Progress, type Refusal } from "./submit";
 
-function left({ sent }: Progress): string {
-  if (sent.speed <= 0 || sent.sent >= sent.bytes) return "";
+function left({ sent, waiting }: Progress): string {
+  if (waiting || sent.speed <= 0 || sent.sent >= sent.bytes) return "";
   return ` · ${bytes(sent.speed)}/s · ${duration(Math.max(1000, ((sent.bytes - sent.sent) / sent.speed) * 1000))} left`;
 }
 

@@ -8,7 +8,7 @@ import type { Job } from "../../api/types";
 import { remember } from "../../lib/history";
 import { route, setQuery } from "../../router";
 import { draft, draftOf } from "./draft";
-import { takeJobFile } from "./source";
+import { clearSource, source, takeJobFile } from "./source";
 
 export interface Filling {
   jobId: string;
@@ -32,13 +32,22 @@ async function isGone(fileUrl: string): Promise<boolean> {
   }
 }
 
-async function take(job: Job): Promise<void> {
+function take(job: Job): void {
   if (draft.value.command !== job.command) remember(draft.value.command); // what was typed is not lost
   draft.value = draftOf(job);
   const fileUrl = job.fileUrl ?? "";
-  const fileGone = await isGone(fileUrl);
-  if (!fileGone) takeJobFile({ jobId: job.jobId, filename: job.filename ?? "project.zip", fileUrl });
-  filled.value = { jobId: job.jobId, fileGone };
+  takeJobFile({ jobId: job.jobId, filename: job.filename ?? "project.zip", fileUrl });
+  filled.value = { jobId: job.jobId, fileGone: false };
+  void dropIfGone(job.jobId, fileUrl);
+}
+
+/** Asking takes a while for a large file: the gateway fetches it first. */
+async function dropIfGone(jobId: string, fileUrl: string): Promise<void> {
+  if (!(await isGone(fileUrl))) return;
+  const now = source.value;
+  if (now.kind !== "job" || now.jobId !== jobId) return;
+  clearSource();
+  filled.value = { jobId, fileGone: true };
 }
 
 /** Fills the page from a job, and drops it from the address, so that a reload keeps what is changed then. */
@@ -46,7 +55,7 @@ export async function fillFrom(jobId: string): Promise<void> {
   filling.value = { jobId, error: null };
   filled.value = null;
   try {
-    await take(await getJob(jobId));
+    take(await getJob(jobId));
     filling.value = null;
     setQuery({});
   } catch (error) {

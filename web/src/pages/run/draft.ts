@@ -69,6 +69,9 @@ const COMMAND_MAX = 64 * 1024;
 const ENV_MAX = 64 * 1024;
 const LABELS_MAX = 4 * 1024;
 const NAME_MAX = 255;
+/** The broker's, which a job that named none has in its record. */
+const TIMEOUT_DEFAULT = 3_600_000;
+const ATTEMPTS_DEFAULT = 3;
 const DAY = 86_400_000;
 
 // eslint-disable-next-line no-control-regex -- just these are refused by the server
@@ -155,8 +158,8 @@ export function draftOf(job: Job): Draft {
     ...emptyDraft,
     command: again.command,
     name: again.name ?? "",
-    timeout: writeSpan(again.timeoutMs),
-    attempts: number(again.maxAttempts),
+    timeout: again.timeoutMs === TIMEOUT_DEFAULT ? "" : writeSpan(again.timeoutMs),
+    attempts: again.maxAttempts === ATTEMPTS_DEFAULT ? "" : number(again.maxAttempts),
     retryOn: (again.retryOnExit ?? []).join(", "),
     retryPause: writeSpan(again.backoffMs),
     priority: again.priority ? number(again.priority) : "",

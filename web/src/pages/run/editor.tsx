@@ -3,19 +3,22 @@
 import { useMemo } from "preact/hooks";
 import { advice, numbered, tokenize } from "../../lib/shell";
 
+/** One line. It is drawn anew only when it changes: there may be two thousand of them. */
 function Line({ text, number }: { text: string; number: number }) {
-  const { tokens } = useMemo(() => tokenize(text), [text]);
-  return (
-    <div class="code-line" data-number={number || undefined}>
-      {tokens.map((token, at) =>
-        token.kind === "plain" ? token.text : (
-          <span key={at} class={`code-${token.kind}`}>
-            {token.text}
-          </span>
-        ),
-      )}
-      {text ? null : "\u200b"}
-    </div>
+  return useMemo(
+    () => (
+      <div class="code-line" data-number={number || undefined}>
+        {tokenize(text).tokens.map((token, at) =>
+          token.kind === "plain" ? token.text : (
+            <span key={at} class={`code-${token.kind}`}>
+              {token.text}
+            </span>
+          ),
+        )}
+        {text ? null : "\u200b"}
+      </div>
+    ),
+    [text, number],
   );
 }
 

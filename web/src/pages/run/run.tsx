@@ -138,7 +138,7 @@ export default function Run() {
   useEffect(() => {
     uploadMax.value = info?.gateway?.uploadMax ?? uploadMax.value;
   }, [info]);
-  const refused = refusal.value?.draft === draft.value ? refusal.value : null;
+  const refused = refusal.value?.draft === draft.value && refusal.value.source === source.value ? refusal.value : null;
   const errors: Errors = asked.value ? problems(draft.value, source.value).errors : {};
   if (refused?.field) errors[refused.field] ??= refused.text;
 

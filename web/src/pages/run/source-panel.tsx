@@ -219,10 +219,10 @@ function AgainNotes() {
   return (
     <Notice
       kind={done.fileGone ? "warning" : "info"}
-      title={done.fileGone ? "Its file is not kept any more: choose it again." : "Filled from an earlier job."}
+      title={done.fileGone ? "Its file is not kept any more: choose it again." : "Filled from an earlier job. Change what you like, then run."}
       action={<button type="button" class="button quiet small" aria-label="Close this message" onClick={() => (filled.value = null)}><Icon name="cross" /></button>}
     >
-      Commands and options are those of <a href={href("job", done.jobId)}>{done.jobId}</a>. Change what you like, then run.
+      {done.fileGone ? <>Commands and options are those of <a href={href("job", done.jobId)}>{done.jobId}</a>.</> : null}
     </Notice>
   );
 }

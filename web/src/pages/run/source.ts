@@ -28,6 +28,8 @@ export interface Ready {
   at: number;
   /** Where it is at the server, once it was uploaded. */
   fileUrl: string | null;
+  /** When it was sent there, ms since the epoch. */
+  sentAt: number;
 }
 
 export type Source =
@@ -108,7 +110,7 @@ export async function chooseZip(file: File): Promise<void> {
     const checked = tooLarge ? { problem: tooLarge, listing: null } : await checkZip(file, file.name);
     if (signal.aborted) return;
     if (checked.problem) bad(file.name, checked.problem, false);
-    else source.value = { kind: "ready", from: "zip", name: plainName(file.name), blob: file, listing: checked.listing, git: 0, withGit: false, at: Date.now(), fileUrl: null };
+    else source.value = { kind: "ready", from: "zip", name: plainName(file.name), blob: file, listing: checked.listing, git: 0, withGit: false, at: Date.now(), fileUrl: null, sentAt: 0 };
   });
 }
 
@@ -125,7 +127,7 @@ async function packFolder(from: Folder, withGit: boolean, signal: AbortSignal): 
   if (tooLarge) return bad(from.name, tooLarge, true);
   const listing = summary(opened.items.map(({ path, file }) => ({ name: path, size: file.size })));
   const git = withGit ? from.files.length - plan(from, false).take.length : leftOut;
-  source.value = { kind: "ready", from: "folder", name, blob, listing, git, withGit, at: Date.now(), fileUrl: null };
+  source.value = { kind: "ready", from: "folder", name, blob, listing, git, withGit, at: Date.now(), fileUrl: null, sentAt: 0 };
 }
 
 /** Takes what a folder input gave. */
@@ -186,7 +188,7 @@ export function takeJobFile(file: Reuse): void {
 
 /** Remembers where the chosen file is at the server, so that it is not sent twice. */
 export function noteUploaded(ready: Ready, fileUrl: string): void {
-  if (source.value === ready) source.value = { ...ready, fileUrl };
+  if (source.value === ready) source.value = { ...ready, fileUrl, sentAt: Date.now() };
 }
 
 /** Resolves when nothing is being read or packed any more. */

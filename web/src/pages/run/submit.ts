@@ -10,13 +10,13 @@ import type { Info, JobRequest } from "../../api/types";
 import { bytes } from "../../lib/format";
 import { remember } from "../../lib/history";
 import { stored } from "../../lib/storage";
-import { Upload, type Sent, type Transport } from "../../lib/upload";
+import { checkReadable, FileGoneError, Upload, type Sent, type Transport } from "../../lib/upload";
 import { realTimer, Retrier, type Waiting } from "../../lib/upload-retry";
 import { watch } from "../../lib/watch";
 import { go, href, route } from "../../router";
 import { toast } from "../../ui/toast";
 import { draft, fieldFor, notifyMe, readDraft, type Draft, type Errors, type FieldName, type Wanted } from "./draft";
-import { noteUploaded, settled, sizeProblem, type Source } from "./source";
+import { noteUploaded, settled, sizeProblem, source, type Source } from "./source";
 
 export interface Progress {
   step: "pack" | "send" | "create";
@@ -29,8 +29,9 @@ export interface Refusal {
   title: string;
   text: string;
   field: FieldName | null;
-  /** What was typed then; it says nothing about anything else. */
+  /** What was typed and chosen then; it says nothing about anything else. */
   draft: Draft;
+  source: Source;
 }
 
 /** What is under way; null: nothing. */
@@ -39,6 +40,8 @@ export const progress = signal<Progress | null>(null);
 export const refusal = signal<Refusal | null>(null);
 
 const PATIENCE_MS = 60_000;
+/** A file that was sent is not sent again for so long; the server may have made room after that. */
+const SENT_KEPT_MS = 3_600_000;
 let stop: AbortController | null = null;
 let retrier: Retrier | null = null;
 
@@ -126,7 +129,8 @@ async function fileFor(chosen: Source, info: Info, keep: Retrier, signal: AbortS
   if (chosen.kind === "job") return { fileUrl: chosen.fileUrl, filename: chosen.filename };
   if (chosen.kind === "bad") throw new Refused(chosen.problem, "source");
   if (chosen.kind !== "ready") throw new Refused("Choose a ZIP or a folder first.", "source");
-  if (chosen.fileUrl) return { fileUrl: chosen.fileUrl, filename: chosen.name };
+  await checkReadable(chosen.blob);
+  if (chosen.fileUrl && Date.now() - chosen.sentAt < SENT_KEPT_MS) return { fileUrl: chosen.fileUrl, filename: chosen.name };
   const tooLarge = sizeProblem(chosen.name, chosen.blob.size, info.gateway?.uploadMax ?? null);
   if (tooLarge) throw new Refused(tooLarge, "source");
   step("send", { name: chosen.name, sent: { sent: 0, bytes: chosen.blob.size, speed: 0 } });
@@ -163,7 +167,8 @@ const advice: Record<string, string> = {
   IDEMPOTENCY_MISMATCH: "Press Run again.",
 };
 
-function refused(error: unknown): Omit<Refusal, "draft"> {
+function refused(error: unknown): Omit<Refusal, "draft" | "source"> {
+  if (error instanceof FileGoneError) return { title: "Not run", text: error.message, field: "source" };
   if (error instanceof Refused) return { title: "Not run", text: error.message, field: error.field };
   if (error instanceof ApiError)
     return { title: "The server refused it", text: [error.message, advice[error.code]].filter(Boolean).join(" "), field: fieldFor(error.field) };
@@ -203,8 +208,8 @@ export async function run(wanted: Wanted, info: Info | null): Promise<void> {
     opened(jobId);
   } catch (error) {
     const { step: at } = progress.peek() as Progress;
-    if (!abort.signal.aborted) refusal.value = { ...refused(error), draft: draft.value };
-    else if (at === "create") refusal.value = { title: "Cancelled", text: "The request was on its way: look under Jobs whether it arrived.", field: null, draft: draft.value };
+    if (!abort.signal.aborted) refusal.value = { ...refused(error), draft: draft.value, source: source.value };
+    else if (at === "create") refusal.value = { title: "Cancelled", text: "The request was on its way: look under Jobs whether it arrived.", field: null, draft: draft.value, source: source.value };
   } finally {
     progress.value = null;
     stop = retrier = null;
