@@ -1,0 +1,146 @@
+// The list of jobs as the page holds it: filters in the address, pages put together, live changes merged in. Pure.
+
+import type { Job, JobEvent, JobFilter, JobState } from "../api/types";
+
+/** Rows held at most; who wants to see further back narrows the list. */
+export const ROWS_MAX = 20_000;
+
+export type Span = "" | "hour" | "day" | "week" | "custom";
+
+/** A filter as the user sets it; kept in the address. */
+export interface Wanted {
+  state: JobState | "";
+  text: string;
+  worker: string;
+  label: string;
+  span: Span;
+  /** `YYYY-MM-DDTHH:MM`, local time, of a custom span. */
+  from: string;
+  to: string;
+}
+
+export const everything: Wanted = { state: "", text: "", worker: "", label: "", span: "", from: "", to: "" };
+
+const states = ["pending", "running", "completed", "failed"] as const;
+const spans = ["hour", "day", "week", "custom"] as const;
+const spanMs: Record<string, number> = { hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000 };
+
+export function readWanted(query: URLSearchParams): Wanted {
+  const text = (name: string): string => query.get(name) ?? "";
+  return {
+    state: states.find((state) => state === text("state")) ?? "",
+    text: text("text"),
+    worker: text("worker"),
+    label: text("label"),
+    span: spans.find((span) => span === text("span")) ?? "",
+    from: text("from"),
+    to: text("to"),
+  };
+}
+
+export function writeWanted(wanted: Wanted): Record<string, string> {
+  const { from, to, ...rest } = wanted;
+  return wanted.span === "custom" ? { ...rest, from, to } : { ...rest };
+}
+
+/** What the API is asked. `now` is ms since the epoch. */
+export function filterOf(wanted: Wanted, now: number): JobFilter {
+  const filter: JobFilter = { state: wanted.state, text: wanted.text.trim(), worker: wanted.worker.trim(), label: wanted.label.trim() };
+  const time = (text: string): number => new Date(text).getTime();
+  if (wanted.span === "custom") {
+    if (time(wanted.from) > 0) filter.since = time(wanted.from);
+    if (time(wanted.to) > 0) filter.until = time(wanted.to);
+  } else if (wanted.span) {
+    filter.since = now - (spanMs[wanted.span] ?? 0);
+  }
+  return filter;
+}
+
+export const isNarrowed = (wanted: Wanted): boolean => Object.values(wanted).some((value) => value !== "");
+
+/** The rows with an older page behind them; jobs that are there already stay where they are. */
+export function addPage(rows: readonly Job[], page: readonly Job[]): Job[] {
+  const known = new Set(rows.map((job) => job.jobId));
+  return [...rows, ...page.filter((job) => !known.has(job.jobId))].slice(0, ROWS_MAX);
+}
+
+/** The rows with what the newest page says: known jobs brought up to date, new ones in front. */
+export function addNewest(rows: readonly Job[], page: readonly Job[]): { rows: Job[]; added: number } {
+  const fresh = new Map(page.map((job) => [job.jobId, job]));
+  const known = new Set(rows.map((job) => job.jobId));
+  const added = page.filter((job) => !known.has(job.jobId));
+  const kept = rows.map((job) => {
+    const now = fresh.get(job.jobId);
+    return now && !isOlder(now, job) ? now : job;
+  });
+  return { rows: [...added, ...kept].slice(0, ROWS_MAX), added: added.length };
+}
+
+const order: Record<JobState, number> = { pending: 0, running: 1, completed: 2, failed: 2 };
+
+/** True when `a` was read before `b`: a job's attempts only grow, and a final state stays. */
+function isOlder(a: Job, b: Job): boolean {
+  if (order[b.status] === 2) return order[a.status] < 2;
+  return (a.attempt ?? 0) < (b.attempt ?? 0);
+}
+
+/** A row after an event about it. */
+function changed(job: Job, event: JobEvent): Job {
+  if (order[job.status] === 2) return job;
+  const next: Job = { ...job, status: event.status };
+  if (event.attempt) next.attempt = event.attempt;
+  if (event.workerId) next.workerId = event.workerId;
+  if (event.status === "running") next.startedAt = event.time;
+  if (event.status === "running" || order[event.status] === 2) next.waiting = next.waitingReason = null;
+  if (order[event.status] === 2) {
+    next.completedAt = event.time;
+    next.reason = event.reason ?? null;
+    next.exitCode = event.exitCode ?? null;
+  }
+  return next;
+}
+
+/** The rows after these events, in their order; and whether one told of a job that is not among them. */
+export function addEvents(rows: readonly Job[], events: readonly JobEvent[]): { rows: Job[]; unknown: boolean } {
+  const place = new Map(rows.map((job, at) => [job.jobId, at]));
+  const next = [...rows];
+  let unknown = false;
+  for (const event of events) {
+    const at = place.get(event.jobId);
+    const row = at === undefined ? undefined : next[at];
+    if (at === undefined || !row) unknown ||= event.status === "pending" || rows.length === 0;
+    else next[at] = changed(row, event);
+  }
+  return { rows: next, unknown };
+}
+
+/** Ids from one row to another, both included, whichever is first. */
+export function idsBetween(rows: readonly Job[], a: number, b: number): string[] {
+  return rows.slice(Math.min(a, b), Math.max(a, b) + 1).map((job) => job.jobId);
+}
+
+export const isOver = (job: Job): boolean => order[job.status] === 2;
+
+/** Does something to each, a few at a time; what failed, by id. */
+export async function each(
+  ids: readonly string[],
+  atOnce: number,
+  what: (id: string) => Promise<unknown>,
+  progress: (done: number) => void,
+): Promise<Map<string, string>> {
+  const failures = new Map<string, string>();
+  let next = 0;
+  let done = 0;
+  const lane = async (): Promise<void> => {
+    for (let id = ids[next++]; id !== undefined; id = ids[next++]) {
+      try {
+        await what(id);
+      } catch (error) {
+        failures.set(id, error instanceof Error ? error.message : String(error));
+      }
+      progress(++done);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, ids.length) }, lane));
+  return failures;
+}

@@ -1,0 +1,80 @@
+// The rows that are in sight, of as many as there are.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { JobRows } from "./use-jobs";
+import { Row } from "./job-row";
+
+const ROW_PX = 56;
+const PHONE_ROW_PX = 84;
+const BEYOND = 8; // rows drawn above and below what is seen
+const AHEAD = 40; // rows before the end at which more are read
+
+interface ListProps {
+  jobs: JobRows;
+  at: number;
+  selected: ReadonlySet<string>;
+  select: (index: number, range: boolean) => void;
+  selectAll: (on: boolean) => void;
+  onKey: (event: KeyboardEvent) => void;
+}
+
+const phone = matchMedia("(max-width: 720px)");
+
+function Head({ all, selectAll }: { all: boolean; selectAll: (on: boolean) => void }) {
+  return (
+    <div role="row" aria-rowindex={1} class="job-head">
+      <span role="columnheader" class="job-check">
+        <input type="checkbox" aria-label="Select all jobs read so far" checked={all} onChange={(event) => selectAll(event.currentTarget.checked)} />
+      </span>
+      <span role="columnheader" class="job-state">State</span>
+      <span role="columnheader" class="job-what">Job</span>
+      <span role="columnheader" class="job-worker">Worker</span>
+      <span role="columnheader" class="job-when">Created</span>
+      <span role="columnheader" class="job-span">Ran</span>
+    </div>
+  );
+}
+
+export function JobList({ jobs, at, selected, select, selectAll, onKey }: ListProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ top: 0, height: 800 });
+  const rowPx = phone.matches ? PHONE_ROW_PX : ROW_PX;
+  const first = Math.max(0, Math.floor(view.top / rowPx) - BEYOND);
+  const last = Math.min(jobs.rows.length, Math.ceil((view.top + view.height) / rowPx) + BEYOND);
+  const look = (): void => {
+    const element = box.current;
+    if (!element) return;
+    setView({ top: element.scrollTop, height: element.clientHeight });
+  };
+  useEffect(() => {
+    const size = new ResizeObserver(look);
+    if (box.current) size.observe(box.current);
+    return () => size.disconnect();
+  }, []);
+  const { more, busy, paused, error, readMore } = jobs;
+  useEffect(() => {
+    if (more && !busy && !paused && !error && last + AHEAD >= jobs.rows.length) readMore();
+  }, [last, more, busy, paused, error, jobs.rows.length, readMore]);
+  useEffect(() => {
+    const element = box.current;
+    if (!element || at < 0) return;
+    const above = at * rowPx - element.scrollTop;
+    if (above < 0) element.scrollTop = at * rowPx;
+    else if (above + rowPx > element.clientHeight) element.scrollTop = (at + 1) * rowPx - element.clientHeight;
+  }, [at, rowPx]);
+  const all = jobs.rows.length > 0 && jobs.rows.every((job) => selected.has(job.jobId));
+  return (
+    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="job-grid">
+      <div role="rowgroup">
+        <Head all={all} selectAll={selectAll} />
+      </div>
+      <div ref={box} role="rowgroup" class="job-rows" onScroll={look}>
+        <div class="job-space" style={{ height: `${jobs.rows.length * rowPx}px` }}>
+          {jobs.rows.slice(first, last).map((job, place) => (
+            <Row key={job.jobId} job={job} index={first + place} top={(first + place) * rowPx} current={first + place === at} tabStop={first + place === (at < first || at >= last ? Math.min(first + BEYOND, last - 1) : at)} selected={selected.has(job.jobId)} select={select} />
+          ))}
+        </div>
+      </div>
+    </div>
+  );
+}
