@@ -23,7 +23,7 @@ typedef struct {
     int pidfd;  /* readable when it has ended */
     int out[2]; /* what it prints: stdout, stderr; non-blocking; -1 when closed */
     int alive;  /* of a kept one: while this is open, we live and want it to go on; else -1 */
-    int report; /* of a kept one: what it says at its end; non-blocking; else -1 */
+    int report; /* of a kept one: what it says, lines; non-blocking; else -1 */
 } child_t;
 
 #define CHILD_NONE ((child_t){ 0, -1, { -1, -1 }, -1, -1 })
@@ -46,8 +46,8 @@ int child_start (const child_spec_t *spec, child_t *out);
 void child_signal (const child_t *self, int number);
 /* KILL at once: to its group; a kept one is told to do so to all that it started, and ends then. */
 void child_kill (child_t *self);
-/* What a kept child said at its end, before it is reaped. False when it was killed and said nothing. */
-bool child_report (const child_t *self, child_report_t *out);
+/* Tells a kept one that what it said was heard. */
+void child_go_on (const child_t *self);
 /* Reaps an ended child, which is not known any more: its exit code, or 128 + number with `*signal_number` set. Kills
  * what is left of its group. */
 int child_reap (child_t *self, int *signal_number);

@@ -148,7 +148,7 @@ void job_asleep (job_t *self, int64_t sent_ms, int64_t for_ms)
         return;
     self->asleep = true;
     renew_no_more (self);
-    for (int i = 0; i < STREAMS && self->state < STATE_COLLECT; i++)
+    for (int i = 0; i < STREAM_COUNT && self->state < STATE_COLLECT; i++)
         output_pause (&self->out[i]);
     if (for_ms > 0)
         lease_lasts (self, sent_ms, for_ms);
@@ -161,7 +161,7 @@ void job_awake (job_t *self)
     self->asleep = false;
     backoff_reset (&self->renew_backoff);
     renew_within (self, 0); /* answered at once: what is left of the lease may be little */
-    for (int i = 0; i < STREAMS && self->state < STATE_COLLECT; i++)
+    for (int i = 0; i < STREAM_COUNT && self->state < STATE_COLLECT; i++)
         output_go_on (&self->out[i]);
 }
 
@@ -281,13 +281,19 @@ static void on_decline (void *ctx)
               "The worker stopped the job when its lease had run out, and does not begin an attempt twice.");
 }
 
+static void fetch_begins (job_t *self)
+{
+    job_journal_phase (self, "download");
+    job_fetch (self);
+}
+
 static void on_start (void *ctx)
 {
     job_t *self = ctx;
     if (mkdir (self->folder, 0700) != 0 || mkdir (self->spool, 0700) != 0)
         job_fail_errno (self, errno, "The worker could not make the job's folder");
     else
-        job_fetch (self);
+        fetch_begins (self);
 }
 
 static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int slot, loop_fn *first)
@@ -304,6 +310,7 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     if (given->output_max != INT_ABSENT)
         self->output_max = given->output_max;
     job_outputs_init (self);
+    job_journal_begin (self);
     if (ended_before (self))
         return self;
     folder_remove (self->folder);
@@ -368,7 +375,8 @@ void job_destroy (job_t **self_p)
     job_fetch_fini (self);
     job_run_fini (self);
     job_artifacts_fini (self);
-    for (int i = 0; i < STREAMS; i++)
+    job_journal_fini (self);
+    for (int i = 0; i < STREAM_COUNT; i++)
         output_fini (&self->out[i]);
     folder_remove (self->folder);
     if (!self->spooled)

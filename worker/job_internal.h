@@ -1,6 +1,6 @@
 /* job_internal.h - what the files of a job share: job.c (life, lease), job_fetch.c (download), job_run.c (extraction,
- * commands), job_env.c (they and their environment, for the keeper), job_artifacts.c, job_report.c (output and result),
- * job_spool.c (the result on the disk). */
+ * commands), job_env.c (they and their environment, for the keeper), job_keeper.c (what the keeper says),
+ * job_journal.c, job_artifacts.c, job_report.c (output and result), job_spool.c (the result on the disk). */
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
@@ -10,6 +10,7 @@
 #include "worker/child.h"
 #include "worker/folders.h"
 #include "worker/job.h"
+#include "worker/journal.h"
 #include "worker/output.h"
 
 typedef enum {
@@ -24,7 +25,7 @@ typedef enum {
     STATE_DONE,
 } job_state_t;
 
-enum { STREAMS = 2, TEXT_MAX = 1024 };
+enum { TEXT_MAX = 1024 };
 
 /* What became of a job's artifacts. `sha256` is empty when there are none; `note` says what is missing. */
 typedef struct {
@@ -76,10 +77,19 @@ struct job {
     int disk_error; /* errno of what could not be written */
     int64_t strays_until_ms;
 
+    /* the journal */
+    int64_t begun_ms; /* when the attempt was handed to us */
+    journal_t journal;
+    bool journal_open; /* until its length is told */
+    loop_timer_t journal_timer;
+    buf_t told; /* what the keeper says, up to the next newline */
+    bool over;  /* it has said how the commands ended: */
+    child_report_t ended;
+
     /* outcome */
-    output_t out[STREAMS];
-    char sha256[STREAMS][SHA256_HEX + 1]; /* as last told */
-    bool failed;                          /* job-fail instead of job-result */
+    output_t out[STREAM_COUNT];
+    char sha256[STREAM_COUNT][SHA256_HEX + 1]; /* as last told */
+    bool failed;                               /* job-fail instead of job-result */
     int exit_code;
     int signal_number;
     char reason[32];
@@ -123,6 +133,25 @@ void job_extract (job_t *self);
 void job_run_stop_processes (job_t *self);
 void job_run_fini (job_t *self);
 
+/* True while there may be more output in that pipe. */
+bool job_take_pipe (job_t *self, stream_t stream);
+
+/* job_keeper.c */
+/* Takes what the keeper has said since. */
+void job_keeper_hear (job_t *self);
+
+/* job_journal.c: what happened when, and its way to the broker (journal.h has the entries). */
+void job_journal_begin (job_t *self);
+/* As output_events_t says. */
+void job_journal_kept (void *ctx, const output_t *output, slice_t bytes);
+void job_journal_phase (job_t *self, const char *phase);
+void job_journal_command_begins (job_t *self, int64_t command);
+void job_journal_command_ended (job_t *self, int64_t command, int exit_code, int signal_number);
+void job_journal_use (job_t *self, int64_t cpu_ms, int64_t memory_bytes, int64_t processes);
+/* Nothing is added any more. */
+void job_journal_close (job_t *self);
+void job_journal_fini (job_t *self);
+
 /* job_artifacts.c */
 /* Packs and sends what `artifacts` takes; job_artifacts_done is called once, not from inside. Never fails the job. */
 void job_artifacts_begin (job_t *self);
@@ -141,11 +170,11 @@ void job_flush (job_t *self);
 void job_report (job_t *self);
 
 /* job_spool.c */
-/* A stream of which nothing was sent yet may go inside the result: one trip less. */
-bool job_goes_inline (const job_t *self, int stream);
+/* Short output of which nothing was sent yet may go inside the result: one trip less. */
+bool job_goes_inline (const job_t *self);
 /* The message that tells how the job ended; it borrows from the job. `inlined` takes the bytes of streams that are part
  * of it; the caller frees them. */
-void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAMS]);
+void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAM_COUNT]);
 /* Keeps that message on the disk: no outage, and no end of this program, loses it. */
 void job_result_keep (job_t *self, const message_t *message);
 /* Reads what was kept; it borrows from `decoder` and `frame`. False when there is nothing that can be read. */

@@ -11,8 +11,10 @@ enum {
 static void on_sent (void *ctx)
 {
     job_t *self = ctx;
-    if (self->state == STATE_FLUSH && output_is_sent (&self->out[0]) && output_is_sent (&self->out[1]))
-        job_report (self);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        if (self->state != STATE_FLUSH || !output_is_sent (&self->out[i]))
+            return;
+    job_report (self);
 }
 
 static void on_lost (void *ctx, err_t err)
@@ -29,13 +31,13 @@ static void on_cancelled (void *ctx)
 
 void job_outputs_init (job_t *self)
 {
-    static const char *const names[STREAMS] = { "stdout", "stderr" };
-    const output_events_t events = { on_sent, on_lost, on_cancelled, self };
-    for (int i = 0; i < STREAMS; i++) {
+    const output_events_t events = { on_sent, on_lost, on_cancelled, job_journal_kept, self };
+    for (int i = 0; i < STREAM_COUNT; i++) {
         buf_t path = { 0 };
-        buf_printf (&path, "%s/%s", self->spool, names[i]);
-        output_init (&self->out[i], self->host->loop, self->host->transport, &self->lease, names[i], path.ptr, &events);
-        self->out[i].max = self->output_max;
+        const char *name = stream_name ((stream_t)i);
+        buf_printf (&path, "%s/%s", self->spool, name);
+        output_init (&self->out[i], self->host->loop, self->host->transport, &self->lease, name, path.ptr, &events);
+        self->out[i].max = i == STREAM_JOURNAL ? JOURNAL_MAX : self->output_max;
     }
 }
 
@@ -48,6 +50,7 @@ void job_collect (job_t *self)
         return;
     }
     self->state = STATE_COLLECT;
+    job_journal_phase (self, "artifacts");
     job_artifacts_begin (self);
 }
 
@@ -77,28 +80,30 @@ static void artifacts_again (job_t *self)
 void job_flush (job_t *self)
 {
     self->state = STATE_FLUSH;
-    if (job_goes_inline (self, 0) && job_goes_inline (self, 1)) {
-        for (int i = 0; i < STREAMS; i++)
+    job_journal_phase (self, "upload");
+    job_journal_close (self);
+    if (job_goes_inline (self)) {
+        for (int i = 0; i < STREAM_COUNT; i++)
             loop_timer_stop (&self->out[i].timer);
         job_report (self);
         return;
     }
     if (!self->spooled) { /* the output may have to wait long: what is to be said of it must not be lost meanwhile */
         message_t message;
-        buf_t none[STREAMS] = { { 0 }, { 0 } };
+        buf_t none[STREAM_COUNT] = { { 0 } };
         job_result_fill (self, &message, none);
         job_result_keep (self, &message);
     }
-    output_send (&self->out[0]);
-    if (self->state == STATE_FLUSH)
-        output_send (&self->out[1]);
+    for (int i = 0; i < STREAM_COUNT && self->state == STATE_FLUSH; i++)
+        output_send (&self->out[i]);
 }
 
 /* The broker has other output than we do. When it has less, the rest is sent; else all of it, in place of what it has.
  */
 static void on_mismatch (job_t *self, const msg_error_t *error)
 {
-    int stream = slice_eq_str (error->stream, "stderr");
+    stream_t stream = STREAM_STDOUT;
+    stream_find (error->stream, &stream);
     output_t *out = &self->out[stream];
     log_event (LEVEL_WARN, "output-mismatch", "job=%s %s has %lld bytes here, %lld there", self->lease.job_id,
                out->name, (long long)out->length, (long long)error->offset);
@@ -114,7 +119,8 @@ static void on_mismatch (job_t *self, const msg_error_t *error)
         output_rewind (out, error->offset);
     else
         output_replace (out);
-    self->out[!stream].begun = true;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        self->out[i].begun = true;
     job_flush (self);
 }
 
@@ -156,13 +162,13 @@ static void on_reported (void *ctx, const call_answer_t *answer)
 void job_report (job_t *self)
 {
     message_t message;
-    buf_t inlined[STREAMS] = { { 0 }, { 0 } };
+    buf_t inlined[STREAM_COUNT] = { { 0 } };
     self->state = STATE_REPORT;
     job_result_fill (self, &message, inlined);
     if (!self->spooled)
         job_result_keep (self, &message);
     self->report =
         self->host->transport->ops->call (self->host->transport, &message, REPORT_PATIENCE_MS, on_reported, self);
-    buf_fini (&inlined[0]);
-    buf_fini (&inlined[1]);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        buf_fini (&inlined[i]);
 }

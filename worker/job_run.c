@@ -23,7 +23,14 @@ enum {
 
 static void on_pidfd (void *ctx, uint32_t events);
 
-static void on_pipe (job_t *self, int stream)
+bool job_take_pipe (job_t *self, stream_t stream)
+{
+    bool open = output_take (&self->out[stream], self->child.out[stream], &self->disk_error);
+    output_send_soon (&self->out[stream]);
+    return open;
+}
+
+static void on_pipe (job_t *self, stream_t stream)
 {
     int fd = self->child.out[stream];
     bool open = true;
@@ -34,8 +41,7 @@ static void on_pipe (job_t *self, int stream)
             buf_append (&self->refusal, bytes, (size_t)got);
         open = got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
     } else {
-        open = output_take (&self->out[stream], fd, &self->disk_error);
-        output_send_soon (&self->out[stream]);
+        open = job_take_pipe (self, stream);
     }
     if (open)
         return;
@@ -47,22 +53,30 @@ static void on_pipe (job_t *self, int stream)
 static void on_stdout (void *ctx, uint32_t events)
 {
     (void)events;
-    on_pipe (ctx, 0);
+    on_pipe (ctx, STREAM_STDOUT);
 }
 
 static void on_stderr (void *ctx, uint32_t events)
 {
     (void)events;
-    on_pipe (ctx, 1);
+    on_pipe (ctx, STREAM_STDERR);
+}
+
+static void on_told (void *ctx, uint32_t events)
+{
+    job_t *self = ctx;
+    job_keeper_hear (self);
+    if (events & (EPOLLHUP | EPOLLERR)) /* it has ended, which its pidfd tells */
+        loop_unwatch (self->host->loop, self->child.report);
 }
 
 /* What is left in the pipes of an ended child; who else holds them open is not waited for. */
 static void drain (job_t *self)
 {
     for (int turn = 0; turn < DRAIN_TURNS_MAX; turn++)
-        for (int i = 0; i < STREAMS; i++)
+        for (int i = 0; i < STREAM_PRINTED_COUNT; i++)
             if (self->child.out[i] >= 0)
-                on_pipe (self, i);
+                on_pipe (self, (stream_t)i);
 }
 
 static void unwatch (job_t *self)
@@ -70,6 +84,8 @@ static void unwatch (job_t *self)
     loop_unwatch (self->host->loop, self->child.pidfd);
     loop_unwatch (self->host->loop, self->child.out[0]);
     loop_unwatch (self->host->loop, self->child.out[1]);
+    if (self->child.report >= 0)
+        loop_unwatch (self->host->loop, self->child.report);
 }
 
 /* A keeper with `input`, or an extractor without: -1. */
@@ -83,6 +99,8 @@ static int start_child (job_t *self, const char *const *argv, int input)
     loop_watch (self->host->loop, self->child.out[0], EPOLLIN, on_stdout, self);
     loop_watch (self->host->loop, self->child.out[1], EPOLLIN, on_stderr, self);
     loop_watch (self->host->loop, self->child.pidfd, EPOLLIN, on_pidfd, self);
+    if (self->child.report >= 0)
+        loop_watch (self->host->loop, self->child.report, EPOLLIN, on_told, self);
     return 0;
 }
 
@@ -103,16 +121,16 @@ void job_run_stop_processes (job_t *self)
 }
 
 /* Reaps the keeper. False when it ended without its report: what it kept has become ours. */
-static bool reap_keeper (job_t *self, child_report_t *report)
+static bool reap_keeper (job_t *self)
 {
-    bool told = child_report (&self->child, report);
+    job_keeper_hear (self);
     self->exit_code = child_reap (&self->child, &self->signal_number);
-    if (!told || self->signal_number)
+    if (!self->over || self->signal_number)
         return false;
-    if (report->left)
+    if (self->ended.left)
         strays_end (self->host->strays); /* reaped when they end; the keeper has waited enough */
-    self->exit_code = report->exit_code;
-    self->signal_number = report->signal_number;
+    self->exit_code = self->ended.exit_code;
+    self->signal_number = self->ended.signal_number;
     return true;
 }
 
@@ -121,11 +139,10 @@ void job_run_fini (job_t *self)
     loop_timer_stop (&self->timeout_timer);
     loop_timer_stop (&self->kill_timer);
     if (self->child.pid) {
-        child_report_t report = { 0 };
         unwatch (self);
         job_kill (self);
         struct pollfd ended = { self->child.pidfd, POLLIN, 0 };
-        if (poll (&ended, 1, KILL_AFTER_MS) == 1 && !reap_keeper (self, &report) && self->state == STATE_RUN)
+        if (poll (&ended, 1, KILL_AFTER_MS) == 1 && !reap_keeper (self) && self->state == STATE_RUN)
             strays_end (self->host->strays);
     }
     child_close (&self->child);
@@ -142,6 +159,7 @@ static void on_timeout (void *ctx)
 static void run_begin (job_t *self)
 {
     self->state = STATE_RUN;
+    job_journal_phase (self, "run");
     log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
     loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
     const char *argv[] = { self->host->keeper, self->goes_on ? "continue" : "stop", NULL };
@@ -228,7 +246,6 @@ static void on_pidfd (void *ctx, uint32_t events)
     (void)events;
     job_t *self = ctx;
     bool extracting = self->state == STATE_EXTRACT;
-    child_report_t report = { 0 };
     bool told = false;
     unwatch (self);
     loop_timer_stop (&self->timeout_timer);
@@ -236,13 +253,13 @@ static void on_pidfd (void *ctx, uint32_t events)
     if (extracting)
         self->exit_code = child_reap (&self->child, &self->signal_number);
     else
-        told = reap_keeper (self, &report);
+        told = reap_keeper (self);
     drain (self);
     child_close (&self->child);
     if (extracting)
         extract_ended (self);
     else if (told)
-        commands_ended (self, &report);
+        commands_ended (self, &self->ended);
     else
         keeper_lost (self);
 }
@@ -254,6 +271,7 @@ void job_extract (job_t *self)
     char archive[FOLDER_PATH_MAX + 320];
     job_archive_path (self, archive);
     self->state = STATE_EXTRACT;
+    job_journal_phase (self, "extract");
     const char *argv[] = { self->host->extractor, archive, self->folder, NULL };
     int error = start_child (self, argv, -1);
     if (error)

@@ -5,25 +5,29 @@
 #include "proto/log.h"
 #include "worker/job_internal.h"
 
-bool job_goes_inline (const job_t *self, int stream)
+bool job_goes_inline (const job_t *self)
 {
-    const output_t *out = &self->out[stream];
-    size_t max = self->host->transport->ops->inline_bytes_max;
-    return max && !self->failed && !out->begun && out->length <= (int64_t)max;
+    int64_t max = (int64_t)self->host->transport->ops->inline_bytes_max;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        if (!max || self->failed || self->out[i].begun || self->out[i].length > max)
+            return false;
+    return true;
 }
 
 static void receipt_fill (job_t *self, msg_receipt_t *out)
 {
-    int64_t dropped[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
+    int64_t dropped[STREAM_COUNT];
+    for (int i = 0; i < STREAM_COUNT; i++) {
         output_sha256 (&self->out[i], self->sha256[i]);
         dropped[i] = self->out[i].dropped ? self->out[i].dropped : INT_ABSENT;
     }
     if (!self->unproven) {
         out->stdout_bytes = self->out[0].length;
         out->stderr_bytes = self->out[1].length;
+        out->journal_bytes = self->out[2].length;
         out->stdout_sha256 = slice_of (self->sha256[0]);
         out->stderr_sha256 = slice_of (self->sha256[1]);
+        out->journal_sha256 = slice_of (self->sha256[2]);
     }
     out->stdout_dropped = dropped[0];
     out->stderr_dropped = dropped[1];
@@ -41,8 +45,10 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
     do {                                                                                                               \
         (to)->stdout_bytes = (from)->stdout_bytes;                                                                     \
         (to)->stderr_bytes = (from)->stderr_bytes;                                                                     \
+        (to)->journal_bytes = (from)->journal_bytes;                                                                   \
         (to)->stdout_sha256 = (from)->stdout_sha256;                                                                   \
         (to)->stderr_sha256 = (from)->stderr_sha256;                                                                   \
+        (to)->journal_sha256 = (from)->journal_sha256;                                                                 \
         (to)->stdout_dropped = (from)->stdout_dropped;                                                                 \
         (to)->stderr_dropped = (from)->stderr_dropped;                                                                 \
         (to)->artifacts_sha256 = (from)->artifacts_sha256;                                                             \
@@ -51,7 +57,8 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
         (to)->artifacts_note = (from)->artifacts_note;                                                                 \
     } while (0)
 
-static void result_fill (const job_t *self, message_t *message, const msg_receipt_t *receipt, buf_t inlined[STREAMS])
+static void result_fill (const job_t *self, message_t *message, const msg_receipt_t *receipt,
+                         buf_t inlined[STREAM_COUNT])
 {
     message_init (message, MSG_JOB_RESULT);
     msg_job_result_t *out = &message->job_result;
@@ -63,12 +70,14 @@ static void result_fill (const job_t *self, message_t *message, const msg_receip
     if (self->signal_number)
         out->signal = self->signal_number;
     RECEIPT_COPY (out, receipt);
-    bool whole = job_goes_inline (self, 0) && job_goes_inline (self, 1) &&
-                 !output_read_all (&self->out[0], &inlined[0]) && !output_read_all (&self->out[1], &inlined[1]);
+    bool whole = job_goes_inline (self);
+    for (int i = 0; i < STREAM_COUNT && whole; i++)
+        whole = !output_read_all (&self->out[i], &inlined[i]);
     if (whole) {
-        out->stdout_bytes = out->stderr_bytes = INT_ABSENT;
-        out->stdout_data = buf_slice (&inlined[0]);
-        out->stderr_data = buf_slice (&inlined[1]);
+        out->stdout_bytes = out->stderr_bytes = out->journal_bytes = INT_ABSENT;
+        out->stdout_data = buf_slice (&inlined[STREAM_STDOUT]);
+        out->stderr_data = buf_slice (&inlined[STREAM_STDERR]);
+        out->journal_data = buf_slice (&inlined[STREAM_JOURNAL]);
     }
 }
 
@@ -85,7 +94,7 @@ static void failure_fill (const job_t *self, message_t *message, const msg_recei
     RECEIPT_COPY (out, receipt);
 }
 
-void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAMS])
+void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAM_COUNT])
 {
     message_t receipt;
     message_init (&receipt, MSG_RECEIPT);
@@ -161,10 +170,11 @@ void job_result_take (job_t *self, const message_t *message)
         self->signal_number = message->job_result.signal == INT_ABSENT ? 0 : (int)message->job_result.signal;
     }
     receipt_take (self, &receipt.receipt);
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < STREAM_COUNT; i++)
         output_reopen (&self->out[i]);
-    if (file_is_whole (&self->out[0], receipt.receipt.stdout_sha256) &&
-        file_is_whole (&self->out[1], receipt.receipt.stderr_sha256))
+    if (file_is_whole (&self->out[STREAM_STDOUT], receipt.receipt.stdout_sha256) &&
+        file_is_whole (&self->out[STREAM_STDERR], receipt.receipt.stderr_sha256) &&
+        file_is_whole (&self->out[STREAM_JOURNAL], receipt.receipt.journal_sha256))
         return;
     self->unproven = true;
     job_failed (self, "worker-error", "The job's output was damaged on the worker's disk before it could be sent.");

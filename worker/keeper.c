@@ -4,9 +4,17 @@
  *
  * One a job attempt, started by the worker (child.h). Its input is NUL-terminated strings, to its end: the commands, as
  * lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line would show secrets to all.
- * Two more descriptors come with it: 3 reads nothing, and its end means that the worker is gone or wants the end now;
- * on 4 one line is written when all is over: exit code, signal number (0: none), errno of a shell that could not be
- * started (0: none), and 1 when something is left that does not die of KILL, else 0.
+ * Two more descriptors come with it. On 4 it says what happens, a line each:
+ *
+ *   begin N             the N-th command begins
+ *   end N EXIT SIGNAL   it has ended; SIGNAL 0: by itself. Before another one begins, a byte on 3 is waited for (1 s at
+ *                       most): the worker has taken all that this one has printed
+ *   use CPU MEMORY N    so far: ms of CPU of all processes; now: bytes of memory that they have, their number. At the
+ *                       end, when none is left: the most memory that one of them had, and 0
+ *   over EXIT SIGNAL ERRNO LEFT   all is over: ERRNO of a shell that could not be started (0: none), LEFT 1 when
+ *                       something does not die of KILL, else 0
+ *
+ * The end of 3 means that the worker is gone or wants the end now.
  *
  *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report
  *     |    SIGTERM, or the last line ended   |  grace over  ^
@@ -18,11 +26,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,8 +49,13 @@ enum {
     END_GRACE_MS = 1 * 1000,  /* and for what is left when its commands have ended */
     KILL_TICK_MS = 10,
     KILL_MS_MAX =
-        10 * 1000,  /* what does not die of KILL by then (the kernel holds it, or it is another user's) is left */
-    REAP_MAX = 256, /* children before the descriptors are looked at again */
+        10 * 1000,   /* what does not die of KILL by then (the kernel holds it, or it is another user's) is left */
+    REAP_MAX = 256,  /* children before the descriptors are looked at again */
+    GO_ON_MS = 1000, /* a worker that does not answer holds no job up for longer */
+    USE_FIRST_MS = 1000,
+    USE_MS = 2000,       /* between looks at what is used, */
+    USE_LATE_MS = 10000, /* and after */
+    USE_LATE_AFTER_MS = 60 * 1000,
 };
 
 typedef enum { PHASE_RUN, PHASE_ASK, PHASE_KILL } phase_t;
@@ -52,8 +67,13 @@ typedef struct {
     bool more; /* children may be waiting to be reaped */
     int alive_fd;
     int signal_fd;
-    bool goes_on; /* after a command that failed */
-    char *next;   /* in the commands */
+    bool goes_on;     /* after a command that failed */
+    char *next;       /* in the commands */
+    char *line;       /* the command that comes; NULL: none */
+    int64_t number;   /* of the last command that has begun */
+    int64_t go_on_ms; /* the one that comes waits for the worker until then */
+    int64_t start_ms;
+    int64_t use_ms; /* when to look at what is used */
     char **env;
     pid_t command; /* 0: none runs */
     int exit_code;
@@ -147,12 +167,26 @@ static int start (keeper_t *self, char *line)
     return error;
 }
 
+/* A worker that is paused reads nothing: what it does not take is lost, and the job goes on. */
+static void __attribute__ ((format (printf, 1, 2))) tell (const char *format, ...)
+{
+    struct pollfd report = { CHILD_REPORT_FD, POLLOUT, 0 };
+    va_list args;
+    if (poll (&report, 1, 0) != 1 || !(report.revents & POLLOUT))
+        return;
+    va_start (args, format);
+    vdprintf (CHILD_REPORT_FD, format, args);
+    va_end (args);
+}
+
 /* The first failure is what the job is said to have ended with. */
 static void command_ended (keeper_t *self, int status)
 {
     int signal_number = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
     int exit_code = signal_number ? 128 + signal_number : WEXITSTATUS (status);
     self->command = 0;
+    tell ("end %lld %d %d\n", (long long)self->number, exit_code, signal_number);
+    self->go_on_ms = clock_mono_ms () + GO_ON_MS;
     if (self->exit_code == 0) {
         self->exit_code = exit_code;
         self->signal_number = signal_number;
@@ -193,11 +227,24 @@ static bool reap (keeper_t *self)
     return true;
 }
 
+/* False while the next command waits for the worker. */
+static bool may_go_on (keeper_t *self)
+{
+    if (!self->line && (self->exit_code == 0 || self->goes_on))
+        self->line = take_line (self);
+    return !self->line || clock_mono_ms () >= self->go_on_ms;
+}
+
 static void run_next (keeper_t *self, bool any_left)
 {
-    char *line = self->exit_code == 0 || self->goes_on ? take_line (self) : NULL;
-    if (line)
+    if (!may_go_on (self))
+        return;
+    char *line = self->line;
+    self->line = NULL;
+    if (line) {
+        tell ("begin %lld\n", (long long)++self->number);
         self->start_errno = start (self, line);
+    }
     if (line && !self->start_errno)
         return;
     self->phase = PHASE_ASK;
@@ -206,15 +253,60 @@ static void run_next (keeper_t *self, bool any_left)
         ask (self, END_GRACE_MS);
 }
 
+/* ---- what is used ---- */
+
+static int64_t time_ms (struct timeval time)
+{
+    return (int64_t)time.tv_sec * 1000 + time.tv_usec / 1000;
+}
+
+static void tell_use (bool any_left)
+{
+    struct rusage ended;
+    tree_use_t use = { 0 };
+    getrusage (RUSAGE_CHILDREN, &ended);
+    if (any_left)
+        tree_use (&use);
+    int64_t cpu_ms = time_ms (ended.ru_utime) + time_ms (ended.ru_stime) + use.cpu_ms;
+    int64_t memory = any_left ? use.memory_bytes : (int64_t)ended.ru_maxrss * 1024;
+    tell ("use %lld %lld %d\n", (long long)cpu_ms, (long long)memory, use.processes);
+}
+
+static void look_at_use (keeper_t *self)
+{
+    int64_t now = clock_mono_ms ();
+    if (now < self->use_ms)
+        return;
+    tell_use (true);
+    self->use_ms = now + (now - self->start_ms < USE_LATE_AFTER_MS ? USE_MS : USE_LATE_MS);
+}
+
+/* How long to sleep: ms. */
+static int patience (const keeper_t *self)
+{
+    int64_t now = clock_mono_ms ();
+    int64_t until = self->phase != PHASE_RUN ? self->until_ms : !self->command ? self->go_on_ms : self->use_ms;
+    if (self->more)
+        return 1;
+    if (self->phase == PHASE_KILL)
+        return KILL_TICK_MS;
+    return until > now ? (int)(until - now) : 0;
+}
+
+/* False when the worker is gone, or wants the end now. */
+static bool hear_worker (keeper_t *self)
+{
+    char bytes[16];
+    ssize_t got = read (self->alive_fd, bytes, sizeof bytes);
+    if (got > 0)
+        self->go_on_ms = 0;
+    return got > 0 || (got < 0 && errno == EINTR);
+}
+
 /* Sleeps until something is to be done, and takes note of what the worker says. */
 static void listen_to_worker (keeper_t *self)
 {
-    int64_t left_ms = self->until_ms - clock_mono_ms ();
-    int timeout = self->phase == PHASE_RUN ? -1 : left_ms < 0 ? 0 : (int)left_ms;
-    if (self->phase == PHASE_KILL)
-        timeout = KILL_TICK_MS;
-    if (self->more)
-        timeout = 1;
+    int timeout = patience (self);
     struct pollfd fds[] = { { self->alive_fd, POLLIN, 0 }, { self->signal_fd, POLLIN, 0 } };
     if (poll (fds, 2, timeout) <= 0)
         return;
@@ -226,7 +318,7 @@ static void listen_to_worker (keeper_t *self)
         if (self->phase != PHASE_KILL)
             ask (self, STOP_GRACE_MS);
     }
-    if (fds[0].revents) {
+    if (fds[0].revents && !hear_worker (self)) {
         self->alive_fd = -1;
         kill_now (self);
     }
@@ -240,6 +332,8 @@ static void keep (keeper_t *self)
     while (self->phase == PHASE_RUN || any_left) {
         listen_to_worker (self);
         any_left = reap (self);
+        if (self->phase == PHASE_RUN && self->command)
+            look_at_use (self);
         if (self->phase == PHASE_RUN && !self->command)
             run_next (self, any_left);
         if (self->phase == PHASE_ASK && clock_mono_ms () >= self->until_ms)
@@ -280,8 +374,11 @@ int main (int argc, char **argv)
         return EXIT_USAGE;
     }
     self.start_errno = prepare (&self);
+    self.start_ms = clock_mono_ms ();
+    self.use_ms = self.start_ms + USE_FIRST_MS;
     if (!self.start_errno)
         keep (&self);
-    dprintf (CHILD_REPORT_FD, "%d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
+    tell_use (self.left);
+    dprintf (CHILD_REPORT_FD, "over %d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
     _exit (0); /* the streams belong to the job */
 }

@@ -62,6 +62,14 @@ static int append (output_t *self, const char *bytes, size_t len)
     return 0;
 }
 
+int output_put (output_t *self, slice_t bytes)
+{
+    int64_t room = self->max - self->length;
+    size_t kept = (int64_t)bytes.len < room ? bytes.len : (size_t)room;
+    self->dropped += (int64_t)(bytes.len - kept);
+    return kept ? append (self, bytes.ptr, kept) : 0;
+}
+
 bool output_take (output_t *self, int pipe_fd, int *error)
 {
     char bytes[PIPE_BYTES];
@@ -71,11 +79,11 @@ bool output_take (output_t *self, int pipe_fd, int *error)
             return false;
         if (got < 0)
             return errno == EAGAIN || errno == EINTR;
-        int64_t room = self->max - self->length;
-        size_t kept = got < room ? (size_t)got : (size_t)room;
-        self->dropped += got - (int64_t)kept;
-        if (kept && !*error) /* with a full disk the pipe is still read, so that the job does not hang */
-            *error = append (self, bytes, kept);
+        int64_t before = self->length;
+        if (!*error) /* with a full disk the pipe is still read, so that the job does not hang */
+            *error = output_put (self, slice_from (bytes, (size_t)got));
+        if (self->length > before)
+            self->events.kept (self->events.ctx, self, slice_from (bytes, (size_t)(self->length - before)));
     }
     return true;
 }

@@ -20,6 +20,8 @@ typedef struct {
     void (*sent) (void *ctx);
     void (*lost) (void *ctx, err_t err);
     void (*cancelled) (void *ctx);
+    /* Bytes that output_take has put into the file. */
+    void (*kept) (void *ctx, const output_t *output, slice_t bytes);
     void *ctx;
 } output_events_t;
 
@@ -27,7 +29,7 @@ struct output {
     loop_t *loop;
     transport_t *transport;
     const lease_t *lease;
-    const char *name; /* "stdout" or "stderr" */
+    const char *name; /* as messages name it */
     char *path;       /* of the file, made when the first byte comes */
     int fd;           /* -1: no byte yet */
     int64_t max;      /* bytes kept */
@@ -50,6 +52,8 @@ void output_init (output_t *self, loop_t *loop, transport_t *transport, const le
 void output_fini (output_t *self);
 /* Moves what the pipe holds into the file, up to `max`. False at its end. An errno of the disk goes to `*error`. */
 bool output_take (output_t *self, int pipe_fd, int *error);
+/* Puts bytes into the file, up to `max`. Returns 0 or an errno. */
+int output_put (output_t *self, slice_t bytes);
 /* Opens the file of an earlier run and reads it all. */
 void output_reopen (output_t *self);
 /* SHA-256 of what is in the file, as hex. */

@@ -14,14 +14,19 @@ enum {
     PASSES_MAX = 32,       /* parents have mostly lower numbers than their children, so that one pass finds most */
     STATE_FIELD = 3,       /* of /proc/PID/stat, see proc(5) */
     PARENT_FIELD = 4,
+    CPU_FIRST_FIELD = 14, /* user, system, and both of children that were waited for */
+    CPU_LAST_FIELD = 17,
     THREADS_FIELD = 20,
     STARTED_FIELD = 22,
+    MEMORY_FIELD = 24, /* pages */
 };
 
 typedef struct {
     pid_t pid;
     pid_t parent;
     unsigned long long started; /* with the pid, what tells a process from a later one */
+    long long cpu;              /* clock ticks */
+    long long memory;           /* pages */
     bool ended;
     bool ours;
 } process_t;
@@ -34,7 +39,8 @@ static bool parse (const char *text, process_t *process)
 {
     const char *at = strrchr (text, ')');
     char state = '\0';
-    for (int field = STATE_FIELD; at && field <= STARTED_FIELD; field++) {
+    process->cpu = 0;
+    for (int field = STATE_FIELD; at && field <= MEMORY_FIELD; field++) {
         at = strchr (at, ' ');
         if (!at)
             return false;
@@ -47,6 +53,10 @@ static bool parse (const char *text, process_t *process)
             process->ended = (state == 'Z' || state == 'X') && strtol (at, NULL, 10) <= 1;
         else if (field == STARTED_FIELD)
             process->started = strtoull (at, NULL, 10);
+        else if (field == MEMORY_FIELD)
+            process->memory = strtoll (at, NULL, 10);
+        else if (field >= CPU_FIRST_FIELD && field <= CPU_LAST_FIELD)
+            process->cpu += strtoll (at, NULL, 10);
     }
     return at;
 }
@@ -149,6 +159,22 @@ int tree_reap (tree_spared_fn *spared)
         if (table[i].ours && (table[i].parent != getpid () || waitpid (table[i].pid, NULL, WNOHANG) != table[i].pid))
             left++;
     return left;
+}
+
+void tree_use (tree_use_t *out)
+{
+    int64_t ticks = 0, pages = 0;
+    size_t count = find_ours (NULL);
+    *out = (tree_use_t){ 0 };
+    for (size_t i = 0; i < count; i++) {
+        if (!table[i].ours)
+            continue;
+        ticks += table[i].cpu;
+        pages += table[i].memory;
+        out->processes += !table[i].ended;
+    }
+    out->cpu_ms = ticks * 1000 / sysconf (_SC_CLK_TCK);
+    out->memory_bytes = pages * sysconf (_SC_PAGESIZE);
 }
 
 void tree_each_child (void (*fn) (pid_t child))

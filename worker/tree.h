@@ -3,6 +3,7 @@
 #define GLEANER_WORKER_TREE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* True for a child that is to be left alone, with all that it started. NULL where this is asked for: there is none. */
@@ -14,6 +15,13 @@ typedef bool tree_spared_fn (pid_t child);
 int tree_signal (int number, tree_spared_fn *spared);
 /* Waits for the children that have ended, and no longer. Returns how many descendants are left, ended or not. */
 int tree_reap (tree_spared_fn *spared);
+/* What they use. */
+typedef struct {
+    int64_t cpu_ms;       /* of those that live, and of their children that they have waited for */
+    int64_t memory_bytes; /* resident now; what they share counts for each */
+    int processes;
+} tree_use_t;
+void tree_use (tree_use_t *out);
 /* Calls `fn` with each child. */
 void tree_each_child (void (*fn) (pid_t child));
 
