@@ -148,6 +148,15 @@ typedef struct {
     size_t count;
 } seen_t;
 
+static bool take_three (void *ctx, const job_record_t *job)
+{
+    seen_t *seen = ctx;
+    if (seen->count == 3)
+        return false;
+    seen->seqs[seen->count++] = job->id.seq;
+    return true;
+}
+
 static void see_job (void *ctx, const job_record_t *job)
 {
     seen_t *seen = ctx;
@@ -167,11 +176,18 @@ static void test_lists (void **state)
     }
     assert_int_equal (ops->commit (self->store), 0);
     seen_t newest = { 0 };
-    assert_int_equal (ops->job_list (self->store, &(job_filter_t){ .before_seq = 5, .state = -1 }, 3, see_job, &newest),
-                      0);
+    int64_t next = -1;
+    job_filter_t filter = { .before_seq = 5, .state = -1 };
+    assert_int_equal (ops->job_list (self->store, &filter, 1000, take_three, &newest, &next), 0);
     assert_int_equal (newest.count, 3);
     assert_int_equal (newest.seqs[0], 4);
     assert_int_equal (newest.seqs[2], 2);
+    assert_int_equal (next, 2); /* below it, 1 is left */
+    filter.before_seq = 4;
+    newest.count = 0;
+    assert_int_equal (ops->job_list (self->store, &filter, 1000, take_three, &newest, &next), 0);
+    assert_int_equal (newest.count, 3);
+    assert_int_equal (next, 0); /* just three: there is no more */
     seen_t live = { 0 };
     assert_int_equal (ops->job_live (self->store, see_job, &live), 0);
     assert_int_equal (live.count, 3);
