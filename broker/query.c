@@ -387,7 +387,9 @@ void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
     job_id_t from = { .seq = INT64_MAX };
     job_filter_t filter = {
         .state = -1,
-        .since_ms = in->since == INT_ABSENT ? 0 : in->since,
+        .since_ms = in->since == INT_ABSENT  ? 0
+                    : in->since < JOB_MS_MAX ? in->since
+                                             : JOB_MS_MAX,
         .worker = filled (in->worker),
         .label = filled (in->label),
         .text = filled (in->text),
@@ -402,7 +404,7 @@ void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
         return;
     }
     filter.before_seq = from.seq;
-    if (in->until != INT_ABSENT && in->until * JOB_SEQ_PER_MS < from.seq)
+    if (in->until != INT_ABSENT && in->until < JOB_MS_MAX && in->until * JOB_SEQ_PER_MS < from.seq)
         filter.before_seq = in->until * JOB_SEQ_PER_MS;
     int64_t limit = in->limit == INT_ABSENT || in->limit == 0 ? LIST_DEFAULT : in->limit;
     page_t page = { .broker = self, .list = { .raw = SLICE ("") }, .left = limit, .brief = filter.brief };

@@ -11,7 +11,7 @@
 #include "proto/clock.h"
 
 enum {
-    PROBE = 1000,    /* entries of each index that are counted, to walk the shortest */
+    PROBE = 4000,    /* entries of each index that are counted, to walk the shortest */
     CLOCK_EVERY = 16 /* looks */
 };
 
@@ -81,12 +81,12 @@ static by_t best_way (store_sqlite_t *self, const job_filter_t *filter)
 {
     by_t may[LIST_WAYS];
     int count = 0;
-    if (filter->state >= 0)
-        may[count++] = (by_t)filter->state;
     if (filter->label.ptr)
         may[count++] = BY_LABEL;
     if (filter->worker.ptr)
         may[count++] = BY_WORKER;
+    if (filter->state >= 0) /* last: of two long ones a state's is the longer */
+        may[count++] = (by_t)filter->state;
     if (count < 2)
         return count ? may[0] : BY_SEQ;
     by_t best = may[0];
