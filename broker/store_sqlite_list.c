@@ -36,13 +36,9 @@ static const way_t ways[LIST_WAYS] = {
     [BY_SEQ] = { "job", "", "", "job.seq" },
 };
 
-/* The statement of a way, made when it is first used; NULL on failure. */
-static sqlite3_stmt *statement (store_sqlite_t *self, by_t by, list_part_t part)
+static void prepare (store_sqlite_t *self, by_t by, list_part_t part)
 {
     const way_t *way = &ways[by];
-    sqlite3_stmt **sql = &self->lists[by][part];
-    if (*sql)
-        return *sql;
     char *text =
         part == LIST_COUNT
             ? sqlite3_mprintf ("SELECT count (*) FROM (SELECT 1 FROM %s WHERE %s %s < ?1 AND %s >= ?2 LIMIT %d)",
@@ -51,9 +47,16 @@ static sqlite3_stmt *statement (store_sqlite_t *self, by_t by, list_part_t part)
                                "%s >= ?2 ORDER BY %s DESC",
                                part == LIST_TEXTS ? ", command, filename, coalesce (brief_options, options)" : "",
                                way->index, way->join, way->where, way->seq, way->seq, way->seq);
-    sqlite3_prepare_v3 (self->db, text, -1, SQLITE_PREPARE_PERSISTENT, sql, NULL);
+    sqlite3_prepare_v3 (self->db, text, -1, SQLITE_PREPARE_PERSISTENT, &self->lists[by][part], NULL);
     sqlite3_free (text);
-    return *sql;
+}
+
+/* The statement of a way, made when it is first used; NULL on failure. */
+static sqlite3_stmt *statement (store_sqlite_t *self, by_t by, list_part_t part)
+{
+    if (!self->lists[by][part])
+        prepare (self, by, part);
+    return self->lists[by][part];
 }
 
 static void bind_way (sqlite3_stmt *sql, by_t by, const job_filter_t *filter)

@@ -49,8 +49,8 @@ static void read_text (const char *path, char *text, size_t size)
 
 void machine_read (machine_t *self)
 {
-    char loadavg[128];
-    char meminfo[4096];
+    char loadavg[128] = "";
+    char meminfo[4096] = "";
     read_text ("/proc/loadavg", loadavg, sizeof loadavg);
     read_text ("/proc/meminfo", meminfo, sizeof meminfo);
     machine_parse (loadavg, meminfo, sysconf (_SC_NPROCESSORS_ONLN), self);
