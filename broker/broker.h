@@ -110,6 +110,8 @@ typedef struct {
     int64_t now_ms;  /* the turn's time, monotonic */
     int64_t wall_ms; /* and since the epoch */
     int64_t refused_frames;
+    int64_t listed_ms;  /* the turn of the last job-list, */
+    int64_t listing_ms; /* and the time that lists have taken in it */
 } broker_t;
 
 /* options.c: as options_parse and options_fini. */

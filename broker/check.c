@@ -10,13 +10,12 @@
 
 #include "broker/broker.h"
 
-enum { PAGE = 500, PIECE = 256 * 1024, SHOWN_MAX = 100 };
+enum { PATIENCE_MS = 60 * 1000, PIECE = 256 * 1024, SHOWN_MAX = 100 };
 
 typedef struct {
     int folder;
     int64_t faults;
     int64_t jobs, blobs, outputs;
-    int64_t last_seq;
     char last_blob[SHA256_HEX + 1]; /* many jobs in a row share one */
     unsigned char piece[PIECE];
 } check_t;
@@ -109,14 +108,13 @@ static void check_stream (check_t *self, const job_record_t *job, stream_t strea
     fault_of_job (self, job, text);
 }
 
-static void check_job (void *ctx, const job_record_t *job)
+static bool check_job (void *ctx, const job_record_t *job)
 {
     check_t *self = ctx;
     message_t receipt;
     fault_t unread;
     decoder_t *decoder = decoder_new ();
     self->jobs++;
-    self->last_seq = job->id.seq;
     message_init (&receipt, MSG_RECEIPT);
     if (job->receipt.len)
         message_decode_item (decoder, job->receipt, MSG_RECEIPT, &receipt, &unread);
@@ -133,6 +131,7 @@ static void check_job (void *ctx, const job_record_t *job)
             check_stream (self, job, stream, sha256[stream]);
     }
     decoder_destroy (&decoder);
+    return true;
 }
 
 int check_run (const char *folder, store_t *store)
@@ -141,14 +140,11 @@ int check_run (const char *folder, store_t *store)
     self->folder = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool sound = store_sqlite_check (store, fault, self);
     job_filter_t filter = { .before_seq = INT64_MAX, .state = -1 };
-    for (int64_t before = -1; before != self->jobs;) {
-        before = self->jobs;
-        if (store->ops->job_list (store, &filter, PAGE, check_job, self))
+    while (filter.before_seq)
+        if (store->ops->job_list (store, &filter, PATIENCE_MS, check_job, self, &filter.before_seq)) {
             fault (self, "the jobs cannot be read: see the log line above");
-        filter.before_seq = self->last_seq ? self->last_seq : INT64_MAX;
-        if (self->jobs - before < PAGE)
             break;
-    }
+        }
     sound = sound && !self->faults;
     if (sound)
         printf ("%s is sound: %lld jobs, %lld archives and artifacts, %lld output files\n", folder,

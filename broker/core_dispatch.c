@@ -58,13 +58,13 @@ void core_reply_job (core_t *self, uint64_t request, job_t *job)
 static parked_t *poll_for (const core_t *self, const job_t *job)
 {
     if (job->pinned) {
-        link_t *link = list_first (&job->pinned->polls);
+        link_t *link = job->pinned->draining ? NULL : list_first (&job->pinned->polls);
         return link ? LIST_ITEM (link, parked_t, worker_link) : NULL;
     }
     LIST_EACH (link, &self->polls)
     {
         parked_t *parked = LIST_ITEM (link, parked_t, poll_link);
-        if (core_queue_fits (job->queue, parked->worker))
+        if (!parked->worker->draining && core_queue_fits (job->queue, parked->worker))
             return parked;
     }
     return NULL;
@@ -79,6 +79,20 @@ bool core_dispatch_parked (core_t *self, job_t *job)
     core_reply_job (self, parked->request, job);
     core_parked_free (self, parked);
     return true;
+}
+
+void core_dispatch_worker (core_t *self, worker_t *worker)
+{
+    LIST_EACH (link, &worker->polls)
+    {
+        parked_t *parked = LIST_ITEM (link, parked_t, worker_link);
+        job_t *job = core_queue_take (self, worker);
+        if (!job)
+            return;
+        core_lease_begin (self, job, worker, parked->slot);
+        core_reply_job (self, parked->request, job);
+        core_parked_free (self, parked);
+    }
 }
 
 static lease_t *lease_of_slot (const worker_t *worker, int64_t slot)
@@ -160,7 +174,7 @@ void core_on_job_poll (core_t *self, const event_t *event)
         core_reply (self, event->request, MSG_JOB_POLL_OK);
         return;
     }
-    job_t *job = core_queue_take (self, worker);
+    job_t *job = worker->draining ? NULL : core_queue_take (self, worker);
     if (!job) {
         poll_park (self, event, worker, slot);
         return;

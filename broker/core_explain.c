@@ -77,13 +77,15 @@ static const char *explain_no_match (const core_t *self, const queue_t *queue, b
 
 static const char *explain_pinned (const worker_t *worker, buf_t *text)
 {
-    buf_printf (text, "Worker %s, which alone may run it, is %s.", worker->id, worker->online ? "busy" : "offline");
-    return worker->online ? "all-busy" : "no-worker";
+    const char *how = !worker->online ? "offline" : worker->draining ? "draining" : "busy";
+    buf_printf (text, "Worker %s, which alone may run it, is %s.", worker->id, how);
+    return !worker->online ? "no-worker" : worker->draining ? "all-draining" : "all-busy";
 }
 
 /* What is known of those that may run the queue's jobs. */
 typedef struct {
-    size_t online, fit, asleep;
+    size_t online, fit;
+    size_t draining, asleep; /* of those that fit; a draining one that sleeps is draining */
 } crowd_t;
 
 /* Two that fit say all there is to say. */
@@ -92,14 +94,26 @@ static crowd_t look_at (const core_t *self, const queue_t *queue)
     enum { ENOUGH = 2 };
     crowd_t crowd = { 0 };
     size_t at = 0;
-    for (const worker_t *worker = map_next (&self->workers, &at); worker && crowd.fit - crowd.asleep < ENOUGH;
-         worker = map_next (&self->workers, &at)) {
+    for (const worker_t *worker = map_next (&self->workers, &at);
+         worker && crowd.fit - crowd.draining - crowd.asleep < ENOUGH; worker = map_next (&self->workers, &at)) {
         bool fits = worker->online && core_queue_fits (queue, worker);
         crowd.online += worker->online;
         crowd.fit += fits;
-        crowd.asleep += fits && worker->asleep_since_ms != INT_ABSENT;
+        crowd.draining += fits && worker->draining;
+        crowd.asleep += fits && !worker->draining && worker->asleep_since_ms != INT_ABSENT;
     }
     return crowd;
+}
+
+/* None of those that fit takes a job now. A sleeping one will without anybody's help, a draining one will not. */
+static const char *explain_away (const crowd_t *crowd, buf_t *text)
+{
+    const char *how = !crowd->asleep ? "draining" : crowd->draining ? "asleep or draining" : "asleep";
+    if (crowd->fit == 1)
+        buf_printf (text, "The one worker that may run it is %s.", how);
+    else
+        buf_printf (text, "All workers that may run it are %s.", how);
+    return crowd->asleep ? "all-asleep" : "all-draining";
 }
 
 const char *core_waiting (core_t *self, slice_t job_id, int64_t now_ms, buf_t *text)
@@ -120,11 +134,8 @@ const char *core_waiting (core_t *self, slice_t job_id, int64_t now_ms, buf_t *t
     }
     if (!crowd.fit)
         return explain_no_match (self, job->queue, text);
-    if (crowd.asleep == crowd.fit) {
-        buf_printf (text, crowd.fit == 1 ? "The one worker that may run it is asleep."
-                                         : "All workers that may run it are asleep.");
-        return "all-asleep";
-    }
+    if (crowd.draining + crowd.asleep == crowd.fit)
+        return explain_away (&crowd, text);
     buf_printf (text, crowd.fit == 1 ? "The one worker that may run it is busy, or has not asked for a job yet."
                                      : "All workers that may run it are busy, or have not asked for a job yet.");
     return "all-busy";

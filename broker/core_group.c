@@ -3,6 +3,8 @@
  * Such an agent is known by its address alone. When several idle agents share it, the job is leased to all of them, and
  * the first call that carries both the job and a candidate's id says which one has it. An agent runs one job at a time,
  * so whoever holds one job is out of every other group: that is how the rest becomes known too.
+ *
+ * One of them that drains may be the one that asks: as long as it is idle, and so may ask, none of them is given a job.
  */
 #include "broker/core_internal.h"
 
@@ -87,6 +89,7 @@ void core_poll_anonymous (core_t *self, const event_t *event)
     slice_t addr = event->message->job_poll.remote_addr;
     place_t *place = addr.ptr ? map_get (&self->places, addr) : NULL;
     size_t idle = 0;
+    bool draining = false;
     worker_t *single = NULL;
     if (place) {
         LIST_EACH (link, &place->workers)
@@ -95,11 +98,13 @@ void core_poll_anonymous (core_t *self, const event_t *event)
             if (!is_candidate (worker))
                 continue;
             idle++;
+            draining = draining || worker->draining;
             single = worker;
         }
     }
     bool alone = idle == 1 && !place->groups.count;
-    job_t *job = place && idle > place->groups.count ? core_queue_take (self, alone ? single : NULL) : NULL;
+    bool may = place && idle > place->groups.count && !draining;
+    job_t *job = may ? core_queue_take (self, alone ? single : NULL) : NULL;
     if (!job) {
         core_reply (self, event->request, MSG_JOB_POLL_OK);
         return;

@@ -136,6 +136,10 @@ struct worker {
     char *labels;            /* lines; NULL: none */
     int64_t asleep_since_ms; /* monotonic; INT_ABSENT: awake */
     int64_t asleep_until_wall_ms;
+    bool draining;        /* it is given no new job */
+    int64_t load_percent; /* INT_ABSENT: not told; likewise */
+    int64_t memory_bytes;
+    int64_t memory_free_bytes;
     place_t *place; /* where it was last heard of; stays while it is a candidate somewhere */
     link_t place_link;
     size_t group_count; /* groups that it is a candidate of */
@@ -208,6 +212,8 @@ void core_on_worker_goodbye (core_t *self, const event_t *event);
 void core_on_worker_gone (core_t *self, const event_t *event);
 void core_on_worker_list (core_t *self, const event_t *event);
 void core_on_worker_sleep (core_t *self, const event_t *event);
+void core_on_worker_drain (core_t *self, const event_t *event);
+void core_on_worker_resume (core_t *self, const event_t *event);
 worker_t *core_find_worker (const core_t *self, slice_t worker_id);
 /* Heard of: online from now on for offline_ms. */
 void core_worker_seen (core_t *self, worker_t *worker);
@@ -240,6 +246,8 @@ parked_t *core_park (core_t *self, uint64_t request, int64_t wait_ms);
 bool core_may_park (const core_t *self, int64_t wait_ms);
 /* Hands a job whose time has come to a parked poll that fits. False when there is none. */
 bool core_dispatch_parked (core_t *self, job_t *job);
+/* Hands queued jobs to the worker's parked polls, which could be given none before. */
+void core_dispatch_worker (core_t *self, worker_t *worker);
 /* Answers a poll with the lease's job. */
 void core_reply_job (core_t *self, uint64_t request, job_t *job);
 
@@ -267,6 +275,8 @@ bool core_queue_fits (const queue_t *queue, const worker_t *worker);
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text);
 /* Encodes them for the store; absent when there are none. Lives as long as this step's effects. */
 slice_t core_options_encode (core_t *self, const message_t *create);
+/* The same without env; absent when they have none. */
+slice_t core_options_brief (core_t *self, const message_t *options);
 /* Gives a job its queue and what the core keeps of its options. False when there are too many queues. */
 bool core_options_take (core_t *self, job_t *job, const msg_job_options_t *options);
 bool core_options_retry (const job_t *job, int64_t exit_code);

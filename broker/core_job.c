@@ -17,13 +17,13 @@ static bool command_safe (slice_t command)
     return !blank;
 }
 
-/* Direct mode: an online worker of that machine, an idle one before the others. */
+/* Direct mode: an online worker of that machine that is not draining, an idle one before the others. */
 static worker_t *worker_of_machine (const core_t *self, slice_t machine)
 {
     worker_t *found = NULL;
     size_t at = 0;
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at)) {
-        if (!worker->online || !worker->machine || !slice_eq_str (machine, worker->machine))
+        if (!worker->online || worker->draining || !worker->machine || !slice_eq_str (machine, worker->machine))
             continue;
         size_t load = worker->leases.count + worker->pinned.users;
         if (!found || load < found->leases.count + found->pinned.users ||
@@ -147,6 +147,7 @@ void core_on_job_create (core_t *self, const event_t *event)
     record->created_ms = self->wall_ms;
     record->pinned = slice_of (pinned ? pinned->id : NULL);
     record->options = core_options_encode (self, &options);
+    record->brief_options = core_options_brief (self, &options);
     record->labels = in->labels;
     record->idempotency_key = hash.ptr ? in->idempotency_key : SLICE_ABSENT;
     record->request_hash = hash;

@@ -115,6 +115,17 @@ slice_t core_options_encode (core_t *self, const message_t *create)
     return self->list.len > 1 ? core_keep (self, buf_slice (&self->list)) : SLICE_ABSENT; /* 1: an empty map */
 }
 
+slice_t core_options_brief (core_t *self, const message_t *options)
+{
+    if (!options->job_options.env.len)
+        return SLICE_ABSENT;
+    message_t brief = *options;
+    brief.job_options.env = SLICE_ABSENT;
+    buf_clear (&self->list);
+    message_encode_item (&brief, &self->list);
+    return core_keep (self, buf_slice (&self->list));
+}
+
 bool core_options_take (core_t *self, job_t *job, const msg_job_options_t *options)
 {
     queue_t *queue = job->pinned ? &job->pinned->pinned : core_queue_find (self, options->requires);

@@ -141,7 +141,7 @@ static void check_worker (const core_t *self, const worker_t *worker)
     assert (count == worker->leases.count);
     for (size_t i = 0; i < worker->pinned.jobs.count; i++)
         assert (LIST_ITEM (worker->pinned.jobs.nodes[i], job_t, node)->pinned == worker);
-    if (!worker->polls.count)
+    if (!worker->polls.count || worker->draining)
         return; /* else no job that it may run is left waiting */
     assert (!self->any.jobs.count && !worker->pinned.jobs.count);
     LIST_EACH (at, &self->queues)

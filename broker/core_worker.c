@@ -72,6 +72,7 @@ static worker_t *worker_new (core_t *self, slice_t worker_id)
     list_init (&worker->leases);
     list_init (&worker->polls);
     worker->asleep_since_ms = INT_ABSENT;
+    worker->load_percent = worker->memory_bytes = worker->memory_free_bytes = INT_ABSENT;
     map_put (&self->workers, worker);
     return worker;
 }
@@ -92,6 +93,7 @@ static void worker_store (core_t *self, const worker_t *worker)
         .registered_ms = worker->registered_wall_ms,
         .last_seen_ms = worker->seen_wall_ms,
         .asleep_until_ms = worker->asleep_since_ms == INT_ABSENT ? 0 : worker->asleep_until_wall_ms,
+        .draining = worker->draining,
         .online = worker->online,
     };
 }
@@ -120,6 +122,7 @@ worker_t *core_worker_load (core_t *self, const worker_record_t *record)
     worker->slots = record->slots;
     worker->registered_wall_ms = record->registered_ms;
     worker->seen_wall_ms = record->last_seen_ms;
+    worker->draining = record->draining;
     set_online (self, worker, record->online);
     place_enter (self, worker, record->remote_addr);
     return worker;
@@ -216,6 +219,12 @@ static void worker_forget (core_t *self, worker_t *worker)
     core_worker_free (self, worker);
 }
 
+/* Of two that may be forgotten, the one to go first: not one that somebody has told to drain, if another can. */
+static bool goes_before (const worker_t *a, const worker_t *b)
+{
+    return a->draining != b->draining ? b->draining : a->seen_wall_ms < b->seen_wall_ms;
+}
+
 /* Room for one more in a full registry: the one that has been offline longest goes, if it holds nothing. */
 static bool make_room (core_t *self)
 {
@@ -225,7 +234,7 @@ static bool make_room (core_t *self)
     size_t at = 0;
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
         if (!worker->online && !worker->leases.count && !worker->pinned.users && !worker->group_count &&
-            (!oldest || worker->seen_wall_ms < oldest->seen_wall_ms))
+            (!oldest || goes_before (worker, oldest)))
             oldest = worker;
     if (!oldest)
         return false;
@@ -258,6 +267,9 @@ void core_on_worker_register (core_t *self, const event_t *event)
     worker->asleep_since_ms = INT_ABSENT;
     worker->cpu_count = in->cpu_count;
     worker->slots = in->slots;
+    worker->load_percent = in->load_percent;
+    worker->memory_bytes = in->memory_bytes;
+    worker->memory_free_bytes = in->memory_free_bytes;
     worker->registered_wall_ms = worker->seen_wall_ms = self->wall_ms;
     set_online (self, worker, true);
     place_enter (self, worker, in->remote_addr);
@@ -280,6 +292,9 @@ void core_on_worker_heartbeat (core_t *self, const event_t *event)
     }
     bool moved = place_enter (self, worker, in->remote_addr);
     core_worker_seen (self, worker);
+    worker->load_percent = in->load_percent;
+    worker->memory_bytes = in->memory_bytes;
+    worker->memory_free_bytes = in->memory_free_bytes;
     if (moved) /* groups are of one address: after a restart it must be this one */
         worker_store (self, worker);
     /* An old agent names no job in its heartbeat: it renews all that it holds (http-api.md). */
@@ -351,6 +366,40 @@ void core_on_worker_sleep (core_t *self, const event_t *event)
     out->for_ms = time_ms;
 }
 
+static void set_draining (core_t *self, worker_t *worker, bool draining)
+{
+    if (worker->draining == draining)
+        return;
+    worker->draining = draining;
+    worker_store (self, worker);
+}
+
+/* What is parked stays so: asked anew, it would only be parked again. */
+void core_on_worker_drain (core_t *self, const event_t *event)
+{
+    worker_t *worker = core_find_worker (self, event->message->worker_drain.worker_id);
+    if (!worker) {
+        core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
+        return;
+    }
+    set_draining (self, worker, true);
+    msg_worker_drain_ok_t *out = &core_reply (self, event->request, MSG_WORKER_DRAIN_OK)->worker_drain_ok;
+    out->worker_id = slice_of (worker->id);
+    out->running_jobs = (int64_t)worker->leases.count;
+}
+
+void core_on_worker_resume (core_t *self, const event_t *event)
+{
+    worker_t *worker = core_find_worker (self, event->message->worker_resume.worker_id);
+    if (!worker) {
+        core_refuse (self, event->request, ERR_NO_SUCH_WORKER, NULL);
+        return;
+    }
+    set_draining (self, worker, false);
+    core_reply (self, event->request, MSG_WORKER_RESUME_OK)->worker_resume_ok.worker_id = slice_of (worker->id);
+    core_dispatch_worker (self, worker);
+}
+
 static void fill_entry (core_t *self, const worker_t *worker, msg_worker_entry_t *entry)
 {
     entry->worker_id = slice_of (worker->id);
@@ -362,6 +411,13 @@ static void fill_entry (core_t *self, const worker_t *worker, msg_worker_entry_t
     if (worker->asleep_since_ms != INT_ABSENT)
         entry->asleep_until = worker->asleep_until_wall_ms;
     entry->slots = worker->slots;
+    if (worker->draining)
+        entry->draining = true;
+    if (worker->online) {
+        entry->load_percent = worker->load_percent;
+        entry->memory_bytes = worker->memory_bytes;
+        entry->memory_free_bytes = worker->memory_free_bytes;
+    }
     const char *status = !worker->online ? "offline" : worker->leases.count ? "busy" : "idle";
     entry->status = slice_of (status);
     link_t *first = list_first (&worker->leases);

@@ -335,30 +335,32 @@ typedef struct {
     broker_t *broker;
     list_t list;
     int64_t left; /* jobs that may still go onto the page */
-    bool full;    /* there are more */
-    char last[JOB_ID_LEN + 1];
+    bool brief;
     shown_t room;
 } page_t;
 
-static void page_add (void *ctx, const job_record_t *job)
+static bool page_add (void *ctx, const job_record_t *job)
 {
     page_t *page = ctx;
     buf_t *raw = &page->broker->list;
-    if (!page->left || raw->len > PAGE_BYTES_MAX) {
-        page->full = true;
-        return;
-    }
+    if (!page->left || raw->len > PAGE_BYTES_MAX)
+        return false;
     page->left--;
     message_t item;
     msg_job_status_ok_t *out = &item.job_status_ok;
     fill_status (page->broker, job, &page->room, &item);
-    memcpy (page->last, page->room.job_id, sizeof page->last);
-    bool cut = show (job->data[STREAM_STDOUT], job->bytes[STREAM_STDOUT], LIST_OUTPUT_MAX, &out->stdout_data);
-    cut = show (job->data[STREAM_STDERR], job->bytes[STREAM_STDERR], LIST_OUTPUT_MAX, &out->stderr_data) || cut;
-    out->output_cut = cut || output_in_files (job);
     out->journal_bytes = INT_ABSENT;
     out->journal_sha256 = SLICE_ABSENT;
+    if (page->brief) {
+        out->command.len = utf8_cut (out->command, BRIEF_COMMAND_MAX);
+        out->env = SLICE_ABSENT;
+    } else {
+        bool cut = show (job->data[STREAM_STDOUT], job->bytes[STREAM_STDOUT], LIST_OUTPUT_MAX, &out->stdout_data);
+        cut = show (job->data[STREAM_STDERR], job->bytes[STREAM_STDERR], LIST_OUTPUT_MAX, &out->stderr_data) || cut;
+        out->output_cut = cut || output_in_files (job);
+    }
     list_writer_add (&page->list, raw, &item);
+    return true;
 }
 
 static void refuse_list (broker_t *self, uint64_t request, const char *field, const char *text)
@@ -383,14 +385,28 @@ static slice_t filled (slice_t text)
     return text.len ? text : SLICE_ABSENT;
 }
 
+/* All lists of one turn share this time, so that many of them do not hold the loop up. */
+static int64_t list_patience (broker_t *self)
+{
+    enum { LISTS_MS = 20 };
+    if (self->listed_ms != self->now_ms)
+        self->listing_ms = 0;
+    self->listed_ms = self->now_ms;
+    return self->listing_ms < LISTS_MS ? LISTS_MS - self->listing_ms : 0;
+}
+
 void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
 {
     job_id_t from = { .seq = INT64_MAX };
     job_filter_t filter = {
         .state = -1,
-        .since_ms = in->since == INT_ABSENT ? 0 : in->since,
+        .since_ms = in->since == INT_ABSENT  ? 0
+                    : in->since < JOB_MS_MAX ? in->since
+                                             : JOB_MS_MAX,
         .worker = filled (in->worker),
         .label = filled (in->label),
+        .text = filled (in->text),
+        .brief = in->brief == 1,
     };
     if (in->cursor.ptr && !job_id_parse (in->cursor, &from)) {
         refuse_list (self, request, "cursor", "`cursor` must be what the answer before gave.");
@@ -401,22 +417,29 @@ void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
         return;
     }
     filter.before_seq = from.seq;
+    if (in->until != INT_ABSENT && in->until < JOB_MS_MAX && in->until * JOB_SEQ_PER_MS < from.seq)
+        filter.before_seq = in->until * JOB_SEQ_PER_MS;
     int64_t limit = in->limit == INT_ABSENT || in->limit == 0 ? LIST_DEFAULT : in->limit;
-    page_t page = { .broker = self, .list = { .raw = SLICE ("") }, .left = limit };
+    page_t page = { .broker = self, .list = { .raw = SLICE ("") }, .left = limit, .brief = filter.brief };
+    int64_t next_seq = 0;
     buf_clear (&self->list);
-    err_t err = self->store->ops->job_list (self->store, &filter, limit + 1, page_add, &page);
+    int64_t begun_ms = clock_mono_ms ();
+    err_t err = self->store->ops->job_list (self->store, &filter, list_patience (self), page_add, &page, &next_seq);
+    self->listing_ms += clock_mono_ms () - begun_ms;
     buf_fini (&page.room.waiting);
     if (err) {
         broker_reply_error (self, request, err);
         return;
     }
+    char cursor[JOB_ID_LEN + 1];
+    job_id_format (&(job_id_t){ .seq = next_seq, .salt = "000000" }, cursor);
     message_t answer;
     message_init (&answer, MSG_JOB_LIST_OK);
     answer.job_list_ok.jobs = page.list;
     answer.job_list_ok.count = page.list.count;
     answer.job_list_ok.limit = limit;
     answer.job_list_ok.total = self->store->ops->job_count (self->store);
-    answer.job_list_ok.cursor = page.full ? slice_of (page.last) : SLICE_ABSENT;
+    answer.job_list_ok.cursor = next_seq ? slice_of (cursor) : SLICE_ABSENT;
     broker_reply (self, request, &answer, 0);
 }
 

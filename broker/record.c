@@ -19,3 +19,32 @@ bool job_output_gone (const job_record_t *job, int streams)
         silent = silent && (job->bytes[i] == 0 || !(streams & 1 << i));
     return job->purged & PURGED_OUTPUT && !silent;
 }
+
+static char lower (char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool holds (slice_t in, slice_t text)
+{
+    for (size_t from = 0; from + text.len <= in.len; from++) {
+        size_t same = 0;
+        while (same < text.len && lower (in.ptr[from + same]) == lower (text.ptr[same]))
+            same++;
+        if (same == text.len)
+            return true;
+    }
+    return false;
+}
+
+bool job_holds_text (const job_record_t *job, slice_t text, decoder_t *options)
+{
+    char id[JOB_ID_LEN + 1];
+    message_t message;
+    fault_t fault;
+    job_id_format (&job->id, id);
+    if (holds (slice_of (id), text) || holds (job->command, text) || holds (job->filename, text))
+        return true;
+    return job->options.len && !message_decode_item (options, job->options, MSG_JOB_OPTIONS, &message, &fault) &&
+           holds (message.job_options.name, text);
+}

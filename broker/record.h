@@ -28,10 +28,11 @@ typedef struct {
     slice_t filename;
     int64_t timeout_ms;
     int64_t max_attempts;
-    int64_t created_ms; /* wall */
-    slice_t pinned;     /* worker that alone may run it (direct mode); absent: any */
-    slice_t options;    /* a job-options item, encoded; absent: none */
-    slice_t labels;     /* of the options, as lines: what lists look for. Written, not read back */
+    int64_t created_ms;    /* wall */
+    slice_t pinned;        /* worker that alone may run it (direct mode); absent: any */
+    slice_t options;       /* a job-options item, encoded; absent: none */
+    slice_t labels;        /* of the options, as lines: what lists look for. Written, not read back */
+    slice_t brief_options; /* the options without env, when they have one. Written; brief lists read it as `options` */
     slice_t idempotency_key;
     slice_t request_hash; /* of the job-create that came with the key; REQUEST_HASH bytes */
 
@@ -66,6 +67,8 @@ enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
 
 /* True when one of these streams (bits 1 << stream) had something that housekeeping has removed. */
 bool job_output_gone (const job_record_t *job, int streams);
+/* True when its id, command, filename or name holds the text; A to Z are as a to z. `options`: decodes them. */
+bool job_holds_text (const job_record_t *job, slice_t text, decoder_t *options);
 enum { REQUEST_HASH = 32 };
 
 /* An attempt that is over and whose job is not told by it: another came after it, or the job ended without its result.
@@ -95,6 +98,8 @@ typedef struct {
     int state;          /* job_state_t; -1: any */
     slice_t worker;     /* absent: any */
     slice_t label;      /* KEY or KEY=VALUE; absent: any */
+    slice_t text;       /* as in job_holds_text; absent: any */
+    bool brief;         /* its output and env are not needed, and read as absent where that costs less */
 } job_filter_t;
 
 typedef struct {
@@ -110,6 +115,7 @@ typedef struct {
     int64_t registered_ms;   /* wall */
     int64_t last_seen_ms;    /* wall; as of the last stored change */
     int64_t asleep_until_ms; /* wall; 0: awake */
+    int draining;            /* it is given no new job */
     int online;              /* 0: said goodbye or was not heard of */
 } worker_record_t;
 

@@ -12,9 +12,16 @@
 
 #include "broker/record.h"
 
+enum {
+    LIST_LOOKS_MAX = 20 * 1000, /* jobs that one job_list looks at */
+    LIST_SURE = LIST_MAX,       /* so many at least: what nothing is filtered out of is never short */
+};
+
 typedef struct store store_t;
 
 typedef void store_job_fn (void *ctx, const job_record_t *job);
+/* False: it has enough, and has not taken this one. */
+typedef bool store_pick_fn (void *ctx, const job_record_t *job);
 typedef void store_worker_fn (void *ctx, const worker_record_t *worker);
 typedef void store_attempt_fn (void *ctx, const attempt_record_t *attempt);
 typedef void store_blob_fn (void *ctx, slice_t sha256, int64_t bytes);
@@ -39,9 +46,12 @@ typedef struct {
     err_t (*job_get) (store_t *self, const job_id_t *id, job_record_t *job);
     /* The job that was created with this key; NO_SUCH_JOB. */
     err_t (*job_by_key) (store_t *self, slice_t key, job_record_t *job);
-    /* Jobs that the filter lets through, newest first, until `fn` was called `limit` times. Here, and wherever a
-     * function is called for each of many rows, an empty journal may stand for one that is in its row. */
-    err_t (*job_list) (store_t *self, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx);
+    /* Jobs that the filter lets through, newest first, until `fn` has enough, LIST_LOOKS_MAX jobs were looked at, or
+     * `patience_ms` are over and LIST_SURE were. `*next_seq`: what to go on with as `before_seq`; 0: there is no more.
+     * Here, and wherever a function is called for each of many rows, an empty journal may stand for one that is in its
+     * row. */
+    err_t (*job_list) (store_t *self, const job_filter_t *filter, int64_t patience_ms, store_pick_fn *fn, void *ctx,
+                       int64_t *next_seq);
     /* NO_SUCH_JOB when the attempt has no row of its own. */
     err_t (*attempt_get) (store_t *self, int64_t seq, int64_t attempt, attempt_record_t *out);
     /* Attempts of a job that have rows, oldest first. */

@@ -33,6 +33,7 @@ typedef struct {
     attempt_record_t **attempts;
     size_t attempt_count, attempt_cap;
     size_t attempts_committed;
+    decoder_t *options; /* reads jobs' names */
 } store_ram_t;
 
 static store_ram_t *ram_of (store_t *store)
@@ -62,17 +63,18 @@ static size_t texts_size (const slice_t *texts, size_t count)
 
 static job_record_t *job_copy (const job_record_t *from)
 {
-    slice_t texts[] = { from->command, from->file_url,     from->filename, from->pinned,        from->worker_id,
-                        from->group,   from->token,        from->reason,   from->error_message, from->options,
-                        from->labels,  from->request_hash, from->receipt,  from->artifacts,     from->idempotency_key };
+    slice_t texts[] = { from->command,       from->file_url,  from->filename,        from->pinned,
+                        from->worker_id,     from->group,     from->token,           from->reason,
+                        from->error_message, from->options,   from->labels,          from->request_hash,
+                        from->receipt,       from->artifacts, from->idempotency_key, from->brief_options };
     size_t size =
         sizeof *from + texts_size (texts, sizeof texts / sizeof *texts) + texts_size (from->data, STREAM_COUNT);
     job_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->command,       &copy->file_url,  &copy->filename,       &copy->pinned,
-                          &copy->worker_id,     &copy->group,     &copy->token,          &copy->reason,
-                          &copy->error_message, &copy->options,   &copy->labels,         &copy->request_hash,
-                          &copy->receipt,       &copy->artifacts, &copy->idempotency_key };
+    slice_t *slices[] = { &copy->command,       &copy->file_url,  &copy->filename,        &copy->pinned,
+                          &copy->worker_id,     &copy->group,     &copy->token,           &copy->reason,
+                          &copy->error_message, &copy->options,   &copy->labels,          &copy->request_hash,
+                          &copy->receipt,       &copy->artifacts, &copy->idempotency_key, &copy->brief_options };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
@@ -167,6 +169,7 @@ static err_t job_update (store_t *store, const job_record_t *job)
     now.pinned = old->pinned;
     now.options = old->options;
     now.labels = old->labels;
+    now.brief_options = old->brief_options;
     now.idempotency_key = old->idempotency_key;
     now.request_hash = old->request_hash;
     job_touch (self, at, &now);
@@ -208,23 +211,42 @@ static bool has_label (slice_t labels, slice_t wanted)
     return false;
 }
 
-static bool lets_through (const job_filter_t *filter, const job_record_t *job)
+static bool lets_through (const store_ram_t *self, const job_filter_t *filter, const job_record_t *job)
 {
     return (filter->state < 0 || filter->state == (int)job->state) &&
            job->id.seq >= filter->since_ms * JOB_SEQ_PER_MS &&
            (!filter->worker.ptr || slice_eq (filter->worker, job->worker_id)) &&
-           (!filter->label.ptr || has_label (job->labels, filter->label));
+           (!filter->label.ptr || has_label (job->labels, filter->label)) &&
+           (!filter->text.ptr || job_holds_text (job, filter->text, self->options));
 }
 
-static err_t job_list (store_t *store, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx)
+/* As a brief list shows it. */
+static job_record_t brief (const job_record_t *job)
+{
+    job_record_t shown = *job;
+    shown.token = shown.group = shown.request_hash = SLICE_ABSENT;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        shown.data[i] = SLICE_ABSENT;
+    if (job->brief_options.ptr)
+        shown.options = job->brief_options;
+    return shown;
+}
+
+static err_t job_list (store_t *store, const job_filter_t *filter, int64_t patience_ms, store_pick_fn *fn, void *ctx,
+                       int64_t *next_seq)
 {
     store_ram_t *self = ram_of (store);
-    for (size_t at = job_at (self, filter->before_seq); at > 0 && limit > 0;) {
+    (void)patience_ms; /* memory is quick */
+    *next_seq = 0;
+    int64_t looks = 0;
+    for (size_t at = job_at (self, filter->before_seq); at > 0 && !*next_seq; looks++) {
         const job_record_t *job = job_now (self, --at);
-        if (!lets_through (filter, job))
-            continue;
-        fn (ctx, job);
-        limit--;
+        bool fits = lets_through (self, filter, job);
+        job_record_t shown = filter->brief ? brief (job) : *job;
+        if (job->id.seq < filter->since_ms * JOB_SEQ_PER_MS)
+            break;
+        if (looks == LIST_LOOKS_MAX || (fits && !fn (ctx, &shown)))
+            *next_seq = job->id.seq + 1;
     }
     return ERR_NONE;
 }
@@ -470,6 +492,7 @@ static void store_close (store_t **self_p)
     free (self->jobs);
     free (self->dirty);
     free (self->workers);
+    decoder_destroy (&self->options);
     free (self);
     *self_p = NULL;
 }
@@ -507,5 +530,6 @@ store_t *store_ram_new (void)
 {
     store_ram_t *self = xcalloc (1, sizeof *self);
     self->base.ops = &ram_ops;
+    self->options = decoder_new ();
     return &self->base;
 }

@@ -36,6 +36,10 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_JOB_GET] = "SELECT " JOB_WHOLE " FROM job WHERE seq = ?1 AND salt = ?2",
     [SQL_JOB_BY_KEY] = "SELECT " JOB_SHOWN " FROM job WHERE idempotency_key = ?1",
     [SQL_JOB_LIVE] = "SELECT " JOB_SHOWN " FROM job WHERE state < 2 ORDER BY seq",
+    [SQL_JOB_AT] = "SELECT " JOB_SHOWN " FROM job WHERE seq = ?1",
+    [SQL_JOB_BRIEF] = "SELECT " JOB_BRIEF " FROM job WHERE seq = ?1",
+    [SQL_JOB_BRIEF_PUT] = "UPDATE job SET brief_options = ?2 WHERE seq = ?1",
+    [SQL_LABEL_HAS] = "SELECT 1 FROM job_label WHERE label = ?1 AND seq = ?2",
     [SQL_LABEL_INSERT] = "INSERT OR IGNORE INTO job_label (label, seq) VALUES (?1, ?2)",
     [SQL_ATTEMPT_PUT] = "INSERT OR REPLACE INTO attempt (" ATTEMPT_FIRST ", journal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
                         "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -43,11 +47,12 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_ATTEMPT_EACH] = "SELECT " ATTEMPT_FIRST ", " JOURNAL_HINT " FROM attempt WHERE seq = ?1 ORDER BY attempt",
     [SQL_WORKER_PUT] =
         "INSERT OR REPLACE INTO worker (worker_id, hostname, os, version, machine, remote_addr, cpu_count, slots, "
-        "registered_ms, last_seen_ms, online, labels, asleep_until_ms) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "registered_ms, last_seen_ms, online, labels, asleep_until_ms, draining) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [SQL_WORKER_DELETE] = "DELETE FROM worker WHERE worker_id = ?1",
     [SQL_WORKER_EACH] = "SELECT worker_id, hostname, os, version, machine, remote_addr, cpu_count, slots, "
-                        "registered_ms, last_seen_ms, online, labels, asleep_until_ms FROM worker ORDER BY worker_id",
+                        "registered_ms, last_seen_ms, online, labels, asleep_until_ms, draining FROM worker "
+                        "ORDER BY worker_id",
     [SQL_BLOB_REFER] = "INSERT INTO blob (sha256, bytes, refs, used_ms) VALUES (?1, 0, 1, 0) "
                        "ON CONFLICT (sha256) DO UPDATE SET refs = refs + 1",
     [SQL_BLOB_LEAVE] = "UPDATE blob SET refs = refs - 1 WHERE sha256 = ?1 AND refs > 0",
@@ -118,6 +123,12 @@ static const char *const migrations[SCHEMA_VERSION] = {
     " SELECT substr (file_url, 10, 64), 0, count (*), 0 FROM job"
     " WHERE " ARCHIVED " GROUP BY 1;",
 
+    "ALTER TABLE worker ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN brief_options BLOB;"
+    "CREATE INDEX job_running ON job (seq) WHERE state = 1;"
+    "CREATE INDEX job_completed ON job (seq) WHERE state = 2;"
+    "INSERT OR IGNORE INTO job_label (label, seq)"
+    " SELECT substr (label, 1, instr (label, '=') - 1), seq FROM job_label WHERE instr (label, '=') > 1;"
     /* What is over has none. The journal comes last: whoever reads a row's other columns need not read past it. */
     "ALTER TABLE job ADD COLUMN journal_bytes INTEGER DEFAULT 0;"
     "ALTER TABLE job ADD COLUMN journal BLOB DEFAULT x'';"
@@ -281,8 +292,9 @@ static void store_close (store_t **self_p)
     sqlite_snapshot_step (*self_p, NULL);
     for (int i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize (self->sql[i]);
-    for (int i = 0; i < LIST_KINDS; i++)
-        sqlite3_finalize (self->lists[i]);
+    for (int i = 0; i < LIST_WAYS * LIST_PARTS; i++)
+        sqlite3_finalize (self->lists[i / LIST_PARTS][i % LIST_PARTS]);
+    decoder_destroy (&self->options);
     sqlite3_close (self->db);
     free (self);
     *self_p = NULL;
@@ -392,6 +404,7 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
     store_sqlite_t *self = xcalloc (1, sizeof *self);
     store_t *store = &self->base;
     self->base.ops = &sqlite_ops;
+    self->options = decoder_new ();
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2 (path, &self->db, flags, NULL) != SQLITE_OK) {
         snprintf (problem, problem_size, "cannot open '%s': %s.", path, sqlite3_errmsg (self->db));

@@ -2,6 +2,7 @@
  *
  *   store_sqlite.c       opening, schema, transactions
  *   store_sqlite_rows.c  jobs, attempts, workers
+ *   store_sqlite_list.c  lists of jobs
  *   store_sqlite_keep.c  blobs, retention, sizes
  *   store_sqlite_copy.c  snapshots and the check
  */
@@ -21,7 +22,11 @@ typedef enum {
     SQL_JOB_GET,
     SQL_JOB_BY_KEY,
     SQL_JOB_LIVE,
+    SQL_JOB_AT,
+    SQL_JOB_BRIEF,
+    SQL_JOB_BRIEF_PUT,
     SQL_LABEL_INSERT,
+    SQL_LABEL_HAS,
     SQL_ATTEMPT_PUT,
     SQL_ATTEMPT_GET,
     SQL_ATTEMPT_EACH,
@@ -45,19 +50,19 @@ typedef enum {
     SQL_COUNT
 } sql_t;
 
-enum {
-    LIST_STATES = 5, /* any, and each of job_state_t */
-    LIST_KINDS = LIST_STATES * 4,
-};
+/* The statements of a way to walk the jobs for a list. */
+typedef enum { LIST_PLAIN, LIST_TEXTS, LIST_COUNT, LIST_PARTS } list_part_t;
+enum { LIST_WAYS = 7 };
 
 typedef struct {
     store_t base;
     sqlite3 *db;
     sqlite3_stmt *sql[SQL_COUNT];
-    sqlite3_stmt *lists[LIST_KINDS]; /* by what they filter; made when first used */
-    sqlite3_stmt *reading;           /* its row is what the last job's slices point into */
-    sqlite3_stmt *reading_attempt;   /* likewise of the last attempt */
-    bool open;                       /* a transaction */
+    sqlite3_stmt *lists[LIST_WAYS][LIST_PARTS]; /* made when first used */
+    decoder_t *options;                         /* reads jobs' names */
+    sqlite3_stmt *reading;                      /* its row is what the last job's slices point into */
+    sqlite3_stmt *reading_attempt;              /* likewise of the last attempt */
+    bool open;                                  /* a transaction */
     int64_t jobs, jobs_committed;
     int64_t blob_bytes, blob_bytes_committed;
     sqlite3_backup *copy; /* a snapshot under way */
@@ -105,6 +110,12 @@ int64_t sqlite_int (sqlite3_stmt *sql, int at);
 #define ATTEMPT_FIRST                                                                                                  \
     "seq, attempt, worker_id, token, accepted, reason, error_message, exit_code, signal, started_ms, completed_ms, "   \
     "stdout, stderr, late_ms, late_exit_code, late_reason"
+/* The same with NULL for what a brief list does not need. */
+#define JOB_BRIEF                                                                                                      \
+    "seq, salt, command, file_url, filename, timeout_ms, max_attempts, created_ms, pinned, "                           \
+    "coalesce (brief_options, options), idempotency_key, NULL, state, attempt, worker_id, NULL, NULL, slot, "          \
+    "started_ms, completed_ms, exit_code, reason, error_message, NULL, NULL, stdout_bytes, stderr_bytes, "             \
+    "not_before_ms, signal, receipt, artifacts, journal_bytes, NULL, purged"
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
 err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx);
 extern const store_ops_t sqlite_ops;
@@ -112,7 +123,6 @@ err_t sqlite_job_insert (store_t *store, const job_record_t *job);
 err_t sqlite_job_update (store_t *store, const job_record_t *job);
 err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job);
 err_t sqlite_job_by_key (store_t *store, slice_t key, job_record_t *job);
-err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx);
 err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx);
 err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt);
 err_t sqlite_attempt_get (store_t *store, int64_t seq, int64_t attempt, attempt_record_t *out);
@@ -120,6 +130,13 @@ err_t sqlite_attempt_each (store_t *store, int64_t seq, store_attempt_fn *fn, vo
 err_t sqlite_worker_put (store_t *store, const worker_record_t *worker);
 err_t sqlite_worker_delete (store_t *store, slice_t worker_id);
 err_t sqlite_worker_each (store_t *store, store_worker_fn *fn, void *ctx);
+
+/* Runs a statement of (label, seq) for each label of a job: as KEY=VALUE, and as KEY alone. */
+err_t sqlite_labels_run (store_sqlite_t *self, sql_t which, slice_t labels, int64_t seq);
+
+/* store_sqlite_list.c */
+err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t patience_ms, store_pick_fn *fn, void *ctx,
+                       int64_t *next_seq);
 
 /* store_sqlite_keep.c */
 /* A job refers to the blob, or no longer does; an absent hash is none. */

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/lines.h"
-
 static err_t run_for (store_sqlite_t *self, sql_t which, slice_t sha256)
 {
     if (!sha256.ptr)
@@ -142,17 +140,10 @@ static err_t delete_labels (store_sqlite_t *self, const gone_t *gone)
     decoder_t *decoder = decoder_new ();
     message_t options;
     fault_t fault;
-    slice_t line;
     err_t err = ERR_NONE;
     slice_t bytes = slice_from (gone->options, gone->options_len);
-    if (!message_decode_item (decoder, bytes, MSG_JOB_OPTIONS, &options, &fault)) {
-        slice_t labels = options.job_options.labels;
-        while (!err && lines_next (&labels, &line)) {
-            sqlite_bind_text (self->sql[SQL_LABEL_DELETE], 1, line);
-            sqlite_bind_int (self->sql[SQL_LABEL_DELETE], 2, gone->job.id.seq);
-            err = sqlite_run (self, SQL_LABEL_DELETE);
-        }
-    }
+    if (!message_decode_item (decoder, bytes, MSG_JOB_OPTIONS, &options, &fault))
+        err = sqlite_labels_run (self, SQL_LABEL_DELETE, options.job_options.labels, gone->job.id.seq);
     decoder_destroy (&decoder);
     return err;
 }

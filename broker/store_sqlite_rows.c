@@ -2,7 +2,6 @@
 #include "broker/store_sqlite.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "proto/lines.h"
@@ -86,17 +85,29 @@ void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
 
 /* ---- jobs ---- */
 
-static err_t insert_labels (store_sqlite_t *self, const job_record_t *job)
+err_t sqlite_labels_run (store_sqlite_t *self, sql_t which, slice_t labels, int64_t seq)
 {
-    slice_t labels = job->labels;
-    slice_t line;
+    slice_t line, key, value;
     err_t err = ERR_NONE;
     while (!err && lines_next (&labels, &line)) {
-        sqlite_bind_text (self->sql[SQL_LABEL_INSERT], 1, line);
-        sqlite_bind_int (self->sql[SQL_LABEL_INSERT], 2, job->id.seq);
-        err = sqlite_run (self, SQL_LABEL_INSERT);
+        line_split (line, &key, &value);
+        sqlite_bind_int (self->sql[which], 2, seq);
+        sqlite_bind_text (self->sql[which], 1, line);
+        err = sqlite_run (self, which);
+        sqlite_bind_text (self->sql[which], 1, key);
+        if (!err)
+            err = sqlite_run (self, which);
     }
     return err;
+}
+
+static err_t put_brief_options (store_sqlite_t *self, const job_record_t *job)
+{
+    if (!job->brief_options.ptr)
+        return ERR_NONE;
+    sqlite_bind_int (self->sql[SQL_JOB_BRIEF_PUT], 1, job->id.seq);
+    sqlite_bind_blob (self->sql[SQL_JOB_BRIEF_PUT], 2, job->brief_options);
+    return sqlite_run (self, SQL_JOB_BRIEF_PUT);
 }
 
 err_t sqlite_job_insert (store_t *store, const job_record_t *job)
@@ -109,7 +120,9 @@ err_t sqlite_job_insert (store_t *store, const job_record_t *job)
     bind_changing (self->sql[SQL_JOB_INSERT], job);
     err = sqlite_run (self, SQL_JOB_INSERT);
     if (!err)
-        err = insert_labels (self, job);
+        err = put_brief_options (self, job);
+    if (!err)
+        err = sqlite_labels_run (self, SQL_LABEL_INSERT, job->labels, job->id.seq);
     if (!err)
         err = sqlite_blob_refer (self, blob_url_sha256 (job->file_url));
     self->jobs += !err;
@@ -179,57 +192,6 @@ err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn
     err_t err = code == SQLITE_DONE ? ERR_NONE : sqlite_failed (self, sqlite3_sql (sql));
     sqlite3_reset (sql);
     return err;
-}
-
-/* The statement for what a filter asks: a state is written out, so that partial indexes serve it. */
-static sqlite3_stmt *list_statement (store_sqlite_t *self, const job_filter_t *filter)
-{
-    int kind = (filter->state + 1) * 4 + (filter->worker.ptr ? 2 : 0) + (filter->label.ptr ? 1 : 0);
-    if (self->lists[kind])
-        return self->lists[kind];
-    char state[32] = "";
-    if (filter->state >= 0)
-        snprintf (state, sizeof state, " AND state = %d", filter->state);
-    char *text = sqlite3_mprintf (
-        "SELECT " JOB_SHOWN " FROM job WHERE seq < ?1 AND seq >= ?2%s%s%s%s "
-        "ORDER BY seq DESC LIMIT ?3",
-        state, filter->state == JOB_PENDING || filter->state == JOB_RUNNING ? " AND state < 2" : "",
-        filter->worker.ptr ? " AND worker_id = ?4" : "",
-        filter->label.ptr ? " AND seq IN (SELECT seq FROM job_label WHERE label >= ?5 AND label < ?6)" : "");
-    sqlite3_prepare_v3 (self->db, text, -1, SQLITE_PREPARE_PERSISTENT, &self->lists[kind], NULL);
-    sqlite3_free (text);
-    return self->lists[kind];
-}
-
-/* The labels that a filter means are a range: `k=v` itself, or all that begin with `k=`. */
-static void bind_label (sqlite3_stmt *sql, slice_t label, char from[LABELS_MAX + 2], char to[LABELS_MAX + 2])
-{
-    bool whole = memchr (label.ptr, '=', label.len) != NULL;
-    memcpy (from, label.ptr, label.len);
-    memcpy (to, label.ptr, label.len);
-    from[label.len] = '=';
-    to[label.len] = whole ? '\x01' : '=' + 1; /* no label holds a control character but a tab, which is above */
-    sqlite_bind_text (sql, 5, slice_from (from, whole ? label.len : label.len + 1));
-    sqlite_bind_text (sql, 6, slice_from (to, label.len + 1));
-}
-
-err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t limit, store_job_fn *fn, void *ctx)
-{
-    store_sqlite_t *self = sqlite_of (store);
-    char from[LABELS_MAX + 2];
-    char to[LABELS_MAX + 2];
-    end_job_read (self);
-    sqlite3_stmt *sql = list_statement (self, filter);
-    if (!sql)
-        return sqlite_failed (self, "job_list");
-    sqlite3_bind_int64 (sql, 1, filter->before_seq);
-    sqlite3_bind_int64 (sql, 2, filter->since_ms * JOB_SEQ_PER_MS);
-    sqlite3_bind_int64 (sql, 3, limit);
-    if (filter->worker.ptr)
-        sqlite_bind_text (sql, 4, filter->worker);
-    if (filter->label.ptr)
-        bind_label (sql, filter->label, from, to);
-    return sqlite_each_job (self, sql, fn, ctx);
 }
 
 err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx)
@@ -345,6 +307,7 @@ err_t sqlite_worker_put (store_t *store, const worker_record_t *worker)
     sqlite_bind_int (sql, 11, worker->online);
     sqlite_bind_text (sql, 12, worker->labels);
     sqlite_bind_int (sql, 13, worker->asleep_until_ms);
+    sqlite_bind_int (sql, 14, worker->draining);
     return sqlite_run (self, SQL_WORKER_PUT);
 }
 
@@ -378,6 +341,7 @@ err_t sqlite_worker_each (store_t *store, store_worker_fn *fn, void *ctx)
             .online = sqlite3_column_int (sql, 10),
             .labels = sqlite_slice (sql, 11),
             .asleep_until_ms = sqlite3_column_int64 (sql, 12),
+            .draining = sqlite3_column_int (sql, 13),
         };
         fn (ctx, &worker);
     }

@@ -18,6 +18,8 @@ enum {
     JOB_SEQ_PER_MS = 36 * 36 * 36,
 };
 
+#define JOB_MS_MAX 9999999999999LL /* the last millisecond that an id has digits for */
+
 typedef struct {
     int64_t seq; /* ms * JOB_SEQ_PER_MS + count; > 0 */
     char salt[JOB_SALT_LEN + 1];

@@ -39,10 +39,12 @@ enum {
     BACKOFF_MAX = 24 * 60 * 60 * 1000,
     SLOTS_MAX = 1024,
     CPU_MAX = 65536,
+    LOAD_MAX = 1000 * 1000, /* percent of all processors */
     EXIT_MAX = 0x7fffffff,
     SIGNAL_MAX = 128,
     LIST_MAX = 500, /* jobs in one job-list-ok */
     LIST_DEFAULT = 50,
+    BRIEF_COMMAND_MAX = 200,  /* bytes of a command in a brief job-list-ok */
     WORKERS_MAX = 10000,      /* workers in the registry; one more is refused */
     WAIT_MAX = 5 * 60 * 1000, /* patience of a parked request, ms */
     TIMEOUT_DEFAULT_MS = 60 * 60 * 1000,

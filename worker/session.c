@@ -9,6 +9,7 @@
 #include "proto/options.h"
 #include "proto/program.h"
 #include "worker/folders.h"
+#include "worker/machine.h"
 #include "worker/session_internal.h"
 
 enum {
@@ -74,7 +75,12 @@ void session_heartbeat (void *ctx)
         return;
     message_t request;
     message_init (&request, MSG_WORKER_HEARTBEAT);
+    machine_t machine;
+    machine_read (&machine);
     request.worker_heartbeat.worker_id = slice_of (self->config.worker_id);
+    request.worker_heartbeat.load_percent = machine.load_percent;
+    request.worker_heartbeat.memory_bytes = machine.memory_bytes;
+    request.worker_heartbeat.memory_free_bytes = machine.memory_free_bytes;
     transport_t *transport = self->config.transport;
     self->heartbeat = transport->ops->call (transport, &request, PATIENCE_MS, on_heartbeat, self);
 }
@@ -136,6 +142,11 @@ void session_register (void *ctx)
     in->machine = self->machine[0] ? slice_of (self->machine) : SLICE_ABSENT;
     in->labels = buf_slice (&self->labels);
     in->keep = keep_list (self, &raw, true);
+    machine_t machine;
+    machine_read (&machine);
+    in->load_percent = machine.load_percent;
+    in->memory_bytes = machine.memory_bytes;
+    in->memory_free_bytes = machine.memory_free_bytes;
     transport_t *transport = self->config.transport;
     self->registering = transport->ops->call (transport, &request, PATIENCE_MS, on_registered, self);
     buf_fini (&raw);

@@ -1,14 +1,20 @@
 /* bench-preload - a data folder's database with COUNT finished jobs in it, written straight through the store.
  *
- * usage: bench-preload DB-FILE COUNT
+ * They are of 100 workers; every 1000th has failed, and has a label and an environment. OUTPUT: bytes of stdout of
+ * each.
+ *
+ * usage: bench-preload DB-FILE COUNT [OUTPUT]
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/store.h"
 #include "proto/clock.h"
 
-enum { BATCH = 10000 };
+enum { BATCH = 10000, WORKERS = 100, FAILED_EVERY = 1000 };
+
+static char output[STORE_INLINE_MAX + 1];
 
 static int give_up (const char *why)
 {
@@ -16,8 +22,26 @@ static int give_up (const char *why)
     return 1;
 }
 
-static err_t add (store_t *store, int64_t seq)
+/* As the core encodes them. */
+static slice_t options (bool brief, slice_t labels, buf_t *raw)
 {
+    static char env[ENV_MAX / 4];
+    message_t message;
+    message_init (&message, MSG_JOB_OPTIONS);
+    snprintf (env, sizeof env, "KEY=%0*d\n", (int)sizeof env - 6, 0);
+    message.job_options.name = SLICE ("nightly build");
+    message.job_options.labels = labels;
+    message.job_options.env = brief ? SLICE_ABSENT : slice_of (env);
+    message_encode_item (&message, raw);
+    return buf_slice (raw);
+}
+
+static err_t add (store_t *store, int64_t seq, int64_t number)
+{
+    char worker[32];
+    buf_t raw = { 0 };
+    buf_t brief = { 0 };
+    snprintf (worker, sizeof worker, "bench-worker-%d", (int)(number % WORKERS));
     job_record_t job = {
         .id = { .seq = seq, .salt = "bench0" },
         .command = SLICE ("make -C project test"),
@@ -28,29 +52,40 @@ static err_t add (store_t *store, int64_t seq)
         .created_ms = seq / JOB_SEQ_PER_MS,
         .state = JOB_COMPLETED,
         .attempt = 1,
-        .worker_id = SLICE ("bench-worker-0123456789ab"),
+        .worker_id = slice_of (worker),
         .token = SLICE ("0123456789abcdef0123456789abcdef"),
         .started_ms = seq / JOB_SEQ_PER_MS,
         .completed_ms = seq / JOB_SEQ_PER_MS + 1,
         .exit_code = 0,
-        .data = { SLICE ("42 passed, 0 failed\n"), SLICE (""), SLICE ("") },
-        .bytes = { 20, 0, 0 },
+        .data = { slice_of (output), SLICE (""), SLICE ("") },
+        .bytes = { (int64_t)strlen (output), 0, 0 },
     };
-    return store->ops->job_insert (store, &job);
+    if (number % FAILED_EVERY == 0) {
+        job.state = JOB_FAILED;
+        job.labels = SLICE ("kind=nightly\n");
+        job.options = options (false, job.labels, &raw);
+        job.brief_options = options (true, job.labels, &brief);
+    }
+    err_t err = store->ops->job_insert (store, &job);
+    buf_fini (&raw);
+    buf_fini (&brief);
+    return err;
 }
 
 int main (int argc, char **argv)
 {
     char problem[256];
-    int64_t count = argc == 3 ? atoll (argv[2]) : 0;
-    if (count < 1)
-        return give_up ("usage: bench-preload DB-FILE COUNT");
+    int64_t count = argc == 3 || argc == 4 ? atoll (argv[2]) : 0;
+    int64_t length = argc == 4 ? atoll (argv[3]) : 20;
+    if (count < 1 || length < 1 || length > STORE_INLINE_MAX)
+        return give_up ("usage: bench-preload DB-FILE COUNT [OUTPUT]");
+    memset (output, 'x', (size_t)length);
     store_t *store = store_sqlite_open (argv[1], problem, sizeof problem);
     if (!store)
         return give_up (problem);
     int64_t seq = (clock_wall_ms () - count) * JOB_SEQ_PER_MS;
     for (int64_t i = 0; i < count; i++, seq += JOB_SEQ_PER_MS)
-        if (add (store, seq) || (i % BATCH == BATCH - 1 && store->ops->commit (store)))
+        if (add (store, seq, i) || (i % BATCH == BATCH - 1 && store->ops->commit (store)))
             return give_up ("the store refuses to write");
     if (store->ops->commit (store))
         return give_up ("the store refuses to commit");

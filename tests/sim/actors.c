@@ -72,6 +72,14 @@ static void ask_about_some_job (world_t *w, int at)
     net_send (w, &packet);
 }
 
+/* Somebody wants a machine for himself, or has no need of it any more. */
+static void drain_or_resume (world_t *w, int at, const actor_t *worker, msg_type_t type)
+{
+    packet_t packet = request (w, at, type);
+    memcpy (packet.job, worker->id, sizeof packet.job);
+    net_send (w, &packet);
+}
+
 static void client_act (world_t *w, int at)
 {
     actor_t *a = &w->actors[at];
@@ -94,6 +102,9 @@ static void client_act (world_t *w, int at)
     } else if (sim_chance (w, 50)) {
         packet_t packet = request (w, at, MSG_WORKER_LIST);
         net_send (w, &packet);
+    } else if (sim_chance (w, 100)) {
+        const actor_t *worker = &w->actors[CLIENTS + sim_random (w) % WORKERS];
+        drain_or_resume (w, at, worker, sim_chance (w, 400) ? MSG_WORKER_DRAIN : MSG_WORKER_RESUME);
     }
 }
 
@@ -261,6 +272,8 @@ static void worker_act (world_t *w, int at)
     } else if (!w->healed && a->nameless && sim_chance (w, 3)) {
         move (w, at);
     }
+    if (w->healed && a->draining)
+        drain_or_resume (w, at, a, MSG_WORKER_RESUME);
     if (!a->registered) {
         send_register (w, at);
         return;

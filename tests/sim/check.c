@@ -56,6 +56,13 @@ static void check_assigned (world_t *w, const shadow_t *job, const job_record_t 
         sim_fail (w, "a direct job was leased to another worker than its own");
     if (job->picky && !labelled)
         sim_fail (w, "a job was leased to a worker without the label that it requires");
+    shadow_t now = { 0 };
+    shadow_set (&now, record);
+    for (int i = CLIENTS; i < ACTORS; i++) {
+        const actor_t *a = &w->actors[i];
+        if (a->draining && (strcmp (now.worker, a->id) == 0 || strstr (now.group, a->id)))
+            sim_fail (w, "a job was leased to %s, which drains", a->id);
+    }
     if (job->skew == w->skew_ms && job->due_ms > w->now_ms)
         sim_fail (w, "a job was handed out before its time");
     for (int i = 0; i < w->job_count; i++) {
@@ -227,8 +234,48 @@ static void check_seal (world_t *w, const effect_t *effect)
         sim_fail (w, "a result of another lease goes to be sealed");
 }
 
+/* Who drains is told by requests alone, and nothing else takes it back. */
+static void check_draining (world_t *w, const worker_record_t *worker)
+{
+    for (int i = CLIENTS; i < ACTORS; i++) {
+        actor_t *a = &w->actors[i];
+        if (!slice_eq_str (worker->worker_id, a->id) || worker->draining == a->draining)
+            continue;
+        msg_type_t asked = worker->draining ? MSG_WORKER_DRAIN : MSG_WORKER_RESUME;
+        if (!w->current || w->current->type != asked)
+            sim_fail (w, "%s %s, and nobody has said so", a->id, worker->draining ? "drains" : "no longer drains");
+        a->draining = worker->draining;
+    }
+}
+
+/* An answer that is told again (rule 17) is nothing new. Of who does not say who it is the broker may not know that it
+ * asks. */
+void check_handed (world_t *w, int actor, int64_t seq)
+{
+    const actor_t *a = &w->actors[actor];
+    for (size_t i = 0; i < w->effects.count && a->draining && !a->nameless; i++)
+        if (w->effects.items[i].kind == EFFECT_JOB_UPDATE && w->effects.items[i].job.id.seq == seq)
+            sim_fail (w, "%s drains and was handed a new job", a->id);
+}
+
+/* What a worker-drain or worker-resume is answered is so. */
+static void check_drain_answer (world_t *w, const effect_t *effect)
+{
+    bool drain = effect->message.type == MSG_WORKER_DRAIN_OK;
+    if (effect->kind != EFFECT_REPLY || (!drain && effect->message.type != MSG_WORKER_RESUME_OK))
+        return;
+    for (int i = CLIENTS; i < ACTORS; i++)
+        if (strcmp (w->actors[i].id, w->current->job) == 0 && w->actors[i].draining != drain)
+            sim_fail (w, "%s was said to %s, and does not", w->actors[i].id, drain ? "drain" : "resume");
+}
+
 void check_effects (world_t *w)
 {
+    for (size_t i = 0; i < w->effects.count; i++)
+        if (w->effects.items[i].kind == EFFECT_WORKER_PUT)
+            check_draining (w, &w->effects.items[i].worker);
+    for (size_t i = 0; i < w->effects.count; i++)
+        check_drain_answer (w, &w->effects.items[i]);
     for (size_t i = 0; i < w->effects.count; i++) {
         const effect_t *effect = &w->effects.items[i];
         if (effect->kind == EFFECT_JOB_INSERT)
@@ -405,8 +452,19 @@ static void check_kept (world_t *w, const shadow_t *job, const job_record_t *rec
         sim_fail (w, "a crash has undone attempt %lld, which a worker runs", (long long)job->handed);
 }
 
+static void reload_draining (void *ctx, const worker_record_t *worker)
+{
+    world_t *w = ctx;
+    for (int i = CLIENTS; i < ACTORS; i++)
+        if (slice_eq_str (worker->worker_id, w->actors[i].id))
+            w->actors[i].draining = worker->draining;
+}
+
 void shadow_reload (world_t *w)
 {
+    for (int i = CLIENTS; i < ACTORS; i++)
+        w->actors[i].draining = false; /* unless the record says so */
+    w->store->ops->worker_each (w->store, reload_draining, w);
     int kept = 0;
     for (int i = 0; i < w->job_count; i++) {
         job_record_t record;

@@ -62,6 +62,14 @@ MUTANTS = [
         ("if (record->state == JOB_RUNNING)\n        load_lease", "if (0)\n        load_lease")]),
     ("two leases in one slot", "core_dispatch.c", [
         ("lease_t *lease = lease_of_slot (worker, slot);", "lease_t *lease = lease_of_slot (worker, slot + SLOTS_MAX);")]),
+    ("a draining worker gets jobs", "core_dispatch.c", [
+        ("job_t *job = worker->draining ? NULL : core_queue_take", "job_t *job = core_queue_take")]),
+    ("a draining worker's parked poll gets a job", "core_dispatch.c", [
+        ("if (!parked->worker->draining && core_queue_fits", "if (core_queue_fits")]),
+    ("a draining agent without a name gets jobs", "core_group.c", [
+        ("idle > place->groups.count && !draining;", "idle > place->groups.count;")]),
+    ("a restart forgets who drains", "core_worker.c", [
+        ("worker->draining = record->draining;", "")]),
     ("any agent writes", "core_lease.c", [
         ("else if (lease->worker != worker)", "else if (0)")]),
 ]

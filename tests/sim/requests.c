@@ -109,6 +109,12 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
         message->worker_sleep.worker_id = slice_of (a->id);
         message->worker_sleep.for_ms = packet->wait;
         break;
+    case MSG_WORKER_DRAIN:
+        message->worker_drain.worker_id = slice_of (packet->job);
+        break;
+    case MSG_WORKER_RESUME:
+        message->worker_resume.worker_id = slice_of (packet->job);
+        break;
     case MSG_WORKER_GOODBYE:
         message->worker_goodbye.worker_id = slice_of (a->id);
         message->worker_goodbye.keep = keep_list (packet, raw);

@@ -57,7 +57,7 @@ typedef struct packet {
     bool to_broker;
     msg_type_t type;
     err_t err;
-    char job[TEXT];
+    char job[TEXT]; /* of worker-drain and worker-resume: the worker */
     char token[TEXT];
     int64_t attempt;
     int64_t slot;
@@ -102,6 +102,7 @@ typedef struct {
     char addr[TEXT];
     bool slotted, nameless;
     bool registered;
+    bool draining;        /* as the record says */
     int64_t next_ms;      /* acts again */
     int64_t heartbeat_ms; /* next */
     uint64_t calls;
@@ -250,6 +251,8 @@ void check_promise (world_t *w, const packet_t *packet);
 void check_outputs (world_t *w);
 /* A refused seal tells the true length of the stream that it names. */
 void check_mismatch (world_t *w, const order_t *order);
+/* A job goes to an actor. */
+void check_handed (world_t *w, int actor, int64_t seq);
 /* A refusal of the current request. */
 void check_refusal (world_t *w, err_t err);
 /* A lost answer must take nothing from who is at work. */

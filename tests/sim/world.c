@@ -121,6 +121,8 @@ static void step (world_t *w, event_t *event)
     check_effects (w);
     for (size_t i = 0; i < w->effects.count; i++) {
         const effect_t *effect = &w->effects.items[i];
+        if (effect->kind == EFFECT_REPLY_JOB)
+            check_handed (w, asked[effect->request % ASKED_MAX].actor, effect->seq);
         if (effect->kind == EFFECT_REPLY || effect->kind == EFFECT_REPLY_JOB)
             answer_with (w, effect->request, &effect->message);
         else if (effect->kind == EFFECT_APPEND || effect->kind == EFFECT_SEAL || effect->kind == EFFECT_DISCARD)

@@ -182,6 +182,12 @@ static void keep_hint (void *ctx, const job_record_t *job)
     assert_int_equal (job->data[STREAM_JOURNAL].len, 0);
 }
 
+static bool pick_hint (void *ctx, const job_record_t *job)
+{
+    keep_hint (ctx, job);
+    return true;
+}
+
 static void test_lists_leave_journals_in_their_rows (void **state)
 {
     fixture_t *self = *state;
@@ -195,7 +201,8 @@ static void test_lists_leave_journals_in_their_rows (void **state)
         assert_int_equal (self->store->ops->job_update (self->store, &job), 0);
     }
     job_filter_t filter = { .before_seq = 5, .state = -1 };
-    assert_int_equal (self->store->ops->job_list (self->store, &filter, 3, keep_hint, in_row), 0);
+    int64_t next = 0;
+    assert_int_equal (self->store->ops->job_list (self->store, &filter, 1000, pick_hint, in_row, &next), 0);
     assert_true (in_row[1] && !in_row[2]); /* and one in a file is told from one in the row */
     int64_t after_ms = 0;
     in_row[1] = false;
@@ -212,6 +219,15 @@ typedef struct {
     int64_t seqs[16];
     size_t count;
 } seen_t;
+
+static bool take_three (void *ctx, const job_record_t *job)
+{
+    seen_t *seen = ctx;
+    if (seen->count == 3)
+        return false;
+    seen->seqs[seen->count++] = job->id.seq;
+    return true;
+}
 
 static void see_job (void *ctx, const job_record_t *job)
 {
@@ -232,11 +248,18 @@ static void test_lists (void **state)
     }
     assert_int_equal (ops->commit (self->store), 0);
     seen_t newest = { 0 };
-    assert_int_equal (ops->job_list (self->store, &(job_filter_t){ .before_seq = 5, .state = -1 }, 3, see_job, &newest),
-                      0);
+    int64_t next = -1;
+    job_filter_t filter = { .before_seq = 5, .state = -1 };
+    assert_int_equal (ops->job_list (self->store, &filter, 1000, take_three, &newest, &next), 0);
     assert_int_equal (newest.count, 3);
     assert_int_equal (newest.seqs[0], 4);
     assert_int_equal (newest.seqs[2], 2);
+    assert_int_equal (next, 2); /* below it, 1 is left */
+    filter.before_seq = 4;
+    newest.count = 0;
+    assert_int_equal (ops->job_list (self->store, &filter, 1000, take_three, &newest, &next), 0);
+    assert_int_equal (newest.count, 3);
+    assert_int_equal (next, 0); /* just three: there is no more */
     seen_t live = { 0 };
     assert_int_equal (ops->job_live (self->store, see_job, &live), 0);
     assert_int_equal (live.count, 3);
