@@ -51,6 +51,8 @@ export class ByteCache {
     private readonly read: ReadBytes,
     private readonly arrived: () => void,
     private readonly failed: OnFailure,
+    /** Where a stream ends as far as is known: what is fetched is fetched up to there, or to its page's end. */
+    private readonly end: (stream: OutputStream) => number = () => 0,
     private readonly pagesMax = CACHE_MAX / PAGE,
   ) {}
 
@@ -136,7 +138,7 @@ export class ByteCache {
         let last = number;
         while (last + 1 < number + REQUEST_PAGES && (last + 1) * PAGE < to && this.lacks(stream, last + 1, to)) last++;
         const have = this.pages.get(`${stream}:${number}`)?.have ?? 0;
-        return { stream, first: number, last, from: number * PAGE + have, to: Math.min(to, (last + 1) * PAGE) };
+        return { stream, first: number, last, from: number * PAGE + have, to: Math.min(Math.max(to, this.end(stream)), (last + 1) * PAGE) };
       }
     }
     return null;

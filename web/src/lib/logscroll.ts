@@ -56,6 +56,11 @@ export class ScrollMap {
     this.top = Math.max(0, Math.min(this.topMax, this.top));
   }
 
+  /** Where the bar was last. */
+  get seen(): number {
+    return this.last;
+  }
+
   /** The bar was put at `bar` by us: not a move. */
   put(bar: number): void {
     this.last = bar;

@@ -80,12 +80,13 @@ export class Search {
 
   /** Looks through what the parts have and was not yet looked at. */
   async run(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+    const stopped = (): boolean => signal.aborted;
     for (const part of parts) {
       const progress = this.of(part);
-      while (progress.next < part.length && !signal.aborted) {
+      while (progress.next < part.length && !stopped()) {
         const to = pieceEnd(part, progress.next);
         const piece = await this.fetch(part, progress.next, to, signal);
-        if (signal.aborted) return;
+        if (stopped()) return;
         await this.scan(part, progress, to, piece, signal);
         this.changed();
       }
@@ -107,9 +108,10 @@ export class Search {
   }
 
   private async scan(part: Part, progress: Progress, to: number, piece: Piece, signal: AbortSignal): Promise<void> {
+    const stopped = (): boolean => signal.aborted;
     let began = performance.now();
     for (; progress.next < to; progress.next++) {
-      if (signal.aborted) return;
+      if (stopped()) return;
       this.block(part, progress, progress.next, piece);
       this.scanned += part.blocks.bytes(part.block(progress.next));
       if (performance.now() - began > SLICE_MS) {

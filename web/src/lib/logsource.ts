@@ -54,6 +54,7 @@ export class LogSource {
       (stream, from, to) => this.read({ stream, from, to }),
       () => this.tell(),
       (error) => this.readFailed(error),
+      (stream) => Math.max(this.journal.blocks.ends[stream], this.rest[stream].ends[stream]),
     );
     this.reader = new LineReader(this.cache);
   }

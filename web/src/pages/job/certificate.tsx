@@ -7,6 +7,7 @@ import type { LogSource } from "../../lib/logsource";
 import { parseLine } from "../../lib/ansi";
 import { reasonWords, sentence } from "../../lib/reasons";
 import { Icon } from "../../ui/icon";
+import { useSignalValue } from "./follow-signal";
 
 const LINES_SHOWN = 12;
 
@@ -36,7 +37,7 @@ export function receipts(job: Job & { stdoutSha256?: string | null; stderrSha256
 }
 
 export function Certificate({ job, journal: source }: { job: Job; journal: LogSource | null }) {
-  void source?.version.value;
+  useSignalValue(source?.version);
   const cancelled = job.reason === "cancelled";
   const words = job.reason ? reasonWords(job.reason) : null;
   const facts = evidence(job, source);

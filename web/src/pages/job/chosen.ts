@@ -26,7 +26,7 @@ export function lineQuery(one: number, other: number): string {
 export async function chosenText(source: LogSource, layout: Layout, [from, to]: readonly [number, number]): Promise<string> {
   const last = Math.min(to, layout.rows);
   if (last - from + 1 > COPY_MAX) throw new Error(`These are more than ${COPY_MAX.toLocaleString("en-US")} lines: download the output instead.`);
-  const store = new ByteCache(() => Promise.resolve(new Uint8Array(0)), () => undefined, () => false, Infinity);
+  const store = new ByteCache(() => Promise.resolve(new Uint8Array(0)), () => undefined, () => false, () => 0, Infinity);
   const reader = new LineReader(store);
   const lines: string[] = [];
   for (let row = from - 1; row < last; row++) {

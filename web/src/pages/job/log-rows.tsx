@@ -40,8 +40,12 @@ function pieces(line: RowLine, expression: RegExp | null) {
   return out;
 }
 
+/** A line's number, which chooses it. */
+export const LineNumber = memo(function LineNumber({ number, chosen }: { number: number; chosen: boolean }) {
+  return <a class={`log-number${chosen ? " is-chosen" : ""}`} tabIndex={-1} data-row={number} href={`#line-${number}`} aria-label={`Line ${number}`}>{number}</a>;
+});
+
 interface RowProps {
-  number: number;
   line: RowLine | null;
   time: string | null;
   tint: boolean;
@@ -51,11 +55,10 @@ interface RowProps {
   rawUrl: string;
 }
 
-export const Row = memo(function Row({ number, line, time, tint, chosen, current, expression, rawUrl }: RowProps) {
+export const Row = memo(function Row({ line, time, tint, chosen, current, expression, rawUrl }: RowProps) {
   const names = ["log-row", chosen ? "is-chosen" : "", current ? "is-current" : "", tint && line?.stream === STDERR ? "is-stderr" : ""];
   return (
     <div class={names.filter(Boolean).join(" ")}>
-      <a class="log-number" tabIndex={-1} data-row={number} href={`#line-${number}`} aria-label={`Line ${number}`}>{number}</a>
       {time === null ? null : <span class="log-time">{time}</span>}
       {line ? (
         <span class="log-text">

@@ -26,11 +26,13 @@ interface Props {
   onFollow: (follow: boolean) => void;
   /** Called before the lines from `first` to `last` are drawn, and after. */
   draw: (first: number, last: number) => ComponentChildren;
+  /** Their numbers, which stay at the left when the text is scrolled sideways. One layer: one a line would be slow. */
+  drawNumbers: (first: number, last: number) => ComponentChildren;
   drawn: (first: number, last: number) => void;
   onClick: (event: MouseEvent) => void;
 }
 
-export function LogView({ length, following, columns, label, control, onFollow, draw, drawn, onClick }: Props) {
+export function LogView({ length, following, columns, label, control, onFollow, draw, drawNumbers, drawn, onClick }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [map] = useState(() => new ScrollMap());
   const [height, setHeight] = useState(480);
@@ -44,6 +46,8 @@ export function LogView({ length, following, columns, label, control, onFollow, 
   }
   const first = Math.floor(map.top / ROW);
   const last = Math.min(length, first + Math.ceil(height / ROW) + 1);
+
+  const shift = `${first * ROW - map.top}px`;
 
   useEffect(() => {
     const element = box.current;
@@ -86,21 +90,29 @@ export function LogView({ length, following, columns, label, control, onFollow, 
   const scrolled = (): void => {
     const element = box.current;
     if (!element) return;
+    if (element.clientHeight !== height) {
+      setHeight(element.clientHeight); // the browser moved the bar for a new size, not the user
+      map.put(element.scrollTop);
+      return;
+    }
     const before = map.top;
     map.moved(element.scrollTop);
-    if (map.top < before - 1) onFollow(false);
+    if (map.top < before - 1 && !map.atEnd) onFollow(false);
     else if (map.top > before && map.atEnd) onFollow(true);
     window.clearTimeout(settle.current);
-    settle.current = window.setTimeout(put, SETTLE_MS);
+    settle.current = window.setTimeout(() => {
+      if (box.current?.scrollTop === map.seen) put(); // else the user moves it just now
+    }, SETTLE_MS);
     redraw((round) => round + 1);
   };
 
   return (
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions, jsx-a11y/click-events-have-key-events -- numbers and headers have keys in the toolbar
+    /* eslint-disable jsx-a11y/no-noninteractive-element-interactions, jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-tabindex -- what scrolls must take the focus; the clicks are those of the links within */
     <div ref={box} class="log-box" role="log" aria-live="off" aria-label={label} tabIndex={0} onScroll={scrolled} onClick={onClick}>
       <div class="log-space" style={{ height: `${map.height}px`, minWidth: `calc(${columns}ch + 9rem)` }}>
         <div class="log-window" style={{ height: `${Math.min(height, map.height)}px` }}>
-          <div style={{ transform: `translateY(${-(map.top - first * ROW)}px)` }}>{draw(first, last)}</div>
+          <div class="log-numbers" style={{ marginTop: shift }}>{drawNumbers(first, last)}</div>
+          <div class="log-lines" style={{ marginTop: shift }}>{draw(first, last)}</div>
         </div>
       </div>
     </div>

@@ -15,7 +15,7 @@ import { useCommands } from "../../ui/commands";
 import { toast } from "../../ui/toast";
 import { chosenText, lineQuery, linesOf } from "./chosen";
 import { LogFoot, LogState, Selection } from "./log-parts";
-import { elapsedSince, Header, Row, runState } from "./log-rows";
+import { elapsedSince, Header, LineNumber, Row, runState } from "./log-rows";
 import { nextTimes, SearchBar, Tools, type Times } from "./log-tools";
 import { LogView, type LogControl } from "./log-view";
 import { rawUrl } from "./urls";
@@ -63,6 +63,55 @@ function titleOf(section: ShownSection, texts: readonly string[], parts: readonl
   return texts[(source.journal.commands[section.command - 1]?.number ?? section.command) - 1] ?? `Command ${section.command}`;
 }
 
+interface Moves {
+  step: (direction: 1 | -1) => void;
+  toStart: () => void;
+  toEnd: () => void;
+  focusSearch: () => void;
+  follow: () => void;
+}
+
+const turnTimes = (): void => {
+  timesShown.value = nextTimes[timesShown.value];
+};
+
+function useLogCommands(moves: Moves): void {
+  useCommands([
+    { id: "log-search", title: "Search the output", keys: "/", group: "Log", run: moves.focusSearch },
+    { id: "log-next", title: "Next match", keys: "n", group: "Log", run: () => moves.step(1) },
+    { id: "log-previous", title: "Previous match", keys: "N", group: "Log", run: () => moves.step(-1) },
+    { id: "log-follow", title: "Follow new output", keys: "f", group: "Log", run: moves.follow },
+    { id: "log-start", title: "To the start of the output", keys: "g g", group: "Log", run: moves.toStart },
+    { id: "log-end", title: "To the end of the output", keys: "G", group: "Log", run: moves.toEnd },
+    { id: "log-times", title: "Show times of lines", keys: "t", group: "Log", run: turnTimes },
+  ]);
+}
+
+/** What of the log the address says: which lines are chosen. */
+function useChosen(query: URLSearchParams) {
+  const chosen = linesOf(query.get("line"));
+  const ask = (change: Record<string, string>): void =>
+    setQuery({ stream: query.get("stream") ?? "", attempt: query.get("attempt") ?? "", line: query.get("line") ?? "", ...change });
+  const clicked = (event: MouseEvent): void => {
+    const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number") : null;
+    if (!number) return;
+    event.preventDefault();
+    const line = Number(number.dataset.row);
+    const same = !event.shiftKey && chosen?.[0] === line && chosen[1] === line;
+    ask({ line: same ? "" : lineQuery(event.shiftKey && chosen ? chosen[0] : line, line) });
+  };
+  return { chosen, ask, clicked };
+}
+
+async function copyChosen(source: LogSource, layout: Layout, chosen: [number, number]): Promise<void> {
+  try {
+    const copied = await copyText(await chosenText(source, layout, chosen));
+    toast(copied ? `${plural(chosen[1] - chosen[0] + 1, "line")} copied.` : "The browser did not let it be copied.");
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error), "error");
+  }
+}
+
 export function Log({ job, attempt, source, running, startedAt, query }: Props) {
   const version = source.version.value;
   const asked = query.get("stream");
@@ -71,7 +120,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
   const { folded, said, setSaid } = useFolds(source, running);
   const layout = new Layout(sectionsOf(parts), folded);
   const texts = useMemo(() => commandTexts(job.command), [job.command]);
-  const chosen = linesOf(query.get("line"));
+  const { chosen, ask, clicked } = useChosen(query);
   const [follow, setFollow] = useState(chosen === null);
   const following = follow && running;
   const control = useRef<LogControl | null>(null);
@@ -116,24 +165,6 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
     }
   });
 
-  const ask = (change: Record<string, string>): void =>
-    setQuery({ stream: query.get("stream") ?? "", attempt: query.get("attempt") ?? "", line: query.get("line") ?? "", ...change });
-  const choose = (line: number, extend: boolean): void => {
-    const from = extend && chosen ? chosen[0] : line;
-    const same = !extend && chosen?.[0] === line && chosen[1] === line;
-    ask({ line: same ? "" : lineQuery(from, line) });
-  };
-  const clicked = (event: MouseEvent): void => {
-    const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number") : null;
-    if (!number) return;
-    event.preventDefault();
-    choose(Number(number.dataset.row), event.shiftKey);
-  };
-  const copy = async (): Promise<void> => {
-    if (!chosen) return;
-    const text = await chosenText(source, layout, chosen).catch((error: unknown) => toast(error instanceof Error ? error.message : String(error), "error"));
-    if (typeof text === "string") toast((await copyText(text)) ? `${plural(chosen[1] - chosen[0] + 1, "line")} copied.` : "The browser did not let it be copied.", "done");
-  };
   const fold = (yes: boolean): void => setSaid(new Map(layout.sections.filter((section) => section.header).map((section) => [section.key, yes])));
   const toStart = (): void => {
     setFollow(false);
@@ -147,15 +178,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
     input.current?.focus();
     input.current?.select();
   };
-  useCommands([
-    { id: "log-search", title: "Search the output", keys: "/", group: "Log", run: focusSearch },
-    { id: "log-next", title: "Next match", keys: "n", group: "Log", run: () => step(1) },
-    { id: "log-previous", title: "Previous match", keys: "N", group: "Log", run: () => step(-1) },
-    { id: "log-follow", title: "Follow new output", keys: "f", group: "Log", run: () => (following ? setFollow(false) : toEnd()) },
-    { id: "log-start", title: "To the start of the output", keys: "g g", group: "Log", run: toStart },
-    { id: "log-end", title: "To the end of the output", keys: "G", group: "Log", run: toEnd },
-    { id: "log-times", title: "Show times of lines", keys: "t", group: "Log", run: () => (timesShown.value = nextTimes[times]) },
-  ]);
+  useLogCommands({ step, toStart, toEnd, focusSearch, follow: () => (following ? setFollow(false) : toEnd()) });
 
   const draw = (first: number, last: number) => {
     seen.current = { first, last };
@@ -176,13 +199,20 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
       if (read) widest.current.columns = Math.max(widest.current.columns, width(read.text));
       const number = line.row + 1;
       out.push(
-        <Row key={line.row} number={number} line={read} time={timeText(times, read?.at ?? NaN, startedAt)} tint={shown === "both"} expression={found.expression}
+        <Row key={line.row} line={read} time={timeText(times, read?.at ?? NaN, startedAt)} tint={shown === "both"} expression={found.expression}
           chosen={chosen !== null && number >= chosen[0] && number <= chosen[1]} current={line.row === found.row}
           rawUrl={rawUrl(job.jobId, read ? streamNames[read.stream] : "stdout", source.attempt)} />,
       );
     }
     return out;
   };
+  const drawNumbers = (first: number, last: number) =>
+    Array.from({ length: last - first }, (_, at) => {
+      const line = layout.at(first + at);
+      if (!line || "header" in line) return <i key={`h${first + at}`} />;
+      const number = line.row + 1;
+      return <LineNumber key={line.row} number={number} chosen={chosen !== null && number >= chosen[0] && number <= chosen[1]} />;
+    });
   // After drawing: what was missing is fetched, and a little around it.
   const drawn = (first: number, last: number): void => {
     for (const place of [last + AHEAD, first - AHEAD]) {
@@ -195,14 +225,14 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
   return (
     <section class="panel log-panel" aria-label="Output">
       <div class="log-bar">
-        <Tools shown={shown} onShown={(to) => ask({ stream: to === "both" ? "" : to, line: "" })} times={times} onTimes={() => (timesShown.value = nextTimes[times])}
+        <Tools shown={shown} onShown={(to) => ask({ stream: to === "both" ? "" : to, line: "" })} times={times} onTimes={turnTimes}
           foldable={foldable} onFold={fold} running={running} following={following} onFollow={() => (following ? setFollow(false) : toEnd())} onStart={toStart} onEnd={toEnd} />
         <SearchBar found={found} input={input} onStep={step} onLeave={() => { found.setText(""); control.current?.focus(); }} />
       </div>
-      {chosen ? <Selection chosen={chosen} rows={layout.rows} onCopy={() => void copy()} onClear={() => ask({ line: "" })} /> : null}
+      {chosen ? <Selection chosen={chosen} rows={layout.rows} onCopy={() => void copyChosen(source, layout, chosen)} onClear={() => ask({ line: "" })} /> : null}
       <LogState job={job} source={source} shown={shown} running={running} rows={layout.rows} />
       {layout.length > 0 ? (
-        <LogView length={layout.length} following={following} columns={widest.current.columns} label="Output" control={control} onFollow={setFollow} draw={draw} drawn={drawn} onClick={clicked} />
+        <LogView length={layout.length} following={following} columns={widest.current.columns} label="Output" control={control} onFollow={setFollow} draw={draw} drawNumbers={drawNumbers} drawn={drawn} onClick={clicked} />
       ) : null}
       <LogFoot job={job} attempt={attempt} source={source} rows={layout.rows} />
     </section>

@@ -5,6 +5,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { bytes } from "../../lib/format";
 import { span3, usage, type Usage } from "../../lib/journal";
 import type { LogSource } from "../../lib/logsource";
+import { useSignalValue } from "./follow-signal";
 
 export interface ChartProps {
   at: number[];
@@ -14,7 +15,7 @@ export interface ChartProps {
 }
 
 export function Resources({ source }: { source: LogSource }) {
-  void source.version.value;
+  useSignalValue(source.version);
   const count = source.journal.uses.length;
   // eslint-disable-next-line react-hooks/exhaustive-deps -- the list grows in place
   const used: Usage = useMemo(() => usage(source.journal.uses), [source, count]);

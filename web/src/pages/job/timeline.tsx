@@ -6,6 +6,7 @@ import type { LogSource } from "../../lib/logsource";
 import { now, Time } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
 import { stepsOf } from "./steps";
+import { useSignalValue } from "./follow-signal";
 
 interface Props {
   job: Job;
@@ -18,7 +19,7 @@ interface Props {
 const STEPS_SHOWN = 60;
 
 export function Timeline({ job, attempt, source, running, startedAt }: Props) {
-  void source?.version.value; // grows while the attempt runs
+  useSignalValue(source?.version); // grows while the attempt runs
   const all = stepsOf(job, attempt, source?.journal ?? null, startedAt);
   const steps = all.slice(0, STEPS_SHOWN);
   const first = steps[0]?.from ?? 0;
