@@ -1,0 +1,159 @@
+// Search in all of an output: reads it piece by piece without keeping it, and notes which rows match.
+
+import { plainLine } from "./ansi";
+import type { Wanted } from "./logbytes";
+import { Column, type OutputStream } from "./logblocks";
+import type { Part } from "./logindex";
+import { splitLines } from "./loglines";
+import { blockText } from "./logread";
+
+const PIECE = 1024 * 1024;
+const SLICE_MS = 8; // the page stays smooth
+const ROW_KEPT = 128 * 1024;
+
+/** What is searched for, as an expression; a sentence when it is no expression. */
+export function matcher(text: string, asRegex: boolean): RegExp | string {
+  const source = asRegex ? text : text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+  try {
+    return new RegExp(source, "giu");
+  } catch {
+    try {
+      return new RegExp(source, "gi");
+    } catch (error) {
+      return error instanceof Error ? error.message : "This is no regular expression.";
+    }
+  }
+}
+
+/** Where an expression matches in a text, from and to. */
+export function marks(text: string, expression: RegExp, most = 200): [number, number][] {
+  const found: [number, number][] = [];
+  expression.lastIndex = 0;
+  for (const match of text.matchAll(expression)) {
+    if (match[0].length > 0) found.push([match.index, match.index + match[0].length]);
+    if (found.length >= most) break;
+  }
+  return found;
+}
+
+export type ReadPiece = (wanted: Wanted, signal: AbortSignal) => Promise<Uint8Array>;
+
+interface Progress {
+  next: number;
+  rows: Column<Uint32Array>;
+  /** The row that may go on in the next block, and its text so far. */
+  row: number;
+  text: string;
+}
+
+/** The bytes of one piece, as a cache is asked for them. */
+class Piece {
+  constructor(private readonly ranges: readonly { wanted: Wanted; data: Uint8Array }[]) {}
+  get(stream: OutputStream, from: number, to: number): Uint8Array | null {
+    for (const { wanted, data } of this.ranges)
+      if (wanted.stream === stream && wanted.from <= from && to <= wanted.from + data.length) return data.subarray(from - wanted.from, to - wanted.from);
+    return null;
+  }
+}
+
+export class Search {
+  /** Bytes looked through. */
+  scanned = 0;
+  private readonly progress = new Map<Part, Progress>();
+
+  constructor(
+    readonly expression: RegExp,
+    private readonly read: ReadPiece,
+    private readonly changed: () => void,
+  ) {}
+
+  /** The matching rows of a part, ascending. */
+  rows(part: Part): Column<Uint32Array> {
+    return this.of(part).rows;
+  }
+
+  private of(part: Part): Progress {
+    let progress = this.progress.get(part);
+    if (!progress) this.progress.set(part, (progress = { next: 0, rows: Column.of32(), row: -1, text: "" }));
+    return progress;
+  }
+
+  /** Looks through what the parts have and was not yet looked at. */
+  async run(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+    const stopped = (): boolean => signal.aborted;
+    for (const part of parts) {
+      const progress = this.of(part);
+      while (progress.next < part.length && !stopped()) {
+        const to = pieceEnd(part, progress.next);
+        const piece = await this.fetch(part, progress.next, to, signal);
+        if (stopped()) return;
+        await this.scan(part, progress, to, piece, signal);
+        this.changed();
+      }
+      if (progress.text) this.test(progress);
+    }
+    this.changed();
+  }
+
+  private async fetch(part: Part, from: number, to: number, signal: AbortSignal): Promise<Piece> {
+    const wanted: (Wanted | undefined)[] = [];
+    for (let place = from; place < to; place++) {
+      const block = part.block(place);
+      const stream = part.blocks.stream(block);
+      const range = (wanted[stream] ??= { stream, from: Math.max(0, part.blocks.offset(block) - 3), to: 0 });
+      range.to = part.blocks.end(block);
+    }
+    const ranges = wanted.filter((range) => range !== undefined);
+    return new Piece(await Promise.all(ranges.map(async (range) => ({ wanted: range, data: await this.read(range, signal) }))));
+  }
+
+  private async scan(part: Part, progress: Progress, to: number, piece: Piece, signal: AbortSignal): Promise<void> {
+    const stopped = (): boolean => signal.aborted;
+    let began = performance.now();
+    for (; progress.next < to; progress.next++) {
+      if (stopped()) return;
+      this.block(part, progress, progress.next, piece);
+      this.scanned += part.blocks.bytes(part.block(progress.next));
+      if (performance.now() - began > SLICE_MS) {
+        this.changed();
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        began = performance.now();
+      }
+    }
+  }
+
+  private block(part: Part, progress: Progress, place: number, piece: Piece): void {
+    const block = part.block(place);
+    const text = blockText(part, place, piece, () => undefined);
+    if (text === null) return; // fewer bytes than the index says
+    const lines = splitLines(text, part.blocks.newlines(block) + (part.blocks.partial(block) ? 1 : 0));
+    const start = part.start(place);
+    lines.forEach((line, at) => {
+      const goesOn = at === 0 && start === progress.row;
+      if (!goesOn && progress.row >= 0) this.test(progress);
+      progress.row = start + at;
+      progress.text = goesOn ? joined(progress.text, line) : line;
+    });
+  }
+
+  private test(progress: Progress): void {
+    this.expression.lastIndex = 0;
+    const { rows, row } = progress;
+    if (rows.length > 0 && rows.at(rows.length - 1) >= row) return;
+    if (this.expression.test(plainLine(progress.text))) rows.push(row);
+  }
+}
+
+function joined(text: string, more: string): string {
+  if (text.length < ROW_KEPT) return text + more;
+  const turn = more.lastIndexOf("\r");
+  return turn >= 0 ? more.slice(turn) : text;
+}
+
+/** Behind the last block of a piece that begins with block `from`. */
+function pieceEnd(part: Part, from: number): number {
+  let size = 0;
+  let place = from;
+  while (place < part.length && (place === from || size + part.blocks.bytes(part.block(place)) <= PIECE)) size += part.blocks.bytes(part.block(place++));
+  return place;
+}

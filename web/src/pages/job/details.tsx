@@ -1,0 +1,37 @@
+// What was asked for.
+
+import type { ComponentChildren } from "preact";
+import type { Job } from "../../api/types";
+import { duration } from "../../lib/format";
+import { Time } from "../../ui/basics";
+
+function Pairs({ map }: { map: Record<string, string> }) {
+  return <>{Object.entries(map).map(([name, value]) => <span key={name} class="chip">{name}={value}</span>)}</>;
+}
+
+const filled = (map: Record<string, string> | null | undefined): map is Record<string, string> => map != null && Object.keys(map).length > 0;
+
+export function Details({ job }: { job: Job }) {
+  const rows: [string, ComponentChildren][] = [];
+  if (job.filename) rows.push(["Project", job.filename]);
+  if (filled(job.labels)) rows.push(["Labels", <Pairs map={job.labels} />]);
+  if (filled(job.requires)) rows.push(["Requires", <Pairs map={job.requires} />]);
+  if (filled(job.env)) rows.push(["Environment", <Pairs map={job.env} />]);
+  if (job.artifacts?.length) rows.push(["Artifacts", job.artifacts.map((glob) => <span key={glob} class="chip">{glob}</span>)]);
+  if (job.priority) rows.push(["Priority", job.priority]);
+  if (job.timeoutMs) rows.push(["Timeout", duration(job.timeoutMs)]);
+  if (job.maxAttempts) rows.push(["Attempts", `at most ${job.maxAttempts}`]);
+  if (job.retryOnExit?.length) rows.push(["Retried on exit", job.retryOnExit.join(", ")]);
+  if (job.onError === "continue") rows.push(["On error", "goes on with the next command"]);
+  if (job.notBefore && job.status === "pending") rows.push(["Not before", <Time ms={job.notBefore} as="clock" />]);
+  return (
+    <section class="panel side-panel" aria-label="Details">
+      <h2>Details</h2>
+      <dl class="details">{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
+      <details>
+        <summary>Commands</summary>
+        <pre class="details-command">{job.command}</pre>
+      </details>
+    </section>
+  );
+}

@@ -1,0 +1,102 @@
+// The head of a job's page: what it is called, how it stands, what can be done with it.
+
+import type { ComponentChildren } from "preact";
+import { cancelJob, runAgain } from "../../api/calls";
+import { address } from "../../api/client";
+import type { Job } from "../../api/types";
+import { bytes, jobTitle, plural } from "../../lib/format";
+import { sentence } from "../../lib/reasons";
+import { unwatch, watch, watched } from "../../lib/watch";
+import { go, href } from "../../router";
+import { CopyButton, Span, StateBadge, Time } from "../../ui/basics";
+import { useCommands } from "../../ui/commands";
+import { confirm } from "../../ui/dialog";
+import { Icon } from "../../ui/icon";
+import { attempt, toast } from "../../ui/toast";
+import { curlOf } from "./urls";
+
+async function cancel(job: Job, refresh: () => void): Promise<void> {
+  const running = job.status === "running";
+  const text = running ? "Its commands are ended on the worker. What they have printed stays." : "It is not handed out any more.";
+  if (!(await confirm("Cancel this job?", text, "Cancel the job", true))) return;
+  await attempt(async () => {
+    const answer = await cancelJob(job.jobId);
+    toast(answer.message ?? "The job is being cancelled.");
+  });
+  refresh();
+}
+
+const again = (job: Job) => attempt(async () => go(href("job", await runAgain(job.jobId))));
+
+/** How the job stands, in one line. */
+function Standing({ job }: { job: Job }) {
+  if (job.status === "pending") return <>{job.waiting ?? "It waits for a worker."} Submitted <Time ms={job.createdAt} />.</>;
+  if (job.status === "running") return <>Running for <Span from={job.startedAt} to={null} />{job.attempt && job.attempt > 1 ? `, attempt ${job.attempt}` : ""}.</>;
+  const took = job.startedAt ? <>, after <Span from={job.startedAt} to={job.completedAt} /></> : null;
+  if (job.status === "completed") return <>Completed <Time ms={job.completedAt} />{took}.</>;
+  return <>{sentence(job) || "It failed."} Ended <Time ms={job.completedAt} />{took}.</>;
+}
+
+function Artifacts({ job }: { job: Job }) {
+  if (!job.artifactsUrl && !job.artifactsNote && !job.artifactsGone) return null;
+  const size = job.artifactsBytes ? `${plural(job.artifactsCount ?? 0, "file")}, ${bytes(job.artifactsBytes)}` : "";
+  return (
+    <div class="job-artifacts">
+      {job.artifactsGone ? (
+        <span><Icon name="warning" /> Housekeeping has removed the artifacts{size ? ` (${size})` : ""}.</span>
+      ) : job.artifactsUrl ? (
+        <a class="button primary" href={address("api/jobs/artifacts", { jobId: job.jobId })} download={`${job.jobId}-artifacts.zip`}>
+          <Icon name="download" /> Download artifacts {size ? <span class="job-size">{size}</span> : null}
+        </a>
+      ) : null}
+      {job.artifactsNote ? <span class="job-missing"><Icon name="warning" /> {job.artifactsNote}</span> : null}
+    </div>
+  );
+}
+
+function Action({ icon, onClick, children, danger }: { icon: Parameters<typeof Icon>[0]["name"]; onClick: () => void; children: ComponentChildren; danger?: boolean }) {
+  return (
+    <button type="button" class={`button small${danger ? " danger" : ""}`} onClick={onClick}>
+      <Icon name={icon} />
+      {children}
+    </button>
+  );
+}
+
+export function Head({ job, refresh }: { job: Job; refresh: () => void }) {
+  const open = job.status === "pending" || job.status === "running";
+  const isWatched = watched.value.includes(job.jobId);
+  const toggleWatch = (): void => (isWatched ? unwatch(job.jobId) : void watch(job.jobId));
+  const change = (): void => go(href("run", "", { from: job.jobId }));
+  useCommands([
+    ...(open ? [{ id: "job-cancel", title: "Cancel this job", group: "Job", run: () => void cancel(job, refresh) }] : []),
+    { id: "job-again", title: "Run this job again", keys: "r", group: "Job", run: () => void again(job) },
+    { id: "job-change", title: "Run again with changes", keys: "e", group: "Job", run: change },
+  ]);
+  return (
+    <header class="job-head">
+      <div class="job-title">
+        <h1>{jobTitle(job)}</h1>
+        <StateBadge status={job.status} reason={job.reason} />
+      </div>
+      <p class="job-standing"><Standing job={job} /></p>
+      <p class="job-line">
+        <code>{job.jobId}</code>
+        <CopyButton text={job.jobId} label="Copy the id" compact />
+        {job.workerId ? <span>on <a href={href("workers", "", { worker: job.workerId })}>{job.workerId}</a></span> : null}
+      </p>
+      <div class="job-actions">
+        {open ? <Action icon="stop" danger onClick={() => void cancel(job, refresh)}>Cancel</Action> : null}
+        <Action icon="again" onClick={() => void again(job)}>Run again</Action>
+        <Action icon="edit" onClick={change}>Run with changes</Action>
+        {open ? (
+          <button type="button" class="button small" aria-pressed={isWatched} onClick={toggleWatch} title="The browser says when it is over">
+            <Icon name="bell" />{isWatched ? "Watching" : "Watch"}
+          </button>
+        ) : null}
+        <CopyButton text={() => curlOf(job, address("api/jobs/create"))} label="Copy as curl" />
+      </div>
+      <Artifacts job={job} />
+    </header>
+  );
+}

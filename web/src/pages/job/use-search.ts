@@ -1,0 +1,115 @@
+// The search of the log: what is looked for, what was found, where we are in it.
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Column } from "../../lib/logblocks";
+import { firstWhere, type PartOfView } from "../../lib/logindex";
+import { matcher, Search } from "../../lib/logsearch";
+import type { LogSource } from "../../lib/logsource";
+
+const TYPING_MS = 150;
+const TELL_MS = 80;
+
+export interface Found {
+  text: string;
+  regex: boolean;
+  setText: (text: string) => void;
+  setRegex: (regex: boolean) => void;
+  /** What is wrong with the expression; "" when nothing is. */
+  error: string;
+  expression: RegExp | null;
+  /** Matching lines so far. */
+  total: number;
+  /** From 1; 0: at none. */
+  position: number;
+  /** Share that was looked through, 0 to 1. */
+  progress: number;
+  /** The matching row after (1) or before (-1) the present one; null: there is none. */
+  step: (direction: 1 | -1) => number | null;
+  row: number;
+}
+
+/** The matching rows of all parts as one list. */
+function lookup(search: Search | null, parts: readonly PartOfView[]) {
+  const lists: { base: number; before: number; rows: Column<Uint32Array> | undefined }[] = [];
+  let base = 0;
+  let total = 0;
+  for (const { part } of parts) {
+    const rows = search?.rows(part);
+    lists.push({ base, before: total, rows });
+    base += part.rows;
+    total += rows?.length ?? 0;
+  }
+  return {
+    total,
+    at: (place: number): number => {
+      const list = lists.findLast((one) => one.before <= place && (one.rows?.length ?? 0) > 0);
+      return list?.rows ? list.base + list.rows.at(place - list.before) : -1;
+    },
+  };
+}
+
+/** `first`: the row from which the first match is taken. */
+export function useSearch(source: LogSource, parts: readonly PartOfView[], version: number, first: () => number, onMatch: (row: number) => void): Found {
+  const [text, setText] = useState("");
+  const [regex, setRegex] = useState(false);
+  const [asked, setAsked] = useState("");
+  const [row, setRow] = useState(-1);
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setAsked(text), TYPING_MS);
+    return () => window.clearTimeout(timer);
+  }, [text]);
+  const expression = useMemo(() => (asked ? matcher(asked, regex) : null), [asked, regex]);
+  const search = useMemo(() => {
+    let told = 0;
+    if (!(expression instanceof RegExp)) return null;
+    return new Search(new RegExp(expression), (wanted, signal) => source.read(wanted, signal), () => {
+      if (performance.now() - told < TELL_MS) return;
+      told = performance.now();
+      redraw((round) => round + 1);
+    });
+  }, [expression, source]);
+  const main = parts[0]?.part;
+  useEffect(() => {
+    setRow(-1);
+  }, [search]);
+  const runner = useMemo(() => ({ busy: false, abort: new AbortController() }), [search, main]); // eslint-disable-line react-hooks/exhaustive-deps -- one a search
+  useEffect(() => () => runner.abort.abort(), [runner]);
+  useEffect(() => {
+    if (!search || runner.busy) return;
+    runner.busy = true;
+    const over = (): void => {
+      runner.busy = false;
+      redraw((round) => round + 1);
+    };
+    search.run(parts.map(({ part }) => part), runner.abort.signal).then(over, over); // a failure: goes on with the next change
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- parts grow in place; `version` tells
+  }, [search, runner, version]);
+  const found = lookup(search, parts);
+  useEffect(() => {
+    if (row >= 0 || found.total === 0) return;
+    const place = firstWhere(found.total, (index) => found.at(index) >= first());
+    const target = found.at(place < found.total ? place : 0);
+    setRow(target);
+    onMatch(target);
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- once a search, with its first match
+  }, [found.total > 0, row, search]);
+  const all = parts.reduce((sum, { part }) => sum + part.bytes, 0);
+  return {
+    text, regex, setText, setRegex, row,
+    error: typeof expression === "string" ? expression : "",
+    expression: expression instanceof RegExp ? expression : null,
+    total: found.total,
+    position: row < 0 ? 0 : firstWhere(found.total, (index) => found.at(index) >= row) + 1,
+    progress: all > 0 ? Math.min(1, (search?.scanned ?? 0) / all) : 1,
+    step: (direction) => {
+      if (found.total === 0) return null;
+      const here = firstWhere(found.total, (index) => found.at(index) >= row);
+      const onIt = here < found.total && found.at(here) === row;
+      const next = direction > 0 ? (onIt ? here + 1 : here) : here - 1;
+      const target = found.at((next + found.total) % found.total);
+      setRow(target);
+      return target;
+    },
+  };
+}
