@@ -60,23 +60,24 @@ export function Load({ worker }: { worker: Worker }) {
 export function Memory({ worker }: { worker: Worker }) {
   const memory = memoryOf(worker);
   if (!memory) return worker.memoryBytes ? <span class="figure">{bytes(worker.memoryBytes)}</span> : <Unknown />;
+  const [used, total] = [bytes(memory.used), bytes(memory.total)];
   return (
-    <span class="measure" title={`${bytes(memory.used)} of ${bytes(memory.total)} in use`}>
+    <span class="measure" title={`${used} of ${total} in use`}>
       <Bar part={memory.part} high={memory.part >= HIGH} />
       <span class="figure">
-        {bytes(memory.used)} of {bytes(memory.total)}
+        {used.split(" ")[1] === total.split(" ")[1] ? used.split(" ")[0] : used} of {total}
       </span>
     </span>
   );
 }
 
 export function Slots({ worker }: { worker: Worker }) {
-  if (typeof worker.slots !== "number") return <span class="figure">{count(worker.runningJobs)} used, number not told</span>;
+  if (typeof worker.slots !== "number") return <span class="figure">{count(worker.runningJobs)} used of a number not told</span>;
   const free = freeSlots(worker) ?? 0;
   return (
     <span class="figure">
       {count(worker.runningJobs)} of {count(worker.slots)} used
-      {free > 0 ? <span class="slots-free">, {count(free)} free</span> : null}
+      {free > 0 ? <span class="slots-free"><span class="slots-dot"> · </span>{count(free)} free</span> : null}
     </span>
   );
 }
@@ -132,14 +133,13 @@ export function Standing({ worker }: { worker: Worker }) {
   );
 }
 
-const LABELS_SHOWN = 6;
-
-export function Labels({ worker }: { worker: Worker }) {
+/** The first `most` labels, the others on demand. */
+export function Labels({ worker, most = 6 }: { worker: Worker; most?: number }) {
   const [all, setAll] = useState(false);
   const labels = labelsOf(worker);
   if (labels.length === 0) return null;
-  const shown = all ? labels : labels.slice(0, LABELS_SHOWN);
-  const more = labels.length - LABELS_SHOWN;
+  const shown = all ? labels : labels.slice(0, most);
+  const more = labels.length - most;
   return (
     <div class="labels">
       <ul aria-label="Labels">

@@ -31,10 +31,13 @@ export function isLoopback(hostname: string): boolean {
   return name === "localhost" || name.endsWith(".localhost") || name === "[::1]" || name === "::1" || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
+/** Two colons tell an address from a name with a port. */
+const IPV6 = /^[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*$/i;
+
 /** The address of the gateway as the page knows it, with the path prefix, without a slash at its end. */
 export function serverAddress(page: string, host = ""): string {
   const { protocol, hostname, port, pathname } = new URL(".", page);
-  const named = /^[0-9a-f]*:[0-9a-f:.]*$/i.test(host) ? `[${host}]` : host || hostname;
+  const named = IPV6.test(host) ? `[${host}]` : host || hostname;
   return `${protocol}//${named}${port ? `:${port}` : ""}${pathname}`.replace(/\/+$/, "");
 }
 
@@ -69,7 +72,7 @@ export function lendErrors({ slots, id, label, host }: Lending): LendErrors {
   if (CONTROL.test(id.trim()) || bytesOf(id.trim()) > ID_BYTES) errors.id = `An id has ${ID_BYTES} bytes at most, and no control characters.`;
   const labels = label.trim() ? labelProblem(label.trim()) : null;
   if (labels) errors.label = labels;
-  if (host.trim() && !/^[A-Za-z0-9._-]+$|^\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?$/.test(host.trim())) errors.host = "A name or an address, without a port.";
+  if (host.trim() && !/^[A-Za-z0-9._-]+$/.test(host.trim()) && !IPV6.test(host.trim().replace(/^\[(.*)\]$/, "$1"))) errors.host = "A name or an address, without a port.";
   return errors;
 }
 

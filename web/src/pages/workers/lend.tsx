@@ -31,8 +31,8 @@ function Form({ lending, errors, change, askHost }: FormProps) {
   return (
     <div class="lend-form">
       {askHost ? (
-        <Field id="lend-host" label="This machine, as other PCs call it" hint="Its name or address in the network." error={errors.host}>
-          {input("host", { placeholder: "such as lab-server or 192.168.1.20" })}
+        <Field id="lend-host" label="This machine&rsquo;s name" hint="Its name or address, as other PCs know it." error={errors.host}>
+          {input("host", { placeholder: "lab-server" })}
         </Field>
       ) : null}
       <Field id="lend-slots" label="Slots" hint={`Jobs at once, 1 to ${SLOTS_MAX}.`} error={errors.slots}>
@@ -52,9 +52,22 @@ function Form({ lending, errors, change, askHost }: FormProps) {
 function LoopbackNotice({ page }: { page: string }) {
   return (
     <Notice kind="warning" title={`This page was opened as ${new URL(page).hostname}, which on another PC means that PC itself.`}>
-      For other PCs, this machine&rsquo;s name or address must stand in its place, and the gateway must listen on more than
+      On this machine the command is right as it is. For other PCs, this machine&rsquo;s name or address must stand in its place, and the gateway must listen on more than
       loopback: <code>gleaner-gateway {listenOption(page)}</code>
     </Notice>
+  );
+}
+
+/** A line breaks between options, not within `--`. The text is the command to the letter. */
+function Command({ text }: { text: string }) {
+  return (
+    <pre>
+      <code>
+        {text.split(/(?<= )(?=--)/).map((part, at) => (
+          <span key={at}>{part}</span>
+        ))}
+      </code>
+    </pre>
   );
 }
 
@@ -76,7 +89,7 @@ export function LendPanel({ page, onClose }: { page: string; onClose: (() => voi
       </div>
       <p>Run this in a terminal of the PC that is to work for Gleaner:</p>
       <div class="lend-command">
-        {wrong ? <p class="faint">The command stands here when the fields below are right.</p> : <pre><code>{command}</code></pre>}
+        {wrong ? <p class="faint">The command stands here when the fields below are right.</p> : <Command text={command} />}
         {wrong ? null : <CopyButton text={command} label="Copy" />}
       </div>
       {loopback ? <LoopbackNotice page={page} /> : null}

@@ -100,22 +100,24 @@ const Row = memo(function Row({ worker, activity, changed }: OneProps) {
       <th scope="row">
         <Name text={worker.hostname} />
         <div class="worker-id mono"><Name text={worker.workerId} /></div>
-        <Labels worker={worker} />
+        <Labels worker={worker} most={2} />
       </th>
       <td>
         <Badge worker={worker} />
         <Standing worker={worker} />
+        <div class="worker-seen faint figure">seen <Time ms={worker.lastHeartbeat} /></div>
       </td>
-      <td><Slots worker={worker} /></td>
+      <td class="worker-slots"><Slots worker={worker} /></td>
       <td><CurrentJob worker={worker} /></td>
-      <td><Load worker={worker} /></td>
-      <td><Memory worker={worker} /></td>
+      <td>
+        <div><Load worker={worker} /></div>
+        <div><Memory worker={worker} /></div>
+      </td>
       {activity ? <td><Day worker={worker} activity={activity} /></td> : null}
       <td class="worker-system">
         <System worker={worker} />
         <div class="faint"><Version worker={worker} /></div>
       </td>
-      <td class="figure worker-seen"><Time ms={worker.lastHeartbeat} /></td>
       <td><DrainButton worker={worker} changed={changed} /></td>
     </tr>
   );
@@ -132,11 +134,9 @@ export function Table({ workers, activity, changed }: ListProps) {
             <th scope="col">State</th>
             <th scope="col">Slots</th>
             <th scope="col">Job</th>
-            <th scope="col">Load</th>
-            <th scope="col">Memory</th>
+            <th scope="col">Load, memory</th>
             {activity ? <th scope="col">Last 24 hours</th> : null}
             <th scope="col">System</th>
-            <th scope="col">Seen</th>
             <th scope="col"><span class="hidden">Drain or resume</span></th>
           </tr>
         </thead>

@@ -74,9 +74,12 @@ export function countWorkers(workers: readonly Worker[]): Counts {
   return counts;
 }
 
-/** A label as it is written: `gpu=yes`. */
+/** Labels as they are written: `gpu=yes`. Those that every worker has come last. */
 export function labelsOf(worker: Worker): string[] {
-  return Object.entries(worker.labels ?? {}).map(([key, value]) => `${key}=${value}`);
+  const common = (key: string): number => (key === "os" || key === "arch" ? 1 : 0);
+  return Object.entries(worker.labels ?? {})
+    .sort(([a], [b]) => common(a) - common(b))
+    .map(([key, value]) => `${key}=${value}`);
 }
 
 /** True when each word of `text` is somewhere in what the page shows of the worker. */

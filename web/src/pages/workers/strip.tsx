@@ -26,6 +26,7 @@ export const Strip = memo(function Strip({ activity, until, stepMs }: StripProps
     const place = Math.floor(((event.clientX - box.left) / box.width) * CELLS);
     setAt(Math.min(CELLS - 1, Math.max(0, place)));
   };
+  const [share, span] = words.split(/(?= of the last)/);
   const times = at === null ? null : cellTimes(at, until, stepMs);
   return (
     <div class="strip">
@@ -43,7 +44,14 @@ export const Strip = memo(function Strip({ activity, until, stepMs }: StripProps
         {at === null ? null : <rect class="strip-at" x={at} width="1" height={STRIP_HEIGHT} />}
       </svg>
       <div class="strip-words figure" aria-hidden="true" title={times ? clock(times.from, until) : undefined}>
-        {times && at !== null ? `${timeOfDay(times.from)}–${timeOfDay(times.to)} ${cellWords(cells[at] ?? -1)}` : words}
+        {times && at !== null ? (
+          `${timeOfDay(times.from)}–${timeOfDay(times.to)} ${cellWords(cells[at] ?? -1)}`
+        ) : (
+          <>
+            {share}
+            {span ? <span class="strip-span">{span}</span> : null}
+          </>
+        )}
       </div>
     </div>
   );

@@ -138,7 +138,7 @@ export default function Workers() {
           </button>
         )}
       </div>
-      {lending ? <LendPanel page={document.baseURI} onClose={none ? null : () => setLending(false)} /> : null}
+      {lending || none ? <LendPanel page={document.baseURI} onClose={none ? null : () => setLending(false)} /> : null}
       {error ? <ListError error={error} refresh={refresh} since={readAt} /> : null}
       {!data && !error ? <Skeleton lines={6} /> : null}
       {none ? <Notice kind="empty" title="No worker yet.">Jobs wait until a PC is lent. It shows up here by itself.</Notice> : null}
