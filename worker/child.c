@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/buf.h"
+#include "proto/log.h"
 
 typedef struct {
     int null_fd;
@@ -175,10 +176,35 @@ void child_kill (child_t *self)
     child_signal (self, SIGCONT); /* one that was stopped must hear it */
 }
 
+static bool take_line (child_t *self, char line[CHILD_LINE_MAX])
+{
+    const char *end = memchr (self->heard, '\n', self->heard_len);
+    size_t len = end ? (size_t)(end - self->heard) : 0;
+    if (!end || len >= CHILD_LINE_MAX)
+        return false;
+    memcpy (line, self->heard, len);
+    line[len] = '\0';
+    self->heard_len -= len + 1;
+    memmove (self->heard, end + 1, self->heard_len);
+    return true;
+}
+
+bool child_hear (child_t *self, char line[CHILD_LINE_MAX])
+{
+    if (take_line (self, line))
+        return true;
+    if (self->report < 0 || self->heard_all)
+        return false;
+    ssize_t got = read (self->report, self->heard + self->heard_len, sizeof self->heard - self->heard_len);
+    self->heard_all = got == 0;
+    self->heard_len += got > 0 ? (size_t)got : 0;
+    return got > 0 && take_line (self, line);
+}
+
 void child_go_on (const child_t *self)
 {
-    ssize_t written = self->alive >= 0 ? write (self->alive, "", 1) : 0;
-    (void)written; /* full or closed: it does not wait for long */
+    if (self->alive >= 0 && write (self->alive, ".", 1) < 0 && errno != EAGAIN)
+        log_event (LEVEL_DEBUG, "keeper-deaf", "pid=%d %s", (int)self->pid, strerror (errno));
 }
 
 int child_reap (child_t *self, int *signal_number)

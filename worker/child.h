@@ -18,26 +18,23 @@ typedef struct {
     bool kept;               /* a gleaner-keeper: see `alive` and `report` */
 } child_spec_t;
 
+enum { CHILD_LINE_MAX = 96 }; /* of a kept one's report, with its end */
+
 typedef struct {
     pid_t pid;  /* also its process group; 0: none */
     int pidfd;  /* readable when it has ended */
     int out[2]; /* what it prints: stdout, stderr; non-blocking; -1 when closed */
-    int alive;  /* of a kept one: while this is open, we live and want it to go on; else -1 */
-    int report; /* of a kept one: what it says, lines; non-blocking; else -1 */
+    int alive;  /* of a kept one: while this is open, we live and want it to go on; non-blocking; else -1 */
+    int report; /* of a kept one: what it says, line by line; non-blocking; else -1 */
+    bool heard_all;
+    size_t heard_len;
+    char heard[CHILD_LINE_MAX * 8]; /* of what it said, not yet taken */
 } child_t;
 
-#define CHILD_NONE ((child_t){ 0, -1, { -1, -1 }, -1, -1 })
+#define CHILD_NONE ((child_t){ .pidfd = -1, .out = { -1, -1 }, .alive = -1, .report = -1 })
 
 /* The other ends of `alive` and `report` in a kept child. */
 enum { CHILD_ALIVE_FD = 3, CHILD_REPORT_FD = 4 };
-
-/* How a kept child's commands ended. */
-typedef struct {
-    int exit_code;     /* 128 + N for signal N */
-    int signal_number; /* 0: none */
-    int start_errno;   /* of a shell that could not be started; 0: none */
-    int left;          /* not 0: processes that did not die of KILL */
-} child_report_t;
 
 /* Starts it with default signals, no core files, umask 077, every other descriptor closed, and
  * killed when this program dies; a kept one ends itself then. Returns 0 or an errno; then nothing was started. */
@@ -46,7 +43,10 @@ int child_start (const child_spec_t *spec, child_t *out);
 void child_signal (const child_t *self, int number);
 /* KILL at once: to its group; a kept one is told to do so to all that it started, and ends then. */
 void child_kill (child_t *self);
-/* Tells a kept one that what it said was heard. */
+/* The next line that a kept child has said, without its end. False when there is none now; with `heard_all` set, none
+ * will come: `report` is not to be watched any more. */
+bool child_hear (child_t *self, char line[CHILD_LINE_MAX]);
+/* Tells a kept child that what its command printed has been read: see keeper.c. */
 void child_go_on (const child_t *self);
 /* Reaps an ended child, which is not known any more: its exit code, or 128 + number with `*signal_number` set. Kills
  * what is left of its group. */

@@ -281,19 +281,15 @@ static void on_decline (void *ctx)
               "The worker stopped the job when its lease had run out, and does not begin an attempt twice.");
 }
 
-static void fetch_begins (job_t *self)
-{
-    job_journal_phase (self, "download");
-    job_fetch (self);
-}
-
 static void on_start (void *ctx)
 {
     job_t *self = ctx;
-    if (mkdir (self->folder, 0700) != 0 || mkdir (self->spool, 0700) != 0)
+    if (mkdir (self->folder, 0700) != 0 || mkdir (self->spool, 0700) != 0) {
         job_fail_errno (self, errno, "The worker could not make the job's folder");
-    else
-        fetch_begins (self);
+        return;
+    }
+    job_journal_phase (self, "download");
+    job_fetch (self);
 }
 
 static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int slot, loop_fn *first)
@@ -310,7 +306,6 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     if (given->output_max != INT_ABSENT)
         self->output_max = given->output_max;
     job_outputs_init (self);
-    job_journal_begin (self);
     if (ended_before (self))
         return self;
     folder_remove (self->folder);
@@ -351,6 +346,7 @@ job_t *job_resume (const job_host_t *host, const char *spool)
         self->slot = -1;
         self->state = STATE_REPORT;
         job_outputs_init (self);
+        self->journal_closed = true;
         job_result_take (self, &message);
         self->spooled = true;
         loop_timer_set (host->loop, &self->retry_timer, 0, on_resume, self);

@@ -1,6 +1,6 @@
 /* job_internal.h - what the files of a job share: job.c (life, lease), job_fetch.c (download), job_run.c (extraction,
- * commands), job_env.c (they and their environment, for the keeper), job_keeper.c (what the keeper says),
- * job_journal.c, job_artifacts.c, job_report.c (output and result), job_spool.c (the result on the disk). */
+ * commands), job_env.c (they and their environment, for the keeper), job_artifacts.c, job_journal.c, job_report.c
+ * (output and result), job_spool.c (the result on the disk). */
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
@@ -26,6 +26,14 @@ typedef enum {
 } job_state_t;
 
 enum { TEXT_MAX = 1024 };
+
+/* How a keeper's commands ended; its last line. */
+typedef struct {
+    int exit_code;     /* 128 + N for signal N */
+    int signal_number; /* 0: none */
+    int start_errno;   /* of a shell that could not be started; 0: none */
+    int left;          /* not 0: processes that did not die of KILL */
+} keeper_report_t;
 
 /* What became of a job's artifacts. `sha256` is empty when there are none; `note` says what is missing. */
 typedef struct {
@@ -69,6 +77,9 @@ struct job {
 
     /* processes */
     child_t child;
+    bool in_command; /* one of the keeper's commands runs */
+    bool reported;   /* by the keeper, that all is over */
+    keeper_report_t report_of_keeper;
     buf_t refusal; /* what the extractor says */
     loop_timer_t timeout_timer;
     loop_timer_t kill_timer;
@@ -76,15 +87,6 @@ struct job {
     job_stop_t why;
     int disk_error; /* errno of what could not be written */
     int64_t strays_until_ms;
-
-    /* the journal */
-    int64_t begun_ms; /* when the attempt was handed to us */
-    journal_t journal;
-    bool journal_open; /* until its length is told */
-    loop_timer_t journal_timer;
-    buf_t told; /* what the keeper says, up to the next newline */
-    bool over;  /* it has said how the commands ended: */
-    child_report_t ended;
 
     /* outcome */
     output_t out[STREAM_COUNT];
@@ -99,6 +101,14 @@ struct job {
     bool unproven;       /* the broker does not get our output right: none is claimed */
     int mismatches;      /* results refused because its output was not ours */
     int artifact_losses; /* results refused because it did not have the artifacts */
+
+    /* the journal */
+    int64_t begun_ms; /* what its times count from */
+    journal_t journal;
+    loop_timer_t journal_timer;
+    int64_t journal_lazy_ms; /* when what it holds is to be sent; -1: it holds nothing */
+    bool journal_closed;     /* nothing comes any more */
+    bool journal_unproven;   /* the broker does not get it right, or not at all: none is claimed */
 
     char *artifacts; /* patterns as lines; NULL: none */
     artifacts_t collected;
@@ -133,30 +143,25 @@ void job_extract (job_t *self);
 void job_run_stop_processes (job_t *self);
 void job_run_fini (job_t *self);
 
-/* True while there may be more output in that pipe. */
-bool job_take_pipe (job_t *self, stream_t stream);
-
-/* job_keeper.c */
-/* Takes what the keeper has said since. */
-void job_keeper_hear (job_t *self);
-
-/* job_journal.c: what happened when, and its way to the broker (journal.h has the entries). */
-void job_journal_begin (job_t *self);
-/* As output_events_t says. */
-void job_journal_kept (void *ctx, const output_t *output, slice_t bytes);
-void job_journal_phase (job_t *self, const char *phase);
-void job_journal_command_begins (job_t *self, int64_t command);
-void job_journal_command_ended (job_t *self, int64_t command, int exit_code, int signal_number);
-void job_journal_use (job_t *self, int64_t cpu_ms, int64_t memory_bytes, int64_t processes);
-/* Nothing is added any more. */
-void job_journal_close (job_t *self);
-void job_journal_fini (job_t *self);
-
 /* job_artifacts.c */
 /* Packs and sends what `artifacts` takes; job_artifacts_done is called once, not from inside. Never fails the job. */
 void job_artifacts_begin (job_t *self);
 /* Stops it, when it is under way. */
 void job_artifacts_fini (job_t *self);
+
+/* job_journal.c */
+void job_journal_init (job_t *self);
+void job_journal_fini (job_t *self);
+/* As those of journal.h, now. */
+void job_journal_phase (job_t *self, const char *phase);
+void job_journal_begin (job_t *self, int64_t number);
+void job_journal_end (job_t *self, int64_t number, int exit_code, int signal_number);
+void job_journal_use (job_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes);
+void job_journal_printed (void *ctx, stream_t stream, const char *bytes, size_t len); /* output_events_t.kept */
+/* What follows is the sending, which is its last entry. */
+void job_journal_close (job_t *self);
+/* The job goes on without one. */
+void job_journal_give_up (job_t *self, const char *why);
 
 /* job_report.c */
 void job_outputs_init (job_t *self);
@@ -170,8 +175,8 @@ void job_flush (job_t *self);
 void job_report (job_t *self);
 
 /* job_spool.c */
-/* Short output of which nothing was sent yet may go inside the result: one trip less. */
-bool job_goes_inline (const job_t *self);
+/* What goes inside the result, whole: one trip less. The output when nothing of it was sent yet; a short journal. */
+bool job_goes_inline (const job_t *self, stream_t stream);
 /* The message that tells how the job ended; it borrows from the job. `inlined` takes the bytes of streams that are part
  * of it; the caller frees them. */
 void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAM_COUNT]);

@@ -1,130 +1,120 @@
+/* job_journal.c - a job's journal: its entries into the third stream. What was printed is told at once, the rest when
+ * it is sent, or within LAZY_MS: most of a short job's goes with its result. */
 #include "proto/clock.h"
+#include "proto/log.h"
 #include "worker/job_internal.h"
 
 enum {
-    ALONE_MS = 300, /* a journal goes with the output, or with the result of a short job; by itself only after this */
-    RETRY_MS = 20,
+    LAZY_MS = 100,
+    SOON_MS = 10,         /* as that of the output, which waits for its entry meanwhile */
+    HELD_MAX = 16 * 1024, /* bytes of entries in memory */
 };
 
-static int64_t since_begin_ms (const job_t *self)
+static int64_t now_ms (const job_t *self)
 {
     return clock_mono_ms () - self->begun_ms;
 }
 
-static void keep_and_send (void *ctx);
-
-static void again_in (job_t *self, int64_t ms)
+static void keep (job_t *self)
 {
-    loop_timer_set (self->host->loop, &self->journal_timer, ms > 0 ? ms : 0, keep_and_send, self);
+    buf_t *text = &self->journal.text;
+    self->journal_lazy_ms = -1;
+    if (text->len && !self->disk_error)
+        self->disk_error = output_append (&self->out[STREAM_JOURNAL], buf_slice (text));
+    buf_clear (text);
 }
 
-/* When there is something to do next, if anything is printed in between or not. */
-static void wait (job_t *self, int64_t now)
+static void on_due (void *ctx);
+
+static void arrange (job_t *self, bool at_once)
 {
-    const output_t *out = self->out;
-    int64_t due = journal_due_ms (&self->journal);
-    bool unsent = !output_is_sent (&out[STREAM_JOURNAL]) && !out[STREAM_JOURNAL].call;
-    if (unsent) {
-        bool soon = out[STREAM_STDOUT].length || out[STREAM_STDERR].length;
-        int64_t next = soon ? now + RETRY_MS : ALONE_MS;
-        due = next < due ? next : due;
+    if (self->journal.text.len && (at_once || self->journal.text.len > HELD_MAX)) {
+        keep (self);
+        output_send_soon (&self->out[STREAM_JOURNAL]);
+    } else if (self->journal.text.len && self->journal_lazy_ms < 0) {
+        self->journal_lazy_ms = now_ms (self) + LAZY_MS;
     }
-    if (due != INT64_MAX)
-        again_in (self, due - now);
+    int64_t due_ms = journal_due_ms (&self->journal);
+    int64_t lazy_ms = self->journal_lazy_ms;
+    int64_t at_ms = due_ms < 0 || (lazy_ms >= 0 && lazy_ms < due_ms) ? lazy_ms : due_ms;
+    if (at_ms >= 0)
+        loop_timer_set (self->host->loop, &self->journal_timer, at_ms - now_ms (self), on_due, self);
     else
         loop_timer_stop (&self->journal_timer);
 }
 
-/* The journal is output like any other: what cannot be kept of it fails the job. */
-static void keep (job_t *self)
-{
-    if (self->journal.text.len && !self->disk_error)
-        self->disk_error = output_put (&self->out[STREAM_JOURNAL], buf_slice (&self->journal.text));
-    buf_clear (&self->journal.text);
-}
-
-static void keep_and_send (void *ctx)
+static void on_due (void *ctx)
 {
     job_t *self = ctx;
-    int64_t now = since_begin_ms (self);
-    journal_flush (&self->journal, now, false);
-    keep (self);
-    if (self->out[STREAM_STDOUT].begun || self->out[STREAM_STDERR].begun || now >= ALONE_MS) {
-        self->out[STREAM_JOURNAL].begun = true;
-        output_send_soon (&self->out[STREAM_JOURNAL]);
-    }
-    wait (self, now);
+    journal_tick (&self->journal, now_ms (self));
+    arrange (self, true);
 }
 
-void job_journal_begin (job_t *self)
+void job_journal_init (job_t *self)
 {
     self->begun_ms = clock_mono_ms ();
-    self->journal_open = true;
-}
-
-void job_journal_kept (void *ctx, const output_t *output, slice_t bytes)
-{
-    job_t *self = ctx;
-    if (!self->journal_open)
-        return;
-    journal_printed (&self->journal, since_begin_ms (self), (stream_t)(output - self->out), bytes);
-    keep (self);
-    if (!self->journal_timer.next)
-        again_in (self, JOURNAL_MERGE_MS);
-}
-
-/* An entry was added. */
-static void added (job_t *self)
-{
-    keep (self);
-    wait (self, since_begin_ms (self));
-}
-
-void job_journal_phase (job_t *self, const char *phase)
-{
-    if (!self->journal_open)
-        return;
-    journal_phase (&self->journal, since_begin_ms (self), phase);
-    added (self);
-}
-
-void job_journal_command_begins (job_t *self, int64_t command)
-{
-    if (!self->journal_open)
-        return;
-    journal_begin (&self->journal, since_begin_ms (self), command);
-    added (self);
-}
-
-void job_journal_command_ended (job_t *self, int64_t command, int exit_code, int signal_number)
-{
-    if (!self->journal_open)
-        return;
-    journal_end (&self->journal, since_begin_ms (self), command, exit_code, signal_number);
-    added (self);
-}
-
-void job_journal_use (job_t *self, int64_t cpu_ms, int64_t memory_bytes, int64_t processes)
-{
-    if (!self->journal_open)
-        return;
-    journal_use (&self->journal, since_begin_ms (self), cpu_ms, memory_bytes, processes);
-    added (self);
-}
-
-void job_journal_close (job_t *self)
-{
-    if (!self->journal_open)
-        return;
-    journal_flush (&self->journal, since_begin_ms (self), true);
-    keep (self);
-    self->journal_open = false;
-    loop_timer_stop (&self->journal_timer);
+    self->journal_lazy_ms = -1;
+    self->out[STREAM_JOURNAL].max = JOURNAL_MAX;
+    self->out[STREAM_JOURNAL].soon_ms = SOON_MS;
 }
 
 void job_journal_fini (job_t *self)
 {
     loop_timer_stop (&self->journal_timer);
     journal_fini (&self->journal);
-    buf_fini (&self->told);
+}
+
+void job_journal_phase (job_t *self, const char *phase)
+{
+    bool printed = journal_due_ms (&self->journal) >= 0;
+    if (self->journal_closed)
+        return;
+    journal_phase (&self->journal, phase, now_ms (self));
+    arrange (self, printed);
+}
+
+void job_journal_begin (job_t *self, int64_t number)
+{
+    bool printed = journal_due_ms (&self->journal) >= 0;
+    journal_begin (&self->journal, number, now_ms (self));
+    arrange (self, printed);
+}
+
+void job_journal_end (job_t *self, int64_t number, int exit_code, int signal_number)
+{
+    bool printed = journal_due_ms (&self->journal) >= 0;
+    journal_end (&self->journal, number, exit_code, signal_number, now_ms (self));
+    arrange (self, printed);
+}
+
+void job_journal_use (job_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes)
+{
+    bool printed = journal_due_ms (&self->journal) >= 0;
+    journal_use (&self->journal, cpu_ms, rss_bytes, processes, now_ms (self));
+    arrange (self, printed);
+}
+
+void job_journal_printed (void *ctx, stream_t stream, const char *bytes, size_t len)
+{
+    job_t *self = ctx;
+    int64_t length = self->journal.length;
+    journal_printed (&self->journal, stream, bytes, len, now_ms (self));
+    arrange (self, self->journal.length > length);
+}
+
+void job_journal_close (job_t *self)
+{
+    if (self->journal_closed)
+        return;
+    journal_phase (&self->journal, "upload", now_ms (self));
+    self->journal_closed = true;
+    keep (self);
+    loop_timer_stop (&self->journal_timer);
+}
+
+void job_journal_give_up (job_t *self, const char *why)
+{
+    log_event (LEVEL_WARN, "journal-given-up", "job=%s %s", self->lease.job_id, why);
+    self->journal_unproven = true;
+    output_give_up (&self->out[STREAM_JOURNAL]);
 }

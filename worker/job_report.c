@@ -8,13 +8,21 @@ enum {
     ARTIFACT_LOSSES_MAX = 3,
 };
 
+static bool is_ready (const job_t *self, stream_t stream)
+{
+    return job_goes_inline (self, stream) || output_is_sent (&self->out[stream]);
+}
+
+static bool all_ready (const job_t *self)
+{
+    return is_ready (self, STREAM_STDOUT) && is_ready (self, STREAM_STDERR) && is_ready (self, STREAM_JOURNAL);
+}
+
 static void on_sent (void *ctx)
 {
     job_t *self = ctx;
-    for (int i = 0; i < STREAM_COUNT; i++)
-        if (self->state != STATE_FLUSH || !output_is_sent (&self->out[i]))
-            return;
-    job_report (self);
+    if (self->state == STATE_FLUSH && all_ready (self))
+        job_report (self);
 }
 
 static void on_lost (void *ctx, err_t err)
@@ -29,16 +37,30 @@ static void on_cancelled (void *ctx)
     job_stop (ctx, STOP_CANCELLED);
 }
 
+/* By a broker that knows no journals, say: that is no reason to stop the job. */
+static void on_journal_lost (void *ctx, err_t err)
+{
+    job_t *self = ctx;
+    if (err != ERR_SCHEMA) {
+        on_lost (ctx, err);
+        return;
+    }
+    job_journal_give_up (self, "The server does not take it.");
+    on_sent (ctx);
+}
+
 void job_outputs_init (job_t *self)
 {
-    const output_events_t events = { on_sent, on_lost, on_cancelled, job_journal_kept, self };
-    for (int i = 0; i < STREAM_COUNT; i++) {
+    const output_events_t printed = { on_sent, on_lost, on_cancelled, job_journal_printed, self };
+    const output_events_t journal = { on_sent, on_journal_lost, on_cancelled, NULL, self };
+    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT; i++) {
         buf_t path = { 0 };
-        const char *name = stream_name ((stream_t)i);
-        buf_printf (&path, "%s/%s", self->spool, name);
-        output_init (&self->out[i], self->host->loop, self->host->transport, &self->lease, name, path.ptr, &events);
-        self->out[i].max = i == STREAM_JOURNAL ? JOURNAL_MAX : self->output_max;
+        buf_printf (&path, "%s/%s", self->spool, stream_name (i));
+        output_init (&self->out[i], self->host->loop, self->host->transport, &self->lease, i, path.ptr,
+                     i == STREAM_JOURNAL ? &journal : &printed);
+        self->out[i].max = self->output_max;
     }
+    job_journal_init (self);
 }
 
 /* ---- artifacts ---- */
@@ -77,25 +99,47 @@ static void artifacts_again (job_t *self)
 
 /* ---- output ---- */
 
+static void free_inlined (buf_t inlined[STREAM_COUNT])
+{
+    for (int i = 0; i < STREAM_COUNT; i++)
+        buf_fini (&inlined[i]);
+}
+
 void job_flush (job_t *self)
 {
     self->state = STATE_FLUSH;
-    job_journal_phase (self, "upload");
     job_journal_close (self);
-    if (job_goes_inline (self)) {
-        for (int i = 0; i < STREAM_COUNT; i++)
+    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT; i++)
+        if (job_goes_inline (self, i))
             loop_timer_stop (&self->out[i].timer);
+    if (all_ready (self)) {
         job_report (self);
         return;
     }
     if (!self->spooled) { /* the output may have to wait long: what is to be said of it must not be lost meanwhile */
         message_t message;
-        buf_t none[STREAM_COUNT] = { { 0 } };
-        job_result_fill (self, &message, none);
+        buf_t inlined[STREAM_COUNT] = { { 0 } };
+        job_result_fill (self, &message, inlined);
         job_result_keep (self, &message);
+        free_inlined (inlined);
     }
-    for (int i = 0; i < STREAM_COUNT && self->state == STATE_FLUSH; i++)
-        output_send (&self->out[i]);
+    for (stream_t i = STREAM_STDOUT; i < STREAM_COUNT && self->state == STATE_FLUSH; i++)
+        if (!is_ready (self, i))
+            output_send (&self->out[i]);
+}
+
+static void give_up_stream (job_t *self, stream_t stream)
+{
+    self->spooled = false;
+    if (stream == STREAM_JOURNAL) {
+        job_journal_give_up (self, "It did not reach the broker as it was written.");
+        job_flush (self);
+        return;
+    }
+    self->unproven = true;
+    job_failed (self, "worker-error", "The job's %s did not reach the broker as it was printed, in %d tries.",
+                stream_name (stream), MISMATCHES_MAX);
+    job_report (self);
 }
 
 /* The broker has other output than we do. When it has less, the rest is sent; else all of it, in place of what it has.
@@ -103,24 +147,20 @@ void job_flush (job_t *self)
 static void on_mismatch (job_t *self, const msg_error_t *error)
 {
     stream_t stream = STREAM_STDOUT;
-    stream_find (error->stream, &stream);
+    if (!stream_find (error->stream, &stream))
+        stream = STREAM_STDOUT;
     output_t *out = &self->out[stream];
     log_event (LEVEL_WARN, "output-mismatch", "job=%s %s has %lld bytes here, %lld there", self->lease.job_id,
-               out->name, (long long)out->length, (long long)error->offset);
+               stream_name (stream), (long long)out->length, (long long)error->offset);
     if (++self->mismatches > MISMATCHES_MAX) {
-        self->unproven = true;
-        self->spooled = false;
-        job_failed (self, "worker-error", "The job's %s did not reach the broker as it was printed, in %d tries.",
-                    out->name, MISMATCHES_MAX);
-        job_report (self);
+        give_up_stream (self, stream);
         return;
     }
     if (error->offset < out->length)
         output_rewind (out, error->offset);
     else
         output_replace (out);
-    for (int i = 0; i < STREAM_COUNT; i++)
-        self->out[i].begun = true;
+    self->out[STREAM_STDOUT].begun = self->out[STREAM_STDERR].begun = true;
     job_flush (self);
 }
 
@@ -169,6 +209,5 @@ void job_report (job_t *self)
         job_result_keep (self, &message);
     self->report =
         self->host->transport->ops->call (self->host->transport, &message, REPORT_PATIENCE_MS, on_reported, self);
-    for (int i = 0; i < STREAM_COUNT; i++)
-        buf_fini (&inlined[i]);
+    free_inlined (inlined);
 }

@@ -19,16 +19,10 @@ enum {
     EXTRACT_DISK_FULL = 4,
 };
 
-/* ---- processes ---- */
+/* ---- pipes ---- */
 
 static void on_pidfd (void *ctx, uint32_t events);
-
-bool job_take_pipe (job_t *self, stream_t stream)
-{
-    bool open = output_take (&self->out[stream], self->child.out[stream], &self->disk_error);
-    output_send_soon (&self->out[stream]);
-    return open;
-}
+static void hear_keeper (job_t *self);
 
 static void on_pipe (job_t *self, stream_t stream)
 {
@@ -41,7 +35,8 @@ static void on_pipe (job_t *self, stream_t stream)
             buf_append (&self->refusal, bytes, (size_t)got);
         open = got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
     } else {
-        open = job_take_pipe (self, stream);
+        open = output_take (&self->out[stream], fd, &self->disk_error);
+        output_send_soon (&self->out[stream]);
     }
     if (open)
         return;
@@ -50,42 +45,95 @@ static void on_pipe (job_t *self, stream_t stream)
     self->child.out[stream] = -1;
 }
 
+/* The beginning of the command that prints is told before what it prints. */
+static void on_stream (job_t *self, stream_t stream)
+{
+    if (self->state == STATE_RUN && !self->in_command)
+        hear_keeper (self);
+    if (self->child.out[stream] >= 0)
+        on_pipe (self, stream);
+}
+
 static void on_stdout (void *ctx, uint32_t events)
 {
     (void)events;
-    on_pipe (ctx, STREAM_STDOUT);
+    on_stream (ctx, STREAM_STDOUT);
 }
 
 static void on_stderr (void *ctx, uint32_t events)
 {
     (void)events;
-    on_pipe (ctx, STREAM_STDERR);
+    on_stream (ctx, STREAM_STDERR);
 }
 
-static void on_told (void *ctx, uint32_t events)
+static void drain_once (job_t *self)
 {
-    job_t *self = ctx;
-    job_keeper_hear (self);
-    if (events & (EPOLLHUP | EPOLLERR)) /* it has ended, which its pidfd tells */
-        loop_unwatch (self->host->loop, self->child.report);
+    for (stream_t i = STREAM_STDOUT; i < STREAM_PRINTED_COUNT; i++)
+        if (self->child.out[i] >= 0)
+            on_pipe (self, i);
 }
 
 /* What is left in the pipes of an ended child; who else holds them open is not waited for. */
 static void drain (job_t *self)
 {
     for (int turn = 0; turn < DRAIN_TURNS_MAX; turn++)
-        for (int i = 0; i < STREAM_PRINTED_COUNT; i++)
-            if (self->child.out[i] >= 0)
-                on_pipe (self, (stream_t)i);
+        drain_once (self);
 }
+
+/* ---- what the keeper says: see keeper.c ---- */
+
+static void command_ended (job_t *self, int64_t number, int exit_code, int signal_number)
+{
+    drain_once (self); /* what it has printed is in the pipes, and comes before its end */
+    self->in_command = false;
+    job_journal_end (self, number, exit_code, signal_number);
+    child_go_on (&self->child);
+}
+
+static void take_line (job_t *self, const char *line)
+{
+    long long number;
+    long long cpu_ms;
+    long long rss;
+    int exit_code;
+    int signal_number;
+    keeper_report_t *report = &self->report_of_keeper;
+    if (sscanf (line, "begin %lld", &number) == 1) {
+        self->in_command = true;
+        job_journal_begin (self, number);
+    } else if (sscanf (line, "end %lld %d %d", &number, &exit_code, &signal_number) == 3) {
+        command_ended (self, number, exit_code, signal_number);
+    } else if (sscanf (line, "use %lld %lld %lld", &cpu_ms, &rss, &number) == 3) {
+        job_journal_use (self, cpu_ms, rss, number);
+    } else if (sscanf (line, "%d %d %d %d", &report->exit_code, &report->signal_number, &report->start_errno,
+                       &report->left) == 4) {
+        self->reported = true;
+    }
+}
+
+static void hear_keeper (job_t *self)
+{
+    char line[CHILD_LINE_MAX];
+    while (child_hear (&self->child, line))
+        take_line (self, line);
+    if (self->child.heard_all)
+        loop_unwatch (self->host->loop, self->child.report);
+}
+
+static void on_report (void *ctx, uint32_t events)
+{
+    (void)events;
+    hear_keeper (ctx);
+}
+
+/* ---- processes ---- */
 
 static void unwatch (job_t *self)
 {
     loop_unwatch (self->host->loop, self->child.pidfd);
     loop_unwatch (self->host->loop, self->child.out[0]);
     loop_unwatch (self->host->loop, self->child.out[1]);
-    if (self->child.report >= 0)
-        loop_unwatch (self->host->loop, self->child.report);
+    loop_unwatch (self->host->loop, self->child.report);
 }
 
 /* A keeper with `input`, or an extractor without: -1. */
@@ -100,7 +148,7 @@ static int start_child (job_t *self, const char *const *argv, int input)
     loop_watch (self->host->loop, self->child.out[1], EPOLLIN, on_stderr, self);
     loop_watch (self->host->loop, self->child.pidfd, EPOLLIN, on_pidfd, self);
     if (self->child.report >= 0)
-        loop_watch (self->host->loop, self->child.report, EPOLLIN, on_told, self);
+        loop_watch (self->host->loop, self->child.report, EPOLLIN, on_report, self);
     return 0;
 }
 
@@ -123,14 +171,15 @@ void job_run_stop_processes (job_t *self)
 /* Reaps the keeper. False when it ended without its report: what it kept has become ours. */
 static bool reap_keeper (job_t *self)
 {
-    job_keeper_hear (self);
+    const keeper_report_t *report = &self->report_of_keeper;
+    hear_keeper (self);
     self->exit_code = child_reap (&self->child, &self->signal_number);
-    if (!self->over || self->signal_number)
+    if (!self->reported || self->signal_number)
         return false;
-    if (self->ended.left)
+    if (report->left)
         strays_end (self->host->strays); /* reaped when they end; the keeper has waited enough */
-    self->exit_code = self->ended.exit_code;
-    self->signal_number = self->ended.signal_number;
+    self->exit_code = report->exit_code;
+    self->signal_number = report->signal_number;
     return true;
 }
 
@@ -182,7 +231,7 @@ static void fail_unreported (job_t *self)
 }
 
 /* `report` is NULL when the keeper ended without one. */
-static void commands_ended (job_t *self, const child_report_t *report)
+static void commands_ended (job_t *self, const keeper_report_t *report)
 {
     if (self->stopping && self->why != STOP_TIMEOUT) {
         job_stopped (self);
@@ -259,7 +308,7 @@ static void on_pidfd (void *ctx, uint32_t events)
     if (extracting)
         extract_ended (self);
     else if (told)
-        commands_ended (self, &self->ended);
+        commands_ended (self, &self->report_of_keeper);
     else
         keeper_lost (self);
 }

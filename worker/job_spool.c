@@ -5,32 +5,42 @@
 #include "proto/log.h"
 #include "worker/job_internal.h"
 
-bool job_goes_inline (const job_t *self)
+static bool is_short (const output_t *out, size_t max)
 {
-    int64_t max = (int64_t)self->host->transport->ops->inline_bytes_max;
-    for (int i = 0; i < STREAM_COUNT; i++)
-        if (!max || self->failed || self->out[i].begun || self->out[i].length > max)
-            return false;
-    return true;
+    return max && !out->begun && out->length <= (int64_t)max;
+}
+
+bool job_goes_inline (const job_t *self, stream_t stream)
+{
+    size_t max = self->host->transport->ops->inline_bytes_max;
+    const output_t *journal = &self->out[STREAM_JOURNAL];
+    if (stream ==
+        STREAM_JOURNAL) /* text, for which there is room in every result; it takes the place of what was sent */
+        return !self->journal_unproven && !journal->call && journal->length <= STORE_INLINE_MAX;
+    return !self->failed && is_short (&self->out[STREAM_STDOUT], max) && is_short (&self->out[STREAM_STDERR], max);
+}
+
+static int64_t dropped_of (const output_t *out)
+{
+    return out->dropped ? out->dropped : INT_ABSENT;
 }
 
 static void receipt_fill (job_t *self, msg_receipt_t *out)
 {
-    int64_t dropped[STREAM_COUNT];
-    for (int i = 0; i < STREAM_COUNT; i++) {
+    for (int i = 0; i < STREAM_COUNT; i++)
         output_sha256 (&self->out[i], self->sha256[i]);
-        dropped[i] = self->out[i].dropped ? self->out[i].dropped : INT_ABSENT;
-    }
     if (!self->unproven) {
-        out->stdout_bytes = self->out[0].length;
-        out->stderr_bytes = self->out[1].length;
-        out->journal_bytes = self->out[2].length;
-        out->stdout_sha256 = slice_of (self->sha256[0]);
-        out->stderr_sha256 = slice_of (self->sha256[1]);
-        out->journal_sha256 = slice_of (self->sha256[2]);
+        out->stdout_bytes = self->out[STREAM_STDOUT].length;
+        out->stderr_bytes = self->out[STREAM_STDERR].length;
+        out->stdout_sha256 = slice_of (self->sha256[STREAM_STDOUT]);
+        out->stderr_sha256 = slice_of (self->sha256[STREAM_STDERR]);
     }
-    out->stdout_dropped = dropped[0];
-    out->stderr_dropped = dropped[1];
+    if (!self->unproven && !self->journal_unproven) {
+        out->journal_bytes = self->out[STREAM_JOURNAL].length;
+        out->journal_sha256 = slice_of (self->sha256[STREAM_JOURNAL]);
+    }
+    out->stdout_dropped = dropped_of (&self->out[STREAM_STDOUT]);
+    out->stderr_dropped = dropped_of (&self->out[STREAM_STDERR]);
     const artifacts_t *artifacts = &self->collected;
     if (artifacts->sha256[0]) {
         out->artifacts_sha256 = slice_of (artifacts->sha256);
@@ -45,9 +55,9 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
     do {                                                                                                               \
         (to)->stdout_bytes = (from)->stdout_bytes;                                                                     \
         (to)->stderr_bytes = (from)->stderr_bytes;                                                                     \
-        (to)->journal_bytes = (from)->journal_bytes;                                                                   \
         (to)->stdout_sha256 = (from)->stdout_sha256;                                                                   \
         (to)->stderr_sha256 = (from)->stderr_sha256;                                                                   \
+        (to)->journal_bytes = (from)->journal_bytes;                                                                   \
         (to)->journal_sha256 = (from)->journal_sha256;                                                                 \
         (to)->stdout_dropped = (from)->stdout_dropped;                                                                 \
         (to)->stderr_dropped = (from)->stderr_dropped;                                                                 \
@@ -56,6 +66,11 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
         (to)->artifacts_count = (from)->artifacts_count;                                                               \
         (to)->artifacts_note = (from)->artifacts_note;                                                                 \
     } while (0)
+
+static bool read_inline (const job_t *self, stream_t stream, buf_t inlined[STREAM_COUNT])
+{
+    return job_goes_inline (self, stream) && !output_read_all (&self->out[stream], &inlined[stream]);
+}
 
 static void result_fill (const job_t *self, message_t *message, const msg_receipt_t *receipt,
                          buf_t inlined[STREAM_COUNT])
@@ -70,18 +85,19 @@ static void result_fill (const job_t *self, message_t *message, const msg_receip
     if (self->signal_number)
         out->signal = self->signal_number;
     RECEIPT_COPY (out, receipt);
-    bool whole = job_goes_inline (self);
-    for (int i = 0; i < STREAM_COUNT && whole; i++)
-        whole = !output_read_all (&self->out[i], &inlined[i]);
-    if (whole) {
-        out->stdout_bytes = out->stderr_bytes = out->journal_bytes = INT_ABSENT;
+    if (read_inline (self, STREAM_STDOUT, inlined) && read_inline (self, STREAM_STDERR, inlined)) {
+        out->stdout_bytes = out->stderr_bytes = INT_ABSENT;
         out->stdout_data = buf_slice (&inlined[STREAM_STDOUT]);
         out->stderr_data = buf_slice (&inlined[STREAM_STDERR]);
+    }
+    if (read_inline (self, STREAM_JOURNAL, inlined)) {
+        out->journal_bytes = INT_ABSENT;
         out->journal_data = buf_slice (&inlined[STREAM_JOURNAL]);
     }
 }
 
-static void failure_fill (const job_t *self, message_t *message, const msg_receipt_t *receipt)
+static void failure_fill (const job_t *self, message_t *message, const msg_receipt_t *receipt,
+                          buf_t inlined[STREAM_COUNT])
 {
     message_init (message, MSG_JOB_FAIL);
     msg_job_fail_t *out = &message->job_fail;
@@ -92,6 +108,10 @@ static void failure_fill (const job_t *self, message_t *message, const msg_recei
     out->reason = slice_of (self->reason);
     out->error_message = slice_of (self->text);
     RECEIPT_COPY (out, receipt);
+    if (read_inline (self, STREAM_JOURNAL, inlined)) {
+        out->journal_bytes = INT_ABSENT;
+        out->journal_data = buf_slice (&inlined[STREAM_JOURNAL]);
+    }
 }
 
 void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAM_COUNT])
@@ -100,7 +120,7 @@ void job_result_fill (job_t *self, message_t *message, buf_t inlined[STREAM_COUN
     message_init (&receipt, MSG_RECEIPT);
     receipt_fill (self, &receipt.receipt);
     if (self->failed)
-        failure_fill (self, message, &receipt.receipt);
+        failure_fill (self, message, &receipt.receipt, inlined);
     else
         result_fill (self, message, &receipt.receipt, inlined);
 }
@@ -172,9 +192,10 @@ void job_result_take (job_t *self, const message_t *message)
     receipt_take (self, &receipt.receipt);
     for (int i = 0; i < STREAM_COUNT; i++)
         output_reopen (&self->out[i]);
+    if (!file_is_whole (&self->out[STREAM_JOURNAL], receipt.receipt.journal_sha256))
+        job_journal_give_up (self, "It was damaged on the disk.");
     if (file_is_whole (&self->out[STREAM_STDOUT], receipt.receipt.stdout_sha256) &&
-        file_is_whole (&self->out[STREAM_STDERR], receipt.receipt.stderr_sha256) &&
-        file_is_whole (&self->out[STREAM_JOURNAL], receipt.receipt.journal_sha256))
+        file_is_whole (&self->out[STREAM_STDERR], receipt.receipt.stderr_sha256))
         return;
     self->unproven = true;
     job_failed (self, "worker-error", "The job's output was damaged on the worker's disk before it could be sent.");

@@ -4,143 +4,150 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/limits.h"
-
 void journal_fini (journal_t *self)
 {
     buf_fini (&self->text);
 }
 
-static void __attribute__ ((format (printf, 3, 4))) put (journal_t *self, int64_t ms, const char *format, ...)
+/* False when it does not fit into `max`. */
+static bool __attribute__ ((format (printf, 4, 5)))
+write_entry (journal_t *self, int64_t max, int64_t ms, const char *format, ...)
 {
-    char rest[128];
-    size_t from = self->text.len;
+    char what[96];
+    char entry[128];
     va_list args;
-    if (ms > self->last_ms)
-        self->last_ms = ms;
+    if (ms < self->last_ms)
+        ms = self->last_ms;
     va_start (args, format);
-    vsnprintf (rest, sizeof rest, format, args);
+    vsnprintf (what, sizeof what, format, args);
     va_end (args);
-    buf_printf (&self->text, "%lld %s\n", (long long)self->last_ms, rest);
-    if (self->written + (int64_t)(self->text.len - from) > JOURNAL_MAX)
-        self->text.len = from;
-    self->written += (int64_t)(self->text.len - from);
+    int len = snprintf (entry, sizeof entry, "%lld %s\n", (long long)ms, what);
+    if (self->length + len > max)
+        return false;
+    buf_append (&self->text, entry, (size_t)len);
+    self->length += len;
+    self->last_ms = ms;
+    return true;
 }
 
-/* Puts what is gathered. */
-static void put_entry (journal_t *self, int64_t ms)
+/* ---- what was printed ---- */
+
+static void write_printed (journal_t *self, const journal_piece_t *piece, bool within_line)
 {
     static const char *const kinds[STREAM_PRINTED_COUNT] = { "out", "err" };
-    if (!self->entry.bytes)
+    if (self->cut)
         return;
-    if (!self->cut && self->written > JOURNAL_MAX - JOURNAL_RESERVE) {
-        put (self, ms, "cut");
-        self->cut = true;
+    self->cut = !write_entry (self, JOURNAL_PRINTED_MAX, piece->since_ms, "%s %lld %lld%s", kinds[self->stream],
+                              (long long)piece->bytes, (long long)piece->lines, within_line ? "+" : "");
+    if (self->cut)
+        write_entry (self, JOURNAL_MAX, piece->since_ms, "cut");
+}
+
+static void write_lines (journal_t *self)
+{
+    if (self->lines.bytes)
+        write_printed (self, &self->lines, false);
+    self->lines = (journal_piece_t){ 0 };
+}
+
+void journal_flush (journal_t *self)
+{
+    journal_piece_t all = self->lines;
+    if (!self->rest.bytes) {
+        write_lines (self);
+        return;
     }
-    if (!self->cut)
-        put (self, ms, "%s %lld %lld%s", kinds[self->entry.stream], (long long)self->entry.bytes,
-             (long long)self->entry.lines, self->entry.partial ? "+" : "");
-    self->entry.bytes = self->entry.lines = 0;
+    if (!all.bytes)
+        all.since_ms = self->rest.since_ms;
+    all.bytes += self->rest.bytes;
+    write_printed (self, &all, true);
+    self->lines = self->rest = (journal_piece_t){ 0 };
 }
 
-static void gather (journal_t *self, int64_t ms, stream_t stream, int64_t bytes, int64_t lines, bool partial)
+static int64_t count_newlines (const char *bytes, size_t len)
 {
-    if (self->entry.bytes && (self->entry.stream != stream || self->entry.bytes + bytes > JOURNAL_ENTRY_MAX ||
-                              ms - self->entry.since_ms > JOURNAL_MERGE_MS))
-        put_entry (self, ms);
-    if (!self->entry.bytes)
-        self->entry.since_ms = ms;
-    self->entry.stream = stream;
-    self->entry.bytes += bytes;
-    self->entry.lines += lines;
-    self->entry.partial = partial;
+    int64_t count = 0;
+    for (const char *at = bytes; (at = memchr (at, '\n', (size_t)(bytes + len - at))); at++)
+        count++;
+    return count;
 }
 
-/* The beginning of a line goes without its end. */
-static void release (journal_t *self, int64_t ms, stream_t stream)
+static void add (journal_t *self, const char *bytes, size_t len, int64_t now_ms)
 {
-    int64_t bytes = self->held[stream].bytes;
-    self->held[stream].bytes = 0;
-    if (bytes)
-        gather (self, ms, stream, bytes, 0, true);
-}
-
-static int64_t count_lines (slice_t bytes)
-{
-    int64_t lines = 0;
-    const char *end = bytes.ptr + bytes.len;
-    for (const char *at = bytes.ptr; (at = memchr (at, '\n', (size_t)(end - at))); at++)
-        lines++;
-    return lines;
-}
-
-/* No more than JOURNAL_ENTRY_MAX / 2. */
-static void printed_piece (journal_t *self, int64_t ms, stream_t stream, slice_t piece)
-{
-    const char *newline = memrchr (piece.ptr, '\n', piece.len);
-    int64_t whole = newline ? newline + 1 - piece.ptr : 0;
+    const char *last = memrchr (bytes, '\n', len);
+    size_t whole = last ? (size_t)(last - bytes) + 1 : 0;
     if (whole) {
-        int64_t held = self->held[stream].bytes;
-        self->held[stream].bytes = 0;
-        gather (self, ms, stream, held + whole, count_lines (slice_from (piece.ptr, (size_t)whole)), false);
+        if (!self->lines.bytes)
+            self->lines.since_ms = self->rest.bytes ? self->rest.since_ms : now_ms;
+        self->lines.bytes += self->rest.bytes + (int64_t)whole;
+        self->lines.lines += count_newlines (bytes, whole);
+        self->rest = (journal_piece_t){ 0 };
     }
-    if (!self->held[stream].bytes)
-        self->held[stream].since_ms = ms;
-    self->held[stream].bytes += (int64_t)piece.len - whole;
-    if (self->held[stream].bytes >= JOURNAL_ENTRY_MAX / 2)
-        release (self, ms, stream);
+    if (len > whole && !self->rest.bytes)
+        self->rest.since_ms = now_ms;
+    self->rest.bytes += (int64_t)(len - whole);
 }
 
-void journal_printed (journal_t *self, int64_t ms, stream_t stream, slice_t bytes)
+void journal_printed (journal_t *self, stream_t stream, const char *bytes, size_t len, int64_t now_ms)
 {
-    while (bytes.len) {
-        size_t len = bytes.len < JOURNAL_ENTRY_MAX / 2 ? bytes.len : JOURNAL_ENTRY_MAX / 2;
-        printed_piece (self, ms, stream, slice_from (bytes.ptr, len));
-        bytes = slice_from (bytes.ptr + len, bytes.len - len);
+    if (stream != self->stream)
+        journal_flush (self);
+    self->stream = stream;
+    while (len) {
+        size_t room = (size_t)(JOURNAL_ENTRY_MAX - self->lines.bytes - self->rest.bytes);
+        size_t part = len < room ? len : room;
+        add (self, bytes, part, now_ms);
+        bytes += part;
+        len -= part;
+        if (part == room && self->lines.bytes)
+            write_lines (self);
+        else if (part == room)
+            journal_flush (self);
     }
-}
-
-void journal_flush (journal_t *self, int64_t ms, bool all)
-{
-    for (int stream = 0; stream < STREAM_PRINTED_COUNT; stream++)
-        if (all || ms - self->held[stream].since_ms >= JOURNAL_HOLD_MS)
-            release (self, ms, (stream_t)stream);
-    if (all || ms - self->entry.since_ms >= JOURNAL_MERGE_MS)
-        put_entry (self, ms);
+    journal_tick (self, now_ms);
 }
 
 int64_t journal_due_ms (const journal_t *self)
 {
-    int64_t due = self->entry.bytes ? self->entry.since_ms + JOURNAL_MERGE_MS : INT64_MAX;
-    for (int stream = 0; stream < STREAM_PRINTED_COUNT; stream++)
-        if (self->held[stream].bytes && self->held[stream].since_ms + JOURNAL_HOLD_MS < due)
-            due = self->held[stream].since_ms + JOURNAL_HOLD_MS;
-    return due;
+    if (self->lines.bytes)
+        return self->lines.since_ms + JOURNAL_MERGE_MS;
+    return self->rest.bytes ? self->rest.since_ms + JOURNAL_LINE_MS : -1;
 }
 
-void journal_phase (journal_t *self, int64_t ms, const char *phase)
+void journal_tick (journal_t *self, int64_t now_ms)
 {
-    journal_flush (self, ms, true);
-    put (self, ms, "phase %s", phase);
+    if (self->lines.bytes && now_ms >= self->lines.since_ms + JOURNAL_MERGE_MS)
+        write_lines (self);
+    if (self->rest.bytes && now_ms >= self->rest.since_ms + JOURNAL_LINE_MS)
+        journal_flush (self);
 }
 
-void journal_begin (journal_t *self, int64_t ms, int64_t command)
+/* ---- what happened ---- */
+
+void journal_phase (journal_t *self, const char *phase, int64_t now_ms)
 {
-    put_entry (self, ms);
-    put (self, ms, "begin %lld", (long long)command);
+    journal_flush (self);
+    write_entry (self, JOURNAL_MAX, now_ms, "phase %s", phase);
 }
 
-void journal_end (journal_t *self, int64_t ms, int64_t command, int exit_code, int signal_number)
+void journal_begin (journal_t *self, int64_t number, int64_t now_ms)
 {
-    journal_flush (self, ms, true);
+    journal_flush (self);
+    write_entry (self, JOURNAL_MAX, now_ms, "begin %lld", (long long)number);
+}
+
+void journal_end (journal_t *self, int64_t number, int exit_code, int signal_number, int64_t now_ms)
+{
+    journal_flush (self);
     if (signal_number)
-        put (self, ms, "end %lld %d %d", (long long)command, exit_code, signal_number);
+        write_entry (self, JOURNAL_MAX, now_ms, "end %lld %d %d", (long long)number, exit_code, signal_number);
     else
-        put (self, ms, "end %lld %d", (long long)command, exit_code);
+        write_entry (self, JOURNAL_MAX, now_ms, "end %lld %d", (long long)number, exit_code);
 }
 
-void journal_use (journal_t *self, int64_t ms, int64_t cpu_ms, int64_t memory_bytes, int64_t processes)
+void journal_use (journal_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes, int64_t now_ms)
 {
-    put_entry (self, ms);
-    put (self, ms, "use %lld %lld %lld", (long long)cpu_ms, (long long)memory_bytes, (long long)processes);
+    journal_flush (self);
+    write_entry (self, JOURNAL_USE_MAX, now_ms, "use %lld %lld %lld", (long long)cpu_ms, (long long)rss_bytes,
+                 (long long)processes);
 }

@@ -1,52 +1,57 @@
-/* journal.h - what happened when in an attempt, as text (rule 33 of proto/README.md): pure, time comes in.
+/* journal.h - the text of an attempt's journal (rule 33 of proto/README.md): what happened when.
  *
- * All times are ms since the worker was handed the attempt. Entries gather in `text`, for the caller to take away. */
+ * It only writes and merges; time is given, in milliseconds since the attempt came to this worker. Bytes of one stream
+ * that follow each other within 10 ms are one entry, of 64 KiB at most, and so are those of a line that is complete
+ * within 30 ms. Near its end, `cut`, it tells no more of them, and at JOURNAL_MAX of nothing. */
 #ifndef GLEANER_WORKER_JOURNAL_H
 #define GLEANER_WORKER_JOURNAL_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "proto/buf.h"
+#include "proto/limits.h"
 #include "proto/stream.h"
 
 enum {
-    JOURNAL_MERGE_MS = 10,         /* pieces of one stream that come within this are one entry */
-    JOURNAL_HOLD_MS = 30,          /* the beginning of a line waits so long for its end */
-    JOURNAL_ENTRY_MAX = 64 * 1024, /* bytes of output that one entry tells of */
-    JOURNAL_RESERVE = 64 * 1024,   /* of JOURNAL_MAX: for entries that are not of output, after a `cut` */
+    JOURNAL_MERGE_MS = 10,
+    JOURNAL_LINE_MS = 30,
+    JOURNAL_ENTRY_MAX = 64 * 1024,
+    /* What is kept free for commands, of which there may be COMMAND_MAX / 2, and for usage. */
+    JOURNAL_PRINTED_MAX = JOURNAL_MAX - 3 * 1024 * 1024,
+    JOURNAL_USE_MAX = JOURNAL_MAX - 2 * 1024 * 1024,
 };
 
+/* Bytes of a stream that no entry tells of yet. */
 typedef struct {
-    buf_t text;      /* entries */
-    int64_t written; /* bytes of entries so far, those taken away too */
-    int64_t last_ms; /* time never goes back */
+    int64_t bytes;
+    int64_t lines;
+    int64_t since_ms;
+} journal_piece_t;
+
+/* Zeroed is valid and empty. */
+typedef struct {
+    buf_t text;     /* complete entries; the owner takes them and empties it */
+    int64_t length; /* of all entries so far */
+    int64_t last_ms;
     bool cut;
-    struct {
-        stream_t stream;
-        int64_t since_ms;
-        int64_t bytes; /* 0: nothing is gathered */
-        int64_t lines;
-        bool partial; /* its last byte is no newline */
-    } entry;
-    struct {
-        int64_t bytes; /* of the beginning of a line */
-        int64_t since_ms;
-    } held[STREAM_PRINTED_COUNT];
+    stream_t stream;       /* that the pieces are of */
+    journal_piece_t lines; /* whole lines */
+    journal_piece_t rest;  /* after them, within a line */
 } journal_t;
 
 void journal_fini (journal_t *self);
-/* `bytes` were kept of a stream. */
-void journal_printed (journal_t *self, int64_t ms, stream_t stream, slice_t bytes);
-/* The attempt enters `phase`. */
-void journal_phase (journal_t *self, int64_t ms, const char *phase);
-void journal_begin (journal_t *self, int64_t ms, int64_t command);
-/* `signal_number` 0: none. What was held back of output stands before it. */
-void journal_end (journal_t *self, int64_t ms, int64_t command, int exit_code, int signal_number);
-void journal_use (journal_t *self, int64_t ms, int64_t cpu_ms, int64_t memory_bytes, int64_t processes);
-/* Puts what has waited long enough into `text`; all of it when `all`. */
-void journal_flush (journal_t *self, int64_t ms, bool all);
-/* When journal_flush has something to do; INT64_MAX: when more was printed. */
+/* The attempt enters a phase: a word. */
+void journal_phase (journal_t *self, const char *phase, int64_t now_ms);
+/* The command `number`, from 1 on, begins; has ended; `signal_number` 0: by itself. */
+void journal_begin (journal_t *self, int64_t number, int64_t now_ms);
+void journal_end (journal_t *self, int64_t number, int exit_code, int signal_number, int64_t now_ms);
+/* CPU time of all its processes so far, their resident memory now, and how many they are. */
+void journal_use (journal_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes, int64_t now_ms);
+/* The stream grew by these bytes. */
+void journal_printed (journal_t *self, stream_t stream, const char *bytes, size_t len, int64_t now_ms);
+/* When journal_tick is to be called next; -1: nothing waits. */
 int64_t journal_due_ms (const journal_t *self);
+/* Completes the entries whose time has come. */
+void journal_tick (journal_t *self, int64_t now_ms);
+/* Completes all. */
+void journal_flush (journal_t *self);
 
 #endif

@@ -4,17 +4,16 @@
  *
  * One a job attempt, started by the worker (child.h). Its input is NUL-terminated strings, to its end: the commands, as
  * lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line would show secrets to all.
- * Two more descriptors come with it. On 4 it says what happens, a line each:
+ * Two more descriptors come with it. The end of 3 means that the worker is gone or wants the end now; a byte from it
+ * means that the worker has read what an ended command printed: the next one waits for that, a second at most, so that
+ * nobody's output is counted to another. On 4 lines tell what happens:
  *
- *   begin N             the N-th command begins
- *   end N EXIT SIGNAL   it has ended; SIGNAL 0: by itself. Before another one begins, a byte on 3 is waited for (1 s at
- *                       most): the worker has taken all that this one has printed
- *   use CPU MEMORY N    so far: ms of CPU of all processes; now: bytes of memory that they have, their number. At the
- *                       end, when none is left: the most memory that one of them had, and 0
- *   over EXIT SIGNAL ERRNO LEFT   all is over: ERRNO of a shell that could not be started (0: none), LEFT 1 when
- *                       something does not die of KILL, else 0
- *
- * The end of 3 means that the worker is gone or wants the end now.
+ *   begin N               the N-th command, from 1 on, is about to be started
+ *   end N EXIT SIGNAL     it has ended: its exit code, or 128 + its signal (0: none)
+ *   use CPU_MS RSS PROCS  what all that the commands started has used so far, and uses now: tree.h
+ *   EXIT SIGNAL ERRNO LEFT
+ *                         the last line, when all is over: of the job, the errno of a shell that could not be started
+ *                         (0: none), and 1 when something is left that does not die of KILL, else 0
  *
  *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report
  *     |    SIGTERM, or the last line ended   |  grace over  ^
@@ -49,13 +48,13 @@ enum {
     END_GRACE_MS = 1 * 1000,  /* and for what is left when its commands have ended */
     KILL_TICK_MS = 10,
     KILL_MS_MAX =
-        10 * 1000,   /* what does not die of KILL by then (the kernel holds it, or it is another user's) is left */
-    REAP_MAX = 256,  /* children before the descriptors are looked at again */
-    GO_ON_MS = 1000, /* a worker that does not answer holds no job up for longer */
-    USE_FIRST_MS = 1000,
-    USE_MS = 2000,       /* between looks at what is used, */
-    USE_LATE_MS = 10000, /* and after */
-    USE_LATE_AFTER_MS = 60 * 1000,
+        10 * 1000,       /* what does not die of KILL by then (the kernel holds it, or it is another user's) is left */
+    REAP_MAX = 256,      /* children before the descriptors are looked at again */
+    GO_ON_MS_MAX = 1000, /* a worker that stands still does not hold its jobs up */
+    USE_FIRST_MS = 1000, /* usage is told first after this, */
+    USE_OFTEN_MS = 2 * 1000, /* then so often */
+    USE_OFTEN_UNTIL_MS = 60 * 1000,
+    USE_SELDOM_MS = 10 * 1000,
 };
 
 typedef enum { PHASE_RUN, PHASE_ASK, PHASE_KILL } phase_t;
@@ -67,15 +66,20 @@ typedef struct {
     bool more; /* children may be waiting to be reaped */
     int alive_fd;
     int signal_fd;
-    bool goes_on;     /* after a command that failed */
-    char *next;       /* in the commands */
-    char *line;       /* the command that comes; NULL: none */
-    int64_t number;   /* of the last command that has begun */
-    int64_t go_on_ms; /* the one that comes waits for the worker until then */
-    int64_t start_ms;
-    int64_t use_ms; /* when to look at what is used */
+    bool goes_on; /* after a command that failed */
+    char *next;   /* in the commands */
+    char *line;   /* the command to be run now; NULL: none */
     char **env;
-    pid_t command; /* 0: none runs */
+    pid_t command;     /* 0: none runs */
+    int64_t number;    /* of the command that was begun last */
+    int64_t ends_told; /* ends of commands of which the worker knows */
+    int64_t ends_seen; /* and for which it said: go on */
+    int64_t go_on_ms;  /* when that is not waited for any more */
+    int64_t began_ms;
+    int64_t use_ms; /* when usage is to be told next */
+    int64_t cpu_ms; /* what was told of it: it never decreases */
+    size_t said_len;
+    char said[512]; /* lines that are yet to be written */
     int exit_code;
     int signal_number;
     int start_errno;
@@ -127,6 +131,54 @@ static int take_input (keeper_t *self)
     return shut_input ();
 }
 
+/* ---- what the worker is told ---- */
+
+/* In one piece, and never waiting: a worker that stands still hears less. */
+static bool tell (keeper_t *self)
+{
+    size_t len = self->said_len;
+    self->said_len = 0;
+    return !len || write (CHILD_REPORT_FD, self->said, len) == (ssize_t)len;
+}
+
+static void __attribute__ ((format (printf, 2, 3))) say (keeper_t *self, const char *format, ...)
+{
+    va_list args;
+    if (self->said_len + CHILD_LINE_MAX > sizeof self->said)
+        tell (self);
+    va_start (args, format);
+    int len = vsnprintf (self->said + self->said_len, CHILD_LINE_MAX, format, args);
+    va_end (args);
+    self->said_len += len > 0 ? (size_t)len : 0;
+}
+
+static int64_t ms_of (const struct timeval *time)
+{
+    return (int64_t)time->tv_sec * 1000 + time->tv_usec / 1000;
+}
+
+static void say_usage (keeper_t *self, bool any_left)
+{
+    struct rusage reaped = { 0 };
+    tree_usage_t now = { 0 };
+    if (any_left)
+        now = tree_usage ();
+    getrusage (RUSAGE_CHILDREN, &reaped);
+    int64_t cpu_ms = now.cpu_ms + ms_of (&reaped.ru_utime) + ms_of (&reaped.ru_stime);
+    if (cpu_ms > self->cpu_ms)
+        self->cpu_ms = cpu_ms;
+    say (self, "use %lld %lld %lld\n", (long long)self->cpu_ms, (long long)now.rss_bytes, (long long)now.processes);
+}
+
+static void say_usage_in_time (keeper_t *self)
+{
+    int64_t now_ms = clock_mono_ms ();
+    if (now_ms < self->use_ms)
+        return;
+    say_usage (self, true);
+    self->use_ms = now_ms + (now_ms - self->began_ms < USE_OFTEN_UNTIL_MS ? USE_OFTEN_MS : USE_SELDOM_MS);
+}
+
 /* ---- commands ---- */
 
 /* The next line that is not blank; NULL when there is none. */
@@ -167,29 +219,21 @@ static int start (keeper_t *self, char *line)
     return error;
 }
 
-/* A worker that is paused reads nothing: what it does not take is lost, and the job goes on. */
-static void __attribute__ ((format (printf, 1, 2))) tell (const char *format, ...)
-{
-    struct pollfd report = { CHILD_REPORT_FD, POLLOUT, 0 };
-    va_list args;
-    if (poll (&report, 1, 0) != 1 || !(report.revents & POLLOUT))
-        return;
-    va_start (args, format);
-    vdprintf (CHILD_REPORT_FD, format, args);
-    va_end (args);
-}
-
 /* The first failure is what the job is said to have ended with. */
 static void command_ended (keeper_t *self, int status)
 {
     int signal_number = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
     int exit_code = signal_number ? 128 + signal_number : WEXITSTATUS (status);
     self->command = 0;
-    tell ("end %lld %d %d\n", (long long)self->number, exit_code, signal_number);
-    self->go_on_ms = clock_mono_ms () + GO_ON_MS;
     if (self->exit_code == 0) {
         self->exit_code = exit_code;
         self->signal_number = signal_number;
+    }
+    say (self, "end %lld %d %d\n", (long long)self->number, exit_code, signal_number);
+    self->line = self->exit_code == 0 || self->goes_on ? take_line (self) : NULL;
+    if (self->line && self->phase == PHASE_RUN) { /* else all is told at once, at the end */
+        self->ends_told += tell (self);
+        self->go_on_ms = clock_mono_ms () + GO_ON_MS_MAX;
     }
 }
 
@@ -227,25 +271,20 @@ static bool reap (keeper_t *self)
     return true;
 }
 
-/* False while the next command waits for the worker. */
-static bool may_go_on (keeper_t *self)
+static bool may_run_next (const keeper_t *self)
 {
-    if (!self->line && (self->exit_code == 0 || self->goes_on))
-        self->line = take_line (self);
-    return !self->line || clock_mono_ms () >= self->go_on_ms;
+    return self->phase == PHASE_RUN && !self->command &&
+           (!self->line || self->ends_seen >= self->ends_told || clock_mono_ms () >= self->go_on_ms);
 }
 
 static void run_next (keeper_t *self, bool any_left)
 {
-    if (!may_go_on (self))
-        return;
-    char *line = self->line;
-    self->line = NULL;
-    if (line) {
-        tell ("begin %lld\n", (long long)++self->number);
-        self->start_errno = start (self, line);
+    if (self->line) {
+        say (self, "begin %lld\n", (long long)++self->number);
+        tell (self); /* before it can print anything */
+        self->start_errno = start (self, self->line);
     }
-    if (line && !self->start_errno)
+    if (self->line && !self->start_errno)
         return;
     self->phase = PHASE_ASK;
     self->until_ms = 0;
@@ -253,62 +292,37 @@ static void run_next (keeper_t *self, bool any_left)
         ask (self, END_GRACE_MS);
 }
 
-/* ---- what is used ---- */
-
-static int64_t time_ms (struct timeval time)
+/* How long there is nothing to be done, ms. */
+static int patience_ms (const keeper_t *self)
 {
-    return (int64_t)time.tv_sec * 1000 + time.tv_usec / 1000;
-}
-
-static void tell_use (bool any_left)
-{
-    struct rusage ended;
-    tree_use_t use = { 0 };
-    getrusage (RUSAGE_CHILDREN, &ended);
-    if (any_left)
-        tree_use (&use);
-    int64_t cpu_ms = time_ms (ended.ru_utime) + time_ms (ended.ru_stime) + use.cpu_ms;
-    int64_t memory = any_left ? use.memory_bytes : (int64_t)ended.ru_maxrss * 1024;
-    tell ("use %lld %lld %d\n", (long long)cpu_ms, (long long)memory, use.processes);
-}
-
-static void look_at_use (keeper_t *self)
-{
-    int64_t now = clock_mono_ms ();
-    if (now < self->use_ms)
-        return;
-    tell_use (true);
-    self->use_ms = now + (now - self->start_ms < USE_LATE_AFTER_MS ? USE_MS : USE_LATE_MS);
-}
-
-/* How long to sleep: ms. */
-static int patience (const keeper_t *self)
-{
-    int64_t now = clock_mono_ms ();
-    int64_t until = self->phase != PHASE_RUN ? self->until_ms : !self->command ? self->go_on_ms : self->use_ms;
-    if (self->more)
-        return 1;
+    int64_t until_ms = self->phase != PHASE_RUN ? self->until_ms : self->use_ms;
     if (self->phase == PHASE_KILL)
         return KILL_TICK_MS;
-    return until > now ? (int)(until - now) : 0;
+    if (self->more)
+        return 1;
+    if (self->phase == PHASE_RUN && !self->command && self->go_on_ms < until_ms)
+        until_ms = self->go_on_ms;
+    int64_t left_ms = until_ms - clock_mono_ms ();
+    return left_ms < 0 ? 0 : (int)left_ms;
 }
 
-/* False when the worker is gone, or wants the end now. */
-static bool hear_worker (keeper_t *self)
+static void take_word (keeper_t *self)
 {
-    char bytes[16];
+    char bytes[64];
     ssize_t got = read (self->alive_fd, bytes, sizeof bytes);
     if (got > 0)
-        self->go_on_ms = 0;
-    return got > 0 || (got < 0 && errno == EINTR);
+        self->ends_seen += got;
+    if (got != 0)
+        return;
+    self->alive_fd = -1;
+    kill_now (self);
 }
 
 /* Sleeps until something is to be done, and takes note of what the worker says. */
 static void listen_to_worker (keeper_t *self)
 {
-    int timeout = patience (self);
     struct pollfd fds[] = { { self->alive_fd, POLLIN, 0 }, { self->signal_fd, POLLIN, 0 } };
-    if (poll (fds, 2, timeout) <= 0)
+    if (poll (fds, 2, patience_ms (self)) <= 0)
         return;
     struct signalfd_siginfo info;
     while (read (self->signal_fd, &info, sizeof info) == sizeof info) {
@@ -318,24 +332,25 @@ static void listen_to_worker (keeper_t *self)
         if (self->phase != PHASE_KILL)
             ask (self, STOP_GRACE_MS);
     }
-    if (fds[0].revents && !hear_worker (self)) {
-        self->alive_fd = -1;
-        kill_now (self);
-    }
+    if (fds[0].revents)
+        take_word (self);
 }
 
 static void keep (keeper_t *self)
 {
     bool any_left = true;
+    self->began_ms = clock_mono_ms ();
+    self->use_ms = self->began_ms + USE_FIRST_MS;
+    self->line = take_line (self);
     run_next (self, false);
     any_left = reap (self);
     while (self->phase == PHASE_RUN || any_left) {
+        tell (self);
         listen_to_worker (self);
         any_left = reap (self);
-        if (self->phase == PHASE_RUN && self->command)
-            look_at_use (self);
-        if (self->phase == PHASE_RUN && !self->command)
+        if (may_run_next (self))
             run_next (self, any_left);
+        say_usage_in_time (self);
         if (self->phase == PHASE_ASK && clock_mono_ms () >= self->until_ms)
             kill_now (self);
         if (self->phase != PHASE_KILL || !any_left)
@@ -373,12 +388,14 @@ int main (int argc, char **argv)
         fprintf (stderr, "usage: gleaner-keeper stop|continue <INPUT; gleaner-worker starts it.\n");
         return EXIT_USAGE;
     }
+    fcntl (CHILD_REPORT_FD, F_SETFL, O_NONBLOCK);
     self.start_errno = prepare (&self);
-    self.start_ms = clock_mono_ms ();
-    self.use_ms = self.start_ms + USE_FIRST_MS;
-    if (!self.start_errno)
+    if (!self.start_errno) {
         keep (&self);
-    tell_use (self.left);
-    dprintf (CHILD_REPORT_FD, "over %d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
+        say_usage (&self, self.left);
+    }
+    say (&self, "%d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
+    fcntl (CHILD_REPORT_FD, F_SETFL, 0); /* this one must arrive */
+    tell (&self);
     _exit (0); /* the streams belong to the job */
 }

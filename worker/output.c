@@ -15,17 +15,18 @@ enum {
     CALL_PATIENCE_MS = 15 * 1000,
 };
 
-void output_init (output_t *self, loop_t *loop, transport_t *transport, const lease_t *lease, const char *name,
+void output_init (output_t *self, loop_t *loop, transport_t *transport, const lease_t *lease, stream_t stream,
                   char *path, const output_events_t *events)
 {
     *self = (output_t){
         .loop = loop,
         .transport = transport,
         .lease = lease,
-        .name = name,
+        .stream = stream,
         .path = path,
         .fd = -1,
         .max = OUTPUT_MAX_DEFAULT,
+        .soon_ms = SOON_MS,
         .events = *events,
     };
     crypto_hash_sha256_init (&self->hash);
@@ -42,32 +43,26 @@ void output_fini (output_t *self)
     self->path = NULL;
 }
 
-static int append (output_t *self, const char *bytes, size_t len)
+int output_append (output_t *self, slice_t bytes)
 {
+    const char *at = bytes.ptr;
+    size_t len = bytes.len;
     if (self->fd < 0)
         self->fd = open (self->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (self->fd < 0)
         return errno;
     while (len) {
-        ssize_t written = pwrite (self->fd, bytes, len, self->length);
+        ssize_t written = pwrite (self->fd, at, len, self->length);
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
             return errno;
-        crypto_hash_sha256_update (&self->hash, (const unsigned char *)bytes, (unsigned long long)written);
+        crypto_hash_sha256_update (&self->hash, (const unsigned char *)at, (unsigned long long)written);
         self->length += written;
-        bytes += written;
+        at += written;
         len -= (size_t)written;
     }
     return 0;
-}
-
-int output_put (output_t *self, slice_t bytes)
-{
-    int64_t room = self->max - self->length;
-    size_t kept = (int64_t)bytes.len < room ? bytes.len : (size_t)room;
-    self->dropped += (int64_t)(bytes.len - kept);
-    return kept ? append (self, bytes.ptr, kept) : 0;
 }
 
 bool output_take (output_t *self, int pipe_fd, int *error)
@@ -79,11 +74,14 @@ bool output_take (output_t *self, int pipe_fd, int *error)
             return false;
         if (got < 0)
             return errno == EAGAIN || errno == EINTR;
+        int64_t room = self->max - self->length;
+        size_t kept = got < room ? (size_t)got : (size_t)room;
+        self->dropped += got - (int64_t)kept;
         int64_t before = self->length;
-        if (!*error) /* with a full disk the pipe is still read, so that the job does not hang */
-            *error = output_put (self, slice_from (bytes, (size_t)got));
-        if (self->length > before)
-            self->events.kept (self->events.ctx, self, slice_from (bytes, (size_t)(self->length - before)));
+        if (kept && !*error) /* with a full disk the pipe is still read, so that the job does not hang */
+            *error = output_append (self, slice_from (bytes, kept));
+        if (self->length > before && self->events.kept)
+            self->events.kept (self->events.ctx, self->stream, bytes, (size_t)(self->length - before));
     }
     return true;
 }
@@ -115,13 +113,13 @@ static void on_soon (void *ctx)
 
 bool output_is_sent (const output_t *self)
 {
-    return self->acked >= self->length && !self->anew;
+    return self->given_up || (self->acked >= self->length && !self->anew);
 }
 
 void output_send_soon (output_t *self)
 {
     if (!self->paused && !self->call && !self->timer.next && !output_is_sent (self))
-        loop_timer_set (self->loop, &self->timer, self->begun ? 0 : SOON_MS, on_soon, self);
+        loop_timer_set (self->loop, &self->timer, self->begun ? 0 : self->soon_ms, on_soon, self);
 }
 
 static void on_answer (void *ctx, const call_answer_t *answer)
@@ -134,8 +132,8 @@ static void on_answer (void *ctx, const call_answer_t *answer)
     }
     backoff_reset (&self->backoff);
     if (answer->outcome == CALL_REFUSED && answer->err == ERR_OUTPUT_GAP && answer->reply->error.offset != INT_ABSENT) {
-        log_event (LEVEL_INFO, "output-gap", "job=%s %s is sent again from %lld on", self->lease->job_id, self->name,
-                   (long long)answer->reply->error.offset);
+        log_event (LEVEL_INFO, "output-gap", "job=%s %s is sent again from %lld on", self->lease->job_id,
+                   stream_name (self->stream), (long long)answer->reply->error.offset);
         output_rewind (self, answer->reply->error.offset);
         output_send (self);
         return;
@@ -155,7 +153,7 @@ static void on_answer (void *ctx, const call_answer_t *answer)
 /* The bytes from here on are lost, and said to be. */
 static void unreadable (output_t *self)
 {
-    log_event (LEVEL_ERROR, "spool-unreadable", "job=%s %s", self->lease->job_id, self->name);
+    log_event (LEVEL_ERROR, "spool-unreadable", "job=%s %s", self->lease->job_id, stream_name (self->stream));
     self->dropped += self->length - self->acked;
     self->length = self->acked;
     self->anew = false;
@@ -186,7 +184,7 @@ void output_send (output_t *self)
     message.job_output.worker_id = slice_of (self->lease->worker_id);
     message.job_output.attempt = self->lease->attempt;
     message.job_output.token = slice_of (self->lease->token);
-    message.job_output.stream = slice_of (self->name);
+    message.job_output.stream = slice_of (stream_name (self->stream));
     message.job_output.offset = self->acked;
     if (self->replacing)
         message.job_output.replace = 1;
@@ -219,6 +217,12 @@ void output_go_on (output_t *self)
 {
     self->paused = false;
     output_send_soon (self);
+}
+
+void output_give_up (output_t *self)
+{
+    output_pause (self);
+    self->given_up = true;
 }
 
 int output_read_all (const output_t *self, buf_t *out)

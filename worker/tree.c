@@ -14,19 +14,21 @@ enum {
     PASSES_MAX = 32,       /* parents have mostly lower numbers than their children, so that one pass finds most */
     STATE_FIELD = 3,       /* of /proc/PID/stat, see proc(5) */
     PARENT_FIELD = 4,
-    CPU_FIRST_FIELD = 14, /* user, system, and both of children that were waited for */
-    CPU_LAST_FIELD = 17,
+    UTIME_FIELD = 14, /* of itself, then of what it has reaped; ticks */
+    STIME_FIELD = 15,
+    CUTIME_FIELD = 16,
+    CSTIME_FIELD = 17,
     THREADS_FIELD = 20,
     STARTED_FIELD = 22,
-    MEMORY_FIELD = 24, /* pages */
+    RSS_FIELD = 24, /* pages */
 };
 
 typedef struct {
     pid_t pid;
     pid_t parent;
     unsigned long long started; /* with the pid, what tells a process from a later one */
-    long long cpu;              /* clock ticks */
-    long long memory;           /* pages */
+    long long ticks;            /* of CPU time */
+    long long rss_pages;
     bool ended;
     bool ours;
 } process_t;
@@ -34,29 +36,47 @@ typedef struct {
 /* Untouched pages of it cost nothing. */
 static process_t table[PROCESSES_MAX];
 
-/* "PID (NAME) STATE PARENT ... THREADS ... STARTED ..."; NAME may hold anything. */
+static void take_field (int field, const char *at, process_t *process)
+{
+    switch (field) {
+    case STATE_FIELD:
+        process->ended = *at == 'Z' || *at == 'X';
+        break;
+    case PARENT_FIELD:
+        process->parent = (pid_t)strtol (at, NULL, 10);
+        break;
+    case UTIME_FIELD:
+        process->ticks = 0;
+        __attribute__ ((fallthrough));
+    case STIME_FIELD:
+    case CUTIME_FIELD:
+    case CSTIME_FIELD:
+        process->ticks += strtoll (at, NULL, 10);
+        break;
+    case THREADS_FIELD: /* one whose first thread has ended is shown as a zombie, and may run on */
+        process->ended = process->ended && strtol (at, NULL, 10) <= 1;
+        break;
+    case STARTED_FIELD:
+        process->started = strtoull (at, NULL, 10);
+        break;
+    case RSS_FIELD:
+        process->rss_pages = strtoll (at, NULL, 10);
+        break;
+    default:
+        break;
+    }
+}
+
+/* "PID (NAME) STATE PARENT ..."; NAME may hold anything. */
 static bool parse (const char *text, process_t *process)
 {
     const char *at = strrchr (text, ')');
-    char state = '\0';
-    process->cpu = 0;
-    for (int field = STATE_FIELD; at && field <= MEMORY_FIELD; field++) {
+    for (int field = STATE_FIELD; at && field <= RSS_FIELD; field++) {
         at = strchr (at, ' ');
         if (!at)
             return false;
         at++;
-        if (field == STATE_FIELD)
-            state = *at;
-        else if (field == PARENT_FIELD)
-            process->parent = (pid_t)strtol (at, NULL, 10);
-        else if (field == THREADS_FIELD) /* one whose first thread has ended is shown as a zombie, and may run on */
-            process->ended = (state == 'Z' || state == 'X') && strtol (at, NULL, 10) <= 1;
-        else if (field == STARTED_FIELD)
-            process->started = strtoull (at, NULL, 10);
-        else if (field == MEMORY_FIELD)
-            process->memory = strtoll (at, NULL, 10);
-        else if (field >= CPU_FIRST_FIELD && field <= CPU_LAST_FIELD)
-            process->cpu += strtoll (at, NULL, 10);
+        take_field (field, at, process);
     }
     return at;
 }
@@ -161,20 +181,20 @@ int tree_reap (tree_spared_fn *spared)
     return left;
 }
 
-void tree_use (tree_use_t *out)
+tree_usage_t tree_usage (void)
 {
-    int64_t ticks = 0, pages = 0;
+    const long ticks_per_second = sysconf (_SC_CLK_TCK);
+    const long page_bytes = sysconf (_SC_PAGESIZE);
+    tree_usage_t usage = { 0 };
     size_t count = find_ours (NULL);
-    *out = (tree_use_t){ 0 };
     for (size_t i = 0; i < count; i++) {
         if (!table[i].ours)
             continue;
-        ticks += table[i].cpu;
-        pages += table[i].memory;
-        out->processes += !table[i].ended;
+        usage.cpu_ms += table[i].ticks * 1000 / ticks_per_second;
+        usage.rss_bytes += table[i].rss_pages * page_bytes;
+        usage.processes += !table[i].ended;
     }
-    out->cpu_ms = ticks * 1000 / sysconf (_SC_CLK_TCK);
-    out->memory_bytes = pages * sysconf (_SC_PAGESIZE);
+    return usage;
 }
 
 void tree_each_child (void (*fn) (pid_t child))

@@ -15,13 +15,14 @@ typedef bool tree_spared_fn (pid_t child);
 int tree_signal (int number, tree_spared_fn *spared);
 /* Waits for the children that have ended, and no longer. Returns how many descendants are left, ended or not. */
 int tree_reap (tree_spared_fn *spared);
-/* What they use. */
+/* What the descendants use now. */
 typedef struct {
-    int64_t cpu_ms;       /* of those that live, and of their children that they have waited for */
-    int64_t memory_bytes; /* resident now; what they share counts for each */
-    int processes;
-} tree_use_t;
-void tree_use (tree_use_t *out);
+    int64_t cpu_ms; /* of those that are not yet reaped, and of what they have reaped */
+    int64_t rss_bytes;
+    int64_t processes; /* that have not ended */
+} tree_usage_t;
+
+tree_usage_t tree_usage (void);
 /* Calls `fn` with each child. */
 void tree_each_child (void (*fn) (pid_t child));
 

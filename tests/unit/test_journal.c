@@ -1,151 +1,179 @@
-/* What the worker writes down of an attempt: entries, their merging, and the end of their room. */
+/* The journal's text: what an entry looks like, what is merged into one, and where it is cut. */
 #include "unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "proto/limits.h"
 #include "worker/journal.h"
 
-static void assert_text (journal_t *self, const char *expected)
+static int begin (void **state)
 {
-    buf_append (&self->text, "", 1);
-    assert_string_equal (self->text.ptr, expected);
-    buf_clear (&self->text);
+    static journal_t journal;
+    journal = (journal_t){ 0 };
+    *state = &journal;
+    return 0;
 }
 
-static void printed (journal_t *self, int64_t ms, stream_t stream, const char *text)
+static int end (void **state)
 {
-    journal_printed (self, ms, stream, slice_of (text));
+    journal_fini (*state);
+    return 0;
 }
 
-static void test_an_attempt_in_order (void **state)
+static void print (journal_t *journal, stream_t stream, const char *text, int64_t now_ms)
 {
-    (void)state;
-    journal_t self = { 0 };
-    journal_phase (&self, 0, "download");
-    journal_phase (&self, 12, "run");
-    journal_begin (&self, 13, 1);
-    printed (&self, 20, STREAM_STDOUT, "one\ntwo\n");
-    printed (&self, 21, STREAM_STDERR, "oops\n");
-    journal_end (&self, 30, 1, 137, 9);
-    journal_use (&self, 31, 830, 10485760, 3);
-    assert_text (&self, "0 phase download\n12 phase run\n13 begin 1\n21 out 8 2\n30 err 5 1\n30 end 1 137 9\n"
-                        "31 use 830 10485760 3\n");
-    journal_fini (&self);
+    journal_printed (journal, stream, text, strlen (text), now_ms);
 }
 
-static void test_pieces_that_come_together_are_one_entry (void **state)
+/* Takes the entries away, as the owner does. */
+static void assert_text (journal_t *journal, const char *expected)
 {
-    (void)state;
-    journal_t self = { 0 };
-    for (int i = 0; i < 5; i++)
-        printed (&self, 100 + i, STREAM_STDOUT, "line\n");
-    assert_int_equal (journal_due_ms (&self), 110);
-    journal_flush (&self, 109, false);
-    assert_int_equal (self.text.len, 0);
-    journal_flush (&self, 110, false);
-    assert_text (&self, "110 out 25 5\n");
-    assert_true (journal_due_ms (&self) == INT64_MAX);
-    journal_fini (&self);
+    buf_append (&journal->text, "", 0);
+    buf_reserve (&journal->text, 1);
+    journal->text.ptr[journal->text.len] = '\0';
+    assert_string_equal (journal->text.ptr, expected);
+    buf_clear (&journal->text);
 }
 
-static void test_the_beginning_of_a_line_waits_for_its_end (void **state)
+static void test_each_kind_has_its_form (void **state)
 {
-    (void)state;
-    journal_t self = { 0 };
-    printed (&self, 0, STREAM_STDOUT, "half");
-    printed (&self, 5, STREAM_STDERR, "between\n");
-    printed (&self, 9, STREAM_STDOUT, " a line\n");
-    journal_flush (&self, 50, true);
-    assert_text (&self, "9 err 8 1\n50 out 12 1\n");
-    printed (&self, 60, STREAM_STDOUT, "prompt> ");
-    assert_int_equal (journal_due_ms (&self), 90);
-    journal_flush (&self, 90, false);
-    journal_flush (&self, 100, false);
-    assert_text (&self, "100 out 8 0+\n");
-    journal_fini (&self);
+    journal_t *journal = *state;
+    journal_phase (journal, "run", 0);
+    journal_begin (journal, 1, 131);
+    print (journal, STREAM_STDOUT, "one\ntwo\n", 140);
+    print (journal, STREAM_STDERR, "half", 141);
+    journal_end (journal, 1, 0, 0, 150);
+    journal_end (journal, 2, 137, 9, 151);
+    journal_use (journal, 830, 10485760, 3, 1000);
+    assert_text (journal, "0 phase run\n131 begin 1\n140 out 8 2\n141 err 4 0+\n150 end 1 0\n151 end 2 137 9\n"
+                          "1000 use 830 10485760 3\n");
+    assert_int_equal (journal_due_ms (journal), -1);
 }
 
-/* Whatever comes, the entries add up to it, in order, and none is too long. */
-static void test_entries_add_up (void **state)
+static void test_what_follows_soon_is_one_entry (void **state)
 {
-    (void)state;
-    journal_t self = { 0 };
-    int64_t bytes[2] = { 0 }, lines[2] = { 0 }, told_bytes[2] = { 0 }, told_lines[2] = { 0 };
-    static char text[100000];
-    srand (7);
-    for (int64_t ms = 0; ms < 3000; ms += rand () % 7) {
-        size_t len = (size_t)rand () % (rand () % 50 ? 300 : sizeof text);
-        int stream = rand () % 2;
-        for (size_t i = 0; i < len; i++) {
-            text[i] = rand () % 40 ? 'x' : '\n';
-            lines[stream] += text[i] == '\n';
-        }
-        journal_printed (&self, ms, (stream_t)stream, slice_from (text, len));
-        bytes[stream] += (int64_t)len;
-        if (rand () % 3 == 0)
-            journal_flush (&self, ms, false);
+    journal_t *journal = *state;
+    print (journal, STREAM_STDOUT, "a\n", 100);
+    print (journal, STREAM_STDOUT, "b\nc\n", 109);
+    assert_int_equal (journal_due_ms (journal), 110);
+    journal_tick (journal, 109);
+    assert_text (journal, "");
+    journal_tick (journal, 110);
+    assert_text (journal, "100 out 6 3\n");
+    assert_int_equal (journal_due_ms (journal), -1);
+    print (journal, STREAM_STDOUT, "d\n", 111);
+    print (journal, STREAM_STDOUT, "e\n", 150); /* nobody called in time: what it brings goes with it */
+    assert_text (journal, "111 out 4 2\n");
+}
+
+static void test_a_line_waits_for_its_rest (void **state)
+{
+    journal_t *journal = *state;
+    print (journal, STREAM_STDOUT, "be", 100);
+    assert_int_equal (journal_due_ms (journal), 130);
+    print (journal, STREAM_STDOUT, "gin\n", 125);
+    assert_text (journal, "100 out 6 1\n");
+    print (journal, STREAM_STDOUT, "a\nb", 200);
+    assert_int_equal (journal_due_ms (journal), 210);
+    journal_tick (journal, 210);
+    assert_text (journal, "200 out 2 1\n"); /* and not the line that it ends within */
+    assert_int_equal (journal_due_ms (journal), 230);
+    journal_tick (journal, 230);
+    assert_text (journal, "200 out 1 0+\n");
+    print (journal, STREAM_STDOUT, "c\n", 240);
+    journal_tick (journal, 250);
+    assert_text (journal, "240 out 2 1\n");
+}
+
+static void test_streams_keep_their_order (void **state)
+{
+    journal_t *journal = *state;
+    print (journal, STREAM_STDOUT, "x", 1);
+    print (journal, STREAM_STDERR, "y\n", 2);
+    print (journal, STREAM_STDERR, "z", 2);
+    print (journal, STREAM_STDOUT, "w\n", 3);
+    journal_flush (journal);
+    assert_text (journal, "1 out 1 0+\n2 err 3 1+\n3 out 2 1\n");
+}
+
+static void test_much_is_split_at_newlines (void **state)
+{
+    journal_t *journal = *state;
+    static char much[3 * JOURNAL_ENTRY_MAX];
+    memset (much, 'x', sizeof much);
+    for (size_t i = 99; i < 2 * JOURNAL_ENTRY_MAX; i += 100)
+        much[i] = '\n';
+    journal_printed (journal, STREAM_STDOUT, much, sizeof much, 5);
+    journal_flush (journal);
+    int64_t sum = 0;
+    int64_t lines = 0;
+    buf_append (&journal->text, "", 1);
+    for (const char *at = journal->text.ptr; *at; at = strchr (at, '\n') + 1) {
+        char *end_of_bytes;
+        assert_memory_equal (at, "5 out ", 6);
+        int64_t bytes = strtoll (at + 6, &end_of_bytes, 10);
+        assert_in_range (bytes, 1, JOURNAL_ENTRY_MAX);
+        sum += bytes;
+        lines += strtoll (end_of_bytes, &end_of_bytes, 10);
+        assert_true (*end_of_bytes == '+' ? sum > 2 * JOURNAL_ENTRY_MAX - 100 : sum % 100 == 0);
     }
-    journal_flush (&self, 3000, true);
-    buf_append (&self.text, "", 1);
-    long long last = 0;
-    for (char *line = strtok (self.text.ptr, "\n"); line; line = strtok (NULL, "\n")) {
-        long long ms, count, newlines;
-        char kind[4];
-        assert_int_equal (sscanf (line, "%lld %3s %lld %lld", &ms, kind, &count, &newlines), 4);
-        assert_true (ms >= last && count > 0 && count <= JOURNAL_ENTRY_MAX);
-        last = ms;
-        told_bytes[kind[0] == 'e'] += count;
-        told_lines[kind[0] == 'e'] += newlines;
-    }
-    for (int stream = 0; stream < 2; stream++) {
-        assert_int_equal (told_bytes[stream], bytes[stream]);
-        assert_int_equal (told_lines[stream], lines[stream]);
-    }
-    journal_fini (&self);
-}
-
-static void test_a_full_journal_leaves_output_out_and_tells_the_rest (void **state)
-{
-    (void)state;
-    journal_t self = { 0 };
-    int64_t kept = 0;
-    for (int64_t i = 0; i < 1000000; i++) {
-        printed (&self, i, i % 2 ? STREAM_STDOUT : STREAM_STDERR, "x\n");
-        kept += (int64_t)self.text.len;
-        buf_clear (&self.text);
-    }
-    assert_true (self.cut);
-    journal_end (&self, 1000000, 1, 0, 0);
-    assert_text (&self, "1000000 end 1 0\n");
-    assert_true (kept <= JOURNAL_MAX && kept >= JOURNAL_MAX - 2 * JOURNAL_RESERVE);
-    for (int64_t i = 0; i < 10000; i++)
-        journal_use (&self, 1000001, i, i, i);
-    assert_true (self.written <= JOURNAL_MAX);
-    journal_fini (&self);
+    assert_int_equal (sum, sizeof much);
+    assert_int_equal (lines, 2 * JOURNAL_ENTRY_MAX / 100);
 }
 
 static void test_time_never_goes_back (void **state)
 {
-    (void)state;
-    journal_t self = { 0 };
-    journal_phase (&self, 500, "run");
-    journal_begin (&self, 400, 1);
-    assert_text (&self, "500 phase run\n500 begin 1\n");
-    journal_fini (&self);
+    journal_t *journal = *state;
+    journal_phase (journal, "run", 100);
+    journal_begin (journal, 1, 90);
+    print (journal, STREAM_STDOUT, "a\n", 95);
+    journal_flush (journal);
+    assert_text (journal, "100 phase run\n100 begin 1\n100 out 2 1\n");
+}
+
+static void test_it_is_cut_and_the_rest_still_comes (void **state)
+{
+    journal_t *journal = *state;
+    int64_t now_ms = 0;
+    for (; !journal->cut; now_ms += JOURNAL_MERGE_MS) {
+        buf_clear (&journal->text);
+        print (journal, now_ms & 1 ? STREAM_STDERR : STREAM_STDOUT, "a\n", now_ms);
+        journal_flush (journal);
+    }
+    assert_in_range (journal->length, JOURNAL_PRINTED_MAX - 64, JOURNAL_PRINTED_MAX + 64);
+    char cut[32];
+    snprintf (cut, sizeof cut, "%lld cut\n", (long long)(now_ms - JOURNAL_MERGE_MS));
+    assert_text (journal, cut);
+    print (journal, STREAM_STDOUT, "b\n", now_ms);
+    journal_end (journal, 1, 0, 0, 10000000);
+    journal_use (journal, 1, 2, 3, 10000001);
+    assert_text (journal, "10000000 end 1 0\n10000001 use 1 2 3\n");
+    for (int i = 0; i < 200 * 1000; i++) {
+        journal_use (journal, 1, 2, 3, 10000002);
+        buf_clear (&journal->text);
+    }
+    assert_in_range (journal->length, JOURNAL_USE_MAX - 64, JOURNAL_USE_MAX);
+    for (int i = 1; i <= COMMAND_MAX / 2; i++) {
+        journal_begin (journal, i, 2592000000);
+        journal_end (journal, i, 255, 64, 2592000000);
+    }
+    journal_phase (journal, "upload", 2592000000);
+    assert_non_null (memmem (journal->text.ptr, journal->text.len, "end 32768 255 64\n2592000000 phase upload\n", 40));
+    for (int i = 0; i < 100 * 1000; i++)
+        journal_phase (journal, "run", 2592000000);
+    assert_in_range (journal->length, JOURNAL_MAX - 64, JOURNAL_MAX);
 }
 
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_an_attempt_in_order),
-        cmocka_unit_test (test_pieces_that_come_together_are_one_entry),
-        cmocka_unit_test (test_the_beginning_of_a_line_waits_for_its_end),
-        cmocka_unit_test (test_entries_add_up),
-        cmocka_unit_test (test_a_full_journal_leaves_output_out_and_tells_the_rest),
-        cmocka_unit_test (test_time_never_goes_back),
+        cmocka_unit_test_setup_teardown (test_each_kind_has_its_form, begin, end),
+        cmocka_unit_test_setup_teardown (test_what_follows_soon_is_one_entry, begin, end),
+        cmocka_unit_test_setup_teardown (test_a_line_waits_for_its_rest, begin, end),
+        cmocka_unit_test_setup_teardown (test_streams_keep_their_order, begin, end),
+        cmocka_unit_test_setup_teardown (test_much_is_split_at_newlines, begin, end),
+        cmocka_unit_test_setup_teardown (test_time_never_goes_back, begin, end),
+        cmocka_unit_test_setup_teardown (test_it_is_cut_and_the_rest_still_comes, begin, end),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
