@@ -29,7 +29,7 @@ export function LogState({ job, source, shown, running, rows }: StateProps) {
       {source.mode === "plain" && shown === "both" && rows > 0 ? (
         <p class="log-note"><Icon name="info" />This worker keeps no journal: stdout is shown before stderr, in which order they came is not known.</p>
       ) : null}
-      {source.mode === "cut" ? <p class="log-note"><Icon name="info" />The journal is full: from where it ends, stdout is shown before stderr.</p> : null}
+      {source.mode === "cut" ? <p class="log-note"><Icon name="info" />The journal ends before the output does: from there on, stdout is shown before stderr.</p> : null}
       {rows === 0 ? <Empty running={running} source={source} shown={shown} /> : null}
     </>
   );
