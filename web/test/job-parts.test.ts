@@ -4,7 +4,7 @@ import { ApiError } from "../src/api/client";
 import { parseLine, plainLine, sgr } from "../src/lib/ansi";
 import { contrast, dress, readable, rgbOf, type Rgb } from "../src/lib/ansicolour";
 import { commandTexts, Journal, span3, usage } from "../src/lib/journal";
-import { follow } from "../src/lib/logfollow";
+import { follow } from "../src/lib/follow";
 import { curlOf, shellQuote } from "../src/pages/job/urls";
 import { lineQuery, linesOf } from "../src/pages/job/chosen";
 import { receipts } from "../src/pages/job/certificate";

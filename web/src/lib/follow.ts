@@ -1,100 +1,80 @@
-// A stream of a job's output as it comes, through broken connections: it goes on from the byte that it had.
+// Follows a growing stream of bytes over connections that break.
 
-import { address, errorOf, noAnswer, noteStatus, type ApiError } from "../api/client";
-import type { JobState, Stream } from "../api/types";
+import { ApiError, noAnswer, noteStatus } from "../api/client";
 
-export interface Followed {
-  jobId: string;
-  stream: Stream;
-  /** 0: whichever is the last. */
-  attempt: number;
-  offset: number;
-}
-
-/** What is known from the answer's head. */
-export interface FollowHead {
-  attempt: number;
-  status: JobState;
-  /** The stream's length at that moment. */
-  bytes: number;
-}
-
-export interface FollowEvents {
-  begun?: (head: FollowHead) => void;
-  /** Bytes that stand at `offset` of the stream of `attempt`. */
-  came: (bytes: Uint8Array, offset: number, attempt: number) => void;
-}
-
-const PAUSE_FIRST_MS = 300;
+const PAUSE_FIRST_MS = 250;
 const PAUSE_MAX_MS = 5000;
 
-function headOf(response: Response): FollowHead {
-  const number = (name: string): number => Number(response.headers.get(name) ?? 0) || 0;
-  return {
-    attempt: number("X-Attempt"),
-    status: (response.headers.get("X-Job-Status") ?? "running") as JobState,
-    bytes: number("X-Output-Bytes"),
-  };
+export interface Followed {
+  /** Begins reading at an offset. Throws ApiError when refused. */
+  open: (offset: number, signal: AbortSignal) => Promise<Response>;
+  /** Where to go on. */
+  offset: () => number;
+  take: (bytes: Uint8Array) => void;
+  /** The attempt is over: what a request that begins now brings is all there will be. */
+  over: () => boolean;
+  /** The stream has ended, or broke: the job's state may have changed. */
+  ended?: () => void;
 }
 
-/** Waits; earlier when `signal` is aborted. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** `done`: all is read. `gone`: removed. `none`: there is no such stream. `stopped`: by the signal. */
+export type FollowEnd = "done" | "gone" | "none" | "stopped";
+
+/** Waits; until `signal` at most. */
+export function pausing(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const done = (): void => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", done);
       resolve();
-    });
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
   });
 }
 
-/** Reads one answer to its end; false when it broke off. */
-async function readAnswer(what: Followed, response: Response, events: FollowEvents): Promise<boolean> {
-  const head = headOf(response);
-  if (what.attempt && head.attempt !== what.attempt) return true;
-  what.attempt = head.attempt;
-  events.begun?.(head);
+async function readAll(response: Response, take: (bytes: Uint8Array) => void): Promise<void> {
   const reader = response.body?.getReader();
-  if (!reader) return true;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return true;
-      events.came(value, what.offset, what.attempt);
-      what.offset += value.length;
-    }
-  } catch {
-    return false;
+  if (!reader) return;
+  for (;;) {
+    const { value, done } = await reader.read().catch((error: unknown) => {
+      throw error instanceof DOMException && error.name === "AbortError" ? error : noAnswer();
+    });
+    if (done) return;
+    take(value);
   }
 }
 
-async function ask(what: Followed, signal: AbortSignal): Promise<Response | ApiError> {
-  let response: Response;
-  const params = { jobId: what.jobId, stream: what.stream, attempt: what.attempt || null, offset: what.offset, follow: 1 };
-  try {
-    response = await fetch(address("api/jobs/output", params), { signal });
-  } catch {
-    if (!signal.aborted) noteStatus(0);
-    return noAnswer();
-  }
-  noteStatus(response.status);
-  return response.ok ? response : errorOf(response.status, await response.text());
+/** What a refusal means for the following; null: ask again. */
+function verdict(error: unknown, over: boolean): FollowEnd | null {
+  if (!(error instanceof ApiError) || error.passes) return null;
+  if (error.status === 410) return "gone";
+  if (error.status === 416) return over ? "done" : null;
+  if (error.status === 404) return over ? "none" : null;
+  return error.status === 400 ? "none" : null;
 }
 
-/** Follows one attempt's stream to its end, or until `signal`. `what` is brought up to date as bytes come. Throws
- *  ApiError for a refusal that will not pass. */
-export async function followAttempt(what: Followed, events: FollowEvents, signal: AbortSignal): Promise<void> {
-  let wait = PAUSE_FIRST_MS;
+/** Reads until there is nothing more to come. Nothing is read twice, whatever breaks. */
+export async function follow(what: Followed, signal: AbortSignal): Promise<FollowEnd> {
+  let pause = 0;
   const stopped = (): boolean => signal.aborted;
   while (!stopped()) {
-    const before = what.offset;
-    const answer = await ask(what, signal);
-    if (answer instanceof Response) {
-      if ((await readAnswer(what, answer, events)) || stopped()) return;
-    } else if (!answer.passes && !stopped()) {
-      throw answer;
+    const over = what.over();
+    const before = what.offset();
+    try {
+      await readAll(await what.open(before, signal), (bytes) => {
+        if (!stopped()) what.take(bytes);
+      });
+      if (over && !stopped()) return "done";
+    } catch (error) {
+      if (stopped()) break;
+      const end = verdict(error, over);
+      if (end) return end;
+      if (error instanceof ApiError && error.status === 0) noteStatus(0);
     }
-    wait = what.offset > before ? PAUSE_FIRST_MS : Math.min(PAUSE_MAX_MS, wait * 2);
-    await pause(wait, signal);
+    what.ended?.();
+    pause = what.offset() > before ? PAUSE_FIRST_MS : Math.min(PAUSE_MAX_MS, Math.max(PAUSE_FIRST_MS, pause * 2));
+    await pausing(pause, signal);
   }
+  return "stopped";
 }

@@ -6,7 +6,7 @@ import { ApiError, send } from "../api/client";
 import { Journal } from "./journal";
 import { Blocks, STDERR, STDOUT, streamNames, type OutputStream } from "./logblocks";
 import { ByteCache, type Wanted } from "./logbytes";
-import { follow, type FollowEnd } from "./logfollow";
+import { follow, type FollowEnd } from "./follow";
 import { Part, type PartOfView, type Shown } from "./logindex";
 import { LineReader } from "./logread";
 

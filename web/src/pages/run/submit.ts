@@ -5,12 +5,13 @@
 
 import { effect, signal } from "@preact/signals";
 import { createJob, getInfo, randomId } from "../../api/calls";
-import { ApiError, connection, noAnswer, noteStatus, post, send } from "../../api/client";
+import { ApiError, connection } from "../../api/client";
 import type { Info, JobRequest } from "../../api/types";
 import { bytes } from "../../lib/format";
 import { remember } from "../../lib/history";
 import { stored } from "../../lib/storage";
-import { checkReadable, FileGoneError, Upload, type Sent, type Transport } from "../../lib/upload";
+import { checkReadable, FileGoneError, Upload, type Sent } from "../../lib/upload";
+import { blobTransport, patient } from "../../lib/upload-http";
 import { realTimer, Retrier, type Waiting } from "../../lib/upload-retry";
 import { watch } from "../../lib/watch";
 import { go, href, route } from "../../router";
@@ -39,7 +40,6 @@ export const progress = signal<Progress | null>(null);
 /** Why the last Run did not become a job. */
 export const refusal = signal<Refusal | null>(null);
 
-const PATIENCE_MS = 60_000;
 /** A file that was sent is not sent again for so long; the server may have made room after that. */
 const SENT_KEPT_MS = 3_600_000;
 let stop: AbortController | null = null;
@@ -58,35 +58,6 @@ addEventListener("online", retryNow);
 effect(() => {
   if (connection.value === "ok") retryNow();
 });
-
-/** A call that gives up when nothing is heard for long: a cable that was pulled does not answer. */
-async function patient<T>(signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = AbortSignal.timeout(PATIENCE_MS);
-  try {
-    return await call(AbortSignal.any([signal, late]));
-  } catch (error) {
-    if (signal.aborted || error instanceof ApiError || !late.aborted) throw error;
-    noteStatus(0);
-    throw noAnswer();
-  }
-}
-
-function transport(signal: AbortSignal): Transport {
-  const headers = { "Content-Type": "application/octet-stream" };
-  return {
-    newId: randomId,
-    put: (id, offset, piece) =>
-      patient(signal, async (both) => {
-        const answer = await send("POST", "api/blobs/put", { upload: id, offset }, piece, { signal: both, headers });
-        return ((await answer.json()) as { offset: number }).offset;
-      }),
-    commit: (id, size) =>
-      patient(signal, async (both) => {
-        const answer = await post<{ fileUrl: string }>("api/blobs/commit", { upload: id, bytes: size, zip: true }, { signal: both });
-        return answer.fileUrl;
-      }),
-  };
-}
 
 /** A job-create whose answer never came: sent again within this time, it has the same key, so it is one job. */
 interface Unanswered {
@@ -135,7 +106,7 @@ async function fileFor(chosen: Source, info: Info, keep: Retrier, signal: AbortS
   if (tooLarge) throw new Refused(tooLarge, "source");
   step("send", { name: chosen.name, sent: { sent: 0, bytes: chosen.blob.size, speed: 0 } });
   const tell = (sent: Sent): void => step("send", { sent });
-  const fileUrl = await new Upload(chosen.blob, transport(signal), keep, tell, realTimer).run();
+  const fileUrl = await new Upload(chosen.blob, blobTransport(signal), keep, tell, realTimer).run();
   noteUploaded(chosen, fileUrl);
   return { fileUrl, filename: chosen.name };
 }

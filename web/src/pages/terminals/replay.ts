@@ -1,9 +1,9 @@
 // The output of a tab's jobs, one after the other, written into a terminal as it comes.
 
 import { getJob } from "../../api/calls";
-import { ApiError } from "../../api/client";
+import { ApiError, send } from "../../api/client";
 import type { Job } from "../../api/types";
-import { followAttempt, pause, type Followed } from "../../lib/follow";
+import { follow, pausing } from "../../lib/follow";
 import { jobTitle } from "../../lib/format";
 import { sentence } from "../../lib/reasons";
 
@@ -30,13 +30,24 @@ function ending(job: Job): string {
 }
 
 async function attemptOutput(job: Job, screen: Screen, signal: AbortSignal): Promise<void> {
-  const follow = async (stream: "stdout" | "stderr", length: number): Promise<void> => {
-    const offset = over(job) ? Math.max(0, length - OLD_BYTES_MAX) : 0;
-    if (offset) screen.write(`\x1b[2m… ${offset} bytes of ${stream} are on the job's page\x1b[0m\r\n`);
-    const what: Followed = { jobId: job.jobId, stream, attempt: job.status === "pending" ? 0 : (job.attempt ?? 0), offset };
-    await followAttempt(what, { came: (bytes) => screen.write(bytes) }, signal);
+  const attempt = job.status === "pending" ? null : job.attempt;
+  const show = async (stream: "stdout" | "stderr", length: number): Promise<void> => {
+    let at = over(job) ? Math.max(0, length - OLD_BYTES_MAX) : 0;
+    if (at) screen.write(`\x1b[2m… ${at} bytes of ${stream} are on the job's page\x1b[0m\r\n`);
+    await follow(
+      {
+        open: (offset, stop) => send("GET", "api/jobs/output", { jobId: job.jobId, stream, attempt, offset, follow: 1 }, null, { signal: stop }),
+        offset: () => at,
+        take: (bytes) => {
+          at += bytes.length;
+          screen.write(bytes);
+        },
+        over: () => true, // one attempt: what comes to its end is all of it
+      },
+      signal,
+    );
   };
-  await Promise.all([follow("stdout", job.stdoutBytes ?? 0), follow("stderr", job.stderrBytes ?? 0)]);
+  await Promise.all([show("stdout", job.stdoutBytes ?? 0), show("stderr", job.stderrBytes ?? 0)]);
 }
 
 /** The job's record, asked for until it is known. */
@@ -46,7 +57,7 @@ async function record(jobId: string, signal: AbortSignal): Promise<Job | null> {
       return await getJob(jobId, { signal });
     } catch (error) {
       if (!(error instanceof ApiError) || !error.passes) return null;
-      await pause(1500, signal);
+      await pausing(1500, signal);
     }
   }
   return null;
@@ -67,7 +78,7 @@ export async function showJob(jobId: string, screen: Screen, signal: AbortSignal
       screen.write(ending(job));
       return;
     } else {
-      await pause(AGAIN_MS, signal);
+      await pausing(AGAIN_MS, signal);
     }
   }
   if (!signal.aborted) screen.write(`\x1b[2m${jobId} is no longer known.\x1b[0m\r\n`);

@@ -2,7 +2,6 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { cancelJob, createJob, getInfo, listWorkers, randomId } from "../../api/calls";
-import { send } from "../../api/client";
 import { usePolled } from "../../api/use";
 import type { JobRequest } from "../../api/types";
 import { dark } from "../../lib/theme";
@@ -13,6 +12,7 @@ import { Icon } from "../../ui/icon";
 import { attempt, toast } from "../../ui/toast";
 import { ProjectPicker } from "./project";
 import { showJob } from "./replay";
+import { emptyProject } from "./upload";
 
 interface TabProps {
   tab: Tab;
@@ -45,19 +45,6 @@ function TargetPicker({ tab, change }: TabProps) {
       </select>
     </label>
   );
-}
-
-// A ZIP without entries: its end record alone (APPNOTE 4.3.16).
-const EMPTY_ZIP = new Uint8Array(22);
-EMPTY_ZIP.set([0x50, 0x4b, 0x05, 0x06]);
-
-/** The address of an archive without files. */
-async function emptyProject(): Promise<{ fileUrl: string; filename: string }> {
-  const upload = randomId();
-  await send("POST", "api/blobs/put", { upload, offset: 0 }, EMPTY_ZIP);
-  const body = JSON.stringify({ upload, bytes: EMPTY_ZIP.length, zip: true });
-  const answer = await send("POST", "api/blobs/commit", {}, body, { headers: { "Content-Type": "application/json" } });
-  return { fileUrl: ((await answer.json()) as { fileUrl: string }).fileUrl, filename: "empty.zip" };
 }
 
 async function submit(tab: Tab, command: string): Promise<string> {
