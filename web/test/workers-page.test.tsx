@@ -1,5 +1,5 @@
 import { act, cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/preact";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { GleanerEvent, Worker } from "../src/api/types";
 import { stored } from "../src/lib/storage";
 import Workers from "../src/pages/workers/workers";
@@ -59,6 +59,8 @@ afterEach(() => {
   cleanup();
   vi.useRealTimers();
 });
+// Effects that wait for a frame still need the window.
+afterAll(() => new Promise((resolve) => setTimeout(resolve, 200)));
 
 const pass = (ms: number) =>
   act(async () => {
