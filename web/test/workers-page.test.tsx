@@ -1,5 +1,5 @@
 import { act, cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/preact";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { GleanerEvent, Worker } from "../src/api/types";
 import { stored } from "../src/lib/storage";
 import Workers from "../src/pages/workers/workers";
@@ -59,12 +59,15 @@ afterEach(() => {
   cleanup();
   vi.useRealTimers();
 });
+// Effects that wait for a frame still need the window.
+afterAll(() => new Promise((resolve) => setTimeout(resolve, 200)));
 
 const pass = (ms: number) =>
   act(async () => {
     await vi.advanceTimersByTimeAsync(ms);
   });
-const hosts = () => screen.getAllByRole("heading", { level: 3 }).map((heading) => heading.textContent);
+const hosts = () => Array.from(document.querySelectorAll("h3"), (heading) => heading.textContent);
+const rows = () => document.querySelectorAll("tbody tr").length;
 const command = () => document.querySelector(".lend-command code")?.textContent;
 const lists = () => calls.filter((call) => call.path === "/api/workers/list").length;
 
@@ -164,17 +167,17 @@ describe("the Workers page", () => {
   });
 
   it("shows the first 60 of many, as cards or as a table", async () => {
-    workers = Array.from({ length: 500 }, (_, at) => ({ ...base, workerId: `w${at}`, hostname: `pc-${at}` }));
+    workers = Array.from({ length: 62 }, (_, at) => ({ ...base, workerId: `w${at}`, hostname: `pc-${at}` }));
     render(<Workers />);
-    await screen.findByText("pc-0");
-    expect(hosts()).toHaveLength(60);
-    fireEvent.click(screen.getByRole("button", { name: "Table" }));
-    expect(screen.getAllByRole("row")).toHaveLength(61);
+    await waitFor(() => expect(hosts()).toHaveLength(60));
+    expect(screen.getByText("60 of 62")).toBeTruthy();
+    fireEvent.click(screen.getByText("Table"));
+    expect(rows()).toBe(60);
     expect(localStorage.getItem("gleaner.workers.view")).toBe('"table"');
-    fireEvent.click(screen.getByRole("button", { name: "Show 240 more" }));
-    expect(screen.getAllByRole("row")).toHaveLength(301);
-    expect(screen.getByText("300 of 500")).toBeTruthy();
-  });
+    fireEvent.click(screen.getByText("Show 2 more"));
+    expect(rows()).toBe(62);
+    expect(screen.queryByText(/^Show /)).toBeNull();
+  }, 20_000);
 
   it("says what failed, and keeps the old list", async () => {
     const fine = answers["/api/workers/list"]!;

@@ -72,7 +72,7 @@ export function Memory({ worker }: { worker: Worker }) {
 }
 
 export function Slots({ worker }: { worker: Worker }) {
-  if (typeof worker.slots !== "number") return <span class="figure">{count(worker.runningJobs)} used of a number not told</span>;
+  if (typeof worker.slots !== "number") return <span class="figure slots-unknown">{count(worker.runningJobs)} used of a number not told</span>;
   const free = freeSlots(worker) ?? 0;
   return (
     <span class="figure">

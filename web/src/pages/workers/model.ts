@@ -40,18 +40,16 @@ export function nameInText(worker: Worker): string {
   return letters.length > NAME_SHOWN ? `${letters.slice(0, NAME_SHOWN - 1).join("")}…` : letters.join("");
 }
 
-const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+/** What a name is sorted by: "pc-2" stands before "pc-10". A key a name is much faster than a collator for 10,000. */
+function sortKey(name: string): string {
+  return name.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(12, "0"));
+}
 
 /** Idle ones first, by host name within a state. */
 export function sortWorkers(workers: readonly Worker[]): Worker[] {
   return workers
-    .map((worker) => ({ worker, place: places.get(stateOf(worker)) ?? 0 }))
-    .sort(
-      (a, b) =>
-        a.place - b.place ||
-        collator.compare(a.worker.hostname, b.worker.hostname) ||
-        collator.compare(a.worker.workerId, b.worker.workerId),
-    )
+    .map((worker) => ({ worker, key: `${places.get(stateOf(worker)) ?? 0}${sortKey(worker.hostname)}\u0000${sortKey(worker.workerId)}` }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
     .map(({ worker }) => worker);
 }
 

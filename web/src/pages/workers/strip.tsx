@@ -26,7 +26,7 @@ export const Strip = memo(function Strip({ activity, until, stepMs }: StripProps
     const place = Math.floor(((event.clientX - box.left) / box.width) * CELLS);
     setAt(Math.min(CELLS - 1, Math.max(0, place)));
   };
-  const [share, span] = words.split(/(?= of the last)/);
+  const [share, span] = words.split(/(?= of )/);
   const times = at === null ? null : cellTimes(at, until, stepMs);
   return (
     <div class="strip">
