@@ -154,6 +154,13 @@ export class Cluster {
     return worker;
   }
 
+  /** A worker over ZeroMQ. @param {string[]} [args] */
+  async addNativeWorker(args = []) {
+    const worker = await this.#add("worker", ["--broker", this.broker.args[1], "--work-dir", join(this.folder, `work${this.programs.length}`), ...args]);
+    this.workers.push(worker);
+    return worker;
+  }
+
   /** Ends everything, workers first; what does not end well is an error. */
   async close() {
     const bad = [];

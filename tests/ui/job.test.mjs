@@ -1,0 +1,207 @@
+// A job's page: its log live and complete, its timeline, its end, and what can be done with it.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checkAccessibility, screenshot } from "./lib/browser.mjs";
+import { uiSuite } from "./lib/suite.mjs";
+import { waitUntil } from "./lib/wait.mjs";
+
+/** @param {import("playwright-core").Page} page */
+const log = (page) => page.locator(".log-panel");
+/** @param {import("playwright-core").Page} page @param {string | RegExp} text */
+const line = (page, text) => page.locator(".log-row").filter({ hasText: text }).first();
+/** @param {import("playwright-core").Page} page */
+const shownLines = (page) => page.locator(".log-row .log-text").allInnerTexts();
+
+const BUILD = [
+  "echo checking; printf '\\033[32mgreen\\033[0m plain\\n'",
+  "echo to stderr >&2; seq 1 30",
+  "echo 'test 3 failed' >&2; exit 2",
+  "echo never",
+].join("\n");
+
+uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] }, (uiTest) => {
+  uiTest("shows output while the job runs, and its end", async ({ page, api }) => {
+    const job = await api.submit("echo early; sleep 2; echo late");
+    await page.goto(`#/jobs/${job}`);
+    await line(page, "early").waitFor();
+    assert.equal((await api.status(job)).status, "running", "seen before the job ended");
+    assert.match(await page.locator("#favicon").getAttribute("href"), /running/);
+    await line(page, "late").waitFor();
+    await page.locator(".badge").getByText("completed").waitFor();
+    await waitUntil(async () => /completed/.test(await page.locator("#favicon").getAttribute("href")), "the favicon of the end");
+    assert.deepEqual((await shownLines(page)).map((text) => text.trim()), ["early", "late"]);
+  });
+
+  uiTest("tells how it died, command by command", async ({ page, api }) => {
+    const job = await api.submit(BUILD, { fields: { name: "build" } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await page.getByText("A command ended with exit code 2.").first().waitFor();
+    await page.getByText("test 3 failed").first().waitFor();
+    const heads = page.locator(".log-head");
+    await waitUntil(async () => (await heads.count()) === 3, "a head for each command that ran");
+    assert.match(await heads.nth(2).innerText(), /exit 2/);
+    await heads.nth(0).getByRole("button").click();
+    await line(page, "green plain").waitFor();
+    const green = line(page, "green plain").locator("span", { hasText: /^green$/ });
+    assert.notEqual(await green.evaluate((element) => getComputedStyle(element).color), await line(page, "green plain").evaluate((element) => getComputedStyle(element).color));
+    for (const word of ["Submitted", "Assigned to", "Download", "Extract", "Done"]) await page.getByText(word, { exact: false }).first().waitFor();
+    await screenshot(page, "job-failed-light");
+    await checkAccessibility(page);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await screenshot(page, "job-failed-dark");
+    await checkAccessibility(page);
+  });
+
+  uiTest("shows streams apart, times, a search and lines by their address", async ({ page, api }) => {
+    const job = await api.submit("for i in $(seq 1 500); do echo line $i; done; echo 'needle [x]' >&2; seq 501 900");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}?line=432-434`);
+    await line(page, "line 433").waitFor();
+    assert.equal(await page.locator(".log-row.is-chosen").count(), 3);
+    await page.keyboard.press("/");
+    await page.keyboard.type("NEEDLE [");
+    await page.getByText(/1 of 1/).waitFor();
+    await page.keyboard.press("Enter");
+    await page.locator(".log-row mark").first().waitFor();
+    await page.getByRole("button", { name: "stderr" }).first().click();
+    await waitUntil(async () => (await shownLines(page)).length === 1, "stderr alone");
+    await page.getByRole("button", { name: "stdout" }).first().click();
+    await waitUntil(() => page.url().includes("stream=stdout"), "the stream in the address");
+    await line(page, /^line 1$/).waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("main").click({ position: { x: 5, y: 5 } });
+    await page.keyboard.press("G");
+    await line(page, /^900$/).waitFor();
+  });
+
+  uiTest("cancels after a question", async ({ page, api }) => {
+    const job = await api.submit("echo begun; sleep 60");
+    await page.goto(`#/jobs/${job}`);
+    await line(page, "begun").waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: /Cancel/ }).click();
+    await page.getByText("The job was cancelled.").first().waitFor();
+    assert.equal((await api.status(job)).reason, "cancelled");
+  });
+
+  uiTest("runs again, as it was and with changes", async ({ page, api }) => {
+    const job = await api.submit("cat a.txt", { fields: { name: "again", priority: 5 } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await page.getByRole("button", { name: "Run again" }).click();
+    await page.waitForURL((url) => url.hash.startsWith("#/jobs/job-") && !url.hash.includes(job));
+    const second = decodeURIComponent(new URL(page.url()).hash.split("/")[2]);
+    const done = await api.waitJob(second);
+    assert.deepEqual([done.stdout, done.name, done.priority], ["hello\n", "again", 5]);
+    await page.getByRole("link", { name: /with changes/ }).click();
+    await waitUntil(async () => (await page.getByRole("textbox", { name: "Commands" }).inputValue()) === "cat a.txt", "its commands");
+  });
+
+  uiTest("copies a curl that makes the same job", async ({ page, api, browser, cluster }) => {
+    const job = await api.submit("echo \"it's\" \"$A\"; echo '$(x)'", { fields: { env: JSON.stringify({ A: "b'c" }) } });
+    await api.waitJob(job);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.goto(`#/jobs/${job}`);
+    await page.getByRole("button", { name: "Copy as curl" }).click();
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    const answer = JSON.parse(execFileSync("sh", ["-c", text]).toString());
+    const again = await api.waitJob(answer.jobId);
+    assert.deepEqual([again.command, again.env, again.stdout], [(await api.status(job)).command, { A: "b'c" }, (await api.status(job)).stdout]);
+  });
+
+  uiTest("downloads artifacts and output", async ({ page, api }) => {
+    const job = await api.submit("mkdir out; echo made > out/made.txt; echo printed", { fields: { artifacts: JSON.stringify(["out/**"]) } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    const folder = mkdtempSync(join(tmpdir(), "gleaner-ui-artifacts-"));
+    try {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /artifacts/i }).first().click()]);
+      await download.saveAs(join(folder, "a.zip"));
+      assert.equal(execFileSync("python3", ["-c", "import sys, zipfile; print(zipfile.ZipFile(sys.argv[1]).read('out/made.txt').decode(), end='')", join(folder, "a.zip")]).toString(), "made\n");
+      assert.equal(createHash("sha256").update(readFileSync(join(folder, "a.zip"))).digest("hex"), (await api.status(job)).artifactsSha256);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  uiTest("goes on after the broker and the gateway were killed, with nothing lost or twice", async ({ page, api, cluster, watch }) => {
+    watch.allow(/50[0-9]|ERR_|network|fetch/i);
+    const job = await api.submit("for i in $(seq 1 60); do echo n$i; sleep 0.1; done");
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^n5$/).waitFor();
+    await cluster.broker.kill();
+    await cluster.broker.start();
+    await line(page, /^n25$/).waitFor({ timeout: 20000 });
+    await cluster.gateway.kill();
+    await cluster.gateway.start();
+    await page.locator(".badge").getByText("completed").waitFor({ timeout: 30000 });
+    await page.setViewportSize({ width: 1280, height: 2200 });
+    await waitUntil(async () => (await shownLines(page)).length >= 60, "all lines");
+    assert.deepEqual((await shownLines(page)).map((text) => text.trim()), Array.from({ length: 60 }, (_, at) => `n${at + 1}`));
+  });
+
+  uiTest("keeps hostile output as text", async ({ page, api }) => {
+    let dialogs = 0;
+    page.on("dialog", (dialog) => (dialogs++, dialog.dismiss()));
+    const job = await api.submit("cat hostile.bin; cat hostile.bin >&2", { files: { "hostile.bin": Buffer.concat([
+      Buffer.from("<script>alert(1)</script><img src=x onerror=alert(2)>\n\u001b]0;title\u0007\u001b]8;;javascript:alert(3)\u0007link\u001b]8;;\u0007\n\u202Eevil\n"),
+      Buffer.from([0xff, 0xfe, 0x00, 0x80, 0x0a]), Buffer.from("x".repeat(300000) + "\n"), Buffer.from("\u001b[2J\u001b[1;1Hhome\nend\n")]) } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, "<script>alert(1)</script>").waitFor();
+    await line(page, /^end$/).waitFor();
+    assert.equal(await log(page).locator("script, img, a[href^=javascript]").count(), 0);
+    assert.match(await page.title(), /Gleaner/);
+    assert.equal(dialogs, 0);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out at the side");
+  });
+
+  uiTest("of a lost attempt shows both, each with its own output", async ({ page, api, cluster }) => {
+    const worker = await cluster.addWorker(["--id", "weak", "--label", "weak=yes"]);
+    const job = await api.submit("echo here; sleep 3; echo done", { fields: { requires: JSON.stringify({ weak: "yes" }) } });
+    await waitUntil(async () => (await api.status(job)).stdout === "here\n", "its first output");
+    await worker.kill();
+    await worker.start();
+    await api.waitJob(job, undefined, 60);
+    await page.goto(`#/jobs/${job}?attempt=1`);
+    await line(page, "here").waitFor();
+    assert.deepEqual((await shownLines(page)).map((text) => text.trim()), ["here"]);
+    await page.getByRole("link", { name: /attempt 2|^2\b/i }).first().click();
+    await line(page, "done").waitFor();
+  });
+
+  uiTest("that does not exist is told in words", async ({ page, watch }) => {
+    watch.allow(/404/);
+    await page.goto("#/jobs/job-1705329400000-abc123xyz");
+    await page.getByText("There is no such job.").waitFor();
+    await page.goto("#/jobs/nonsense");
+    await page.getByText(/There is no such job|cannot be shown/).waitFor();
+  });
+
+  uiTest("is used by keys alone", async ({ page, api }) => {
+    const job = await api.submit("seq 1 2000");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^1$/).waitFor();
+    await page.keyboard.press("G");
+    await line(page, /^2000$/).waitFor();
+    await page.keyboard.press("g");
+    await page.keyboard.press("g");
+    await line(page, /^1$/).waitFor();
+  });
+
+  uiTest("fits a phone", { viewport: { width: 360, height: 740 } }, async ({ page, api }) => {
+    const job = await api.submit(BUILD, { fields: { name: "build" } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await page.getByText("A command ended with exit code 2.").first().waitFor();
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out at the side");
+    await screenshot(page, "job-phone", { fullPage: true });
+    await checkAccessibility(page);
+  });
+});
