@@ -11,6 +11,8 @@
  *   keep.c      housekeeping: what is too old, or too much, goes
  *   snapshot.c  copies of the record for backups
  *   query.c     job-status, job-list, broker-info: reads of the record
+ *   measure.c   statistics: what feeds them, and how they are kept
+ *   measure_read.c   stats-read, worker-activity, gateway-hello
  *   follow.c    job-follow: output as it grows
  *   bytes.c     blobs
  */
@@ -19,10 +21,13 @@
 
 #include <zmq.h>
 
+#include "broker/activity.h"
 #include "broker/core.h"
 #include "broker/depot.h"
+#include "broker/gateways.h"
 #include "broker/peers.h"
 #include "broker/requests.h"
+#include "broker/stats.h"
 #include "broker/store.h"
 
 enum {
@@ -64,6 +69,7 @@ typedef struct {
 
 typedef struct followers followers_t;
 typedef struct events events_t;
+typedef struct measure measure_t;
 
 /* What housekeeping remembers between its rounds. */
 typedef struct {
@@ -88,6 +94,8 @@ typedef struct {
     bool peers_changed; /* there is news of connections */
     followers_t *followers;
     events_t *events;
+    measure_t *measure;
+    gateways_t gateways;
     const char *folder;  /* the data directory */
     decoder_t *items;    /* of stored options */
     decoder_t *receipts; /* and receipts */
@@ -96,6 +104,7 @@ typedef struct {
     bool disk_full; /* nothing new is taken */
     bool room_held; /* for when the disk is full */
     int64_t disk_due_ms;
+    int64_t disk_bytes, disk_free_bytes; /* of the data directory's file system, when last looked at; 0: not known */
     keep_t keep;
     uint64_t snapshot; /* the request for the one under way; 0: none */
     effects_t effects;
@@ -187,6 +196,30 @@ void query_status (broker_t *self, uint64_t request, slice_t job_id);
 void query_status_read (broker_t *self, depot_order_t *order);
 void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in);
 void query_info (broker_t *self, uint64_t request);
+
+/* measure.c */
+measure_t *measure_new (void);
+void measure_destroy (measure_t **self_p);
+const stats_t *measure_stats (const measure_t *self);
+const activity_t *measure_activity (const measure_t *self);
+/* What the store kept. Rows that cannot be read are left out (logged). */
+void measure_load (broker_t *self);
+/* Notes what a step has done. */
+void measure_step (broker_t *self, const effects_t *effects);
+/* The turn is committed (or lost): what it has done counts (or not). */
+void measure_publish (broker_t *self);
+void measure_forget (broker_t *self);
+void measure_tick (broker_t *self);
+int64_t measure_deadline (const broker_t *self);
+/* After the last turn: keeps what is not yet kept. */
+void measure_stop (broker_t *self);
+
+/* measure_read.c */
+void measure_read (broker_t *self, uint64_t request, const msg_stats_read_t *in);
+void measure_read_activity (broker_t *self, uint64_t request);
+void gateway_hello (broker_t *self, uint64_t request, const msg_gateway_hello_t *in);
+/* Those that are there; `raw` keeps their bytes. */
+list_t gateway_list (broker_t *self, buf_t *raw);
 
 /* follow.c */
 followers_t *followers_new (void);

@@ -155,6 +155,11 @@ typedef struct {
 } core_counts_t;
 core_counts_t core_counts (const core_t *self);
 
+/* Calls `fn` for each worker of the registry, in no order. `busy`: leases that it holds; `slots` INT_ABSENT: not
+ * declared. */
+typedef void core_worker_fn (void *ctx, slice_t worker_id, bool online, int64_t busy, int64_t slots);
+void core_worker_each (const core_t *self, core_worker_fn *fn, void *ctx);
+
 /* Walks everything and asserts the core's own invariants (at most one lease a job, queue order, counts). For tests. */
 void core_check (const core_t *self);
 

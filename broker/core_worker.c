@@ -428,6 +428,13 @@ static void fill_entry (core_t *self, const worker_t *worker, msg_worker_entry_t
     entry->registered_at = worker->registered_wall_ms;
 }
 
+void core_worker_each (const core_t *self, core_worker_fn *fn, void *ctx)
+{
+    size_t at = 0;
+    for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
+        fn (ctx, slice_of (worker->id), worker->online, (int64_t)worker->leases.count, worker->slots);
+}
+
 static int by_id (const void *a, const void *b)
 {
     const worker_t *const *left = a;

@@ -26,13 +26,15 @@ enum {
 };
 
 /* Whether there is room for something new. */
-static bool has_room (const broker_t *self)
+static bool has_room (broker_t *self)
 {
     struct statvfs disk;
     if (statvfs (self->folder, &disk) != 0)
         return true; /* a write will tell */
     uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     uint64_t reserve = (uint64_t)disk.f_blocks * disk.f_frsize / RESERVE_PART;
+    self->disk_bytes = (int64_t)((uint64_t)disk.f_blocks * disk.f_frsize);
+    self->disk_free_bytes = (int64_t)free_bytes;
     return free_bytes >= (reserve < RESERVE_MAX ? reserve : RESERVE_MAX);
 }
 
@@ -140,6 +142,7 @@ void disk_recover (broker_t *self)
         give_room_up (self);
     self->store->ops->compact (self->store);
     events_forget (self);
+    measure_forget (self);
     for (depot_order_t *order = self->discards; order;) {
         depot_order_t *next = order->next;
         depot_order_destroy (&order);

@@ -35,6 +35,8 @@ static long patience (const broker_t *self)
     due = follow < due ? follow : due;
     int64_t events = events_deadline (self);
     due = events < due ? events : due;
+    int64_t measure = measure_deadline (self);
+    due = measure < due ? measure : due;
     int64_t peers = peers_deadline (self->peers);
     due = peers < due ? peers : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
@@ -87,6 +89,13 @@ static void tick (broker_t *self)
     events_tick (self);
     disk_tick (self);
     keep_tick (self);
+    measure_tick (self);
+}
+
+static void publish (broker_t *self)
+{
+    events_publish (self);
+    measure_publish (self);
 }
 
 static void turn (broker_t *self)
@@ -106,7 +115,7 @@ static void turn (broker_t *self)
     else if (err)
         broker_die (err);
     else
-        events_publish (self);
+        publish (self);
     socket_send (self);
     broker_submit_discards (self);
     snapshot_tick (self);
@@ -118,4 +127,5 @@ void broker_run (broker_t *self)
         turn (self);
     self->again = true; /* one more, without waiting */
     turn (self);        /* what undelivered leases have changed */
+    measure_stop (self);
 }

@@ -175,6 +175,7 @@ static void broker_fini (broker_t *self)
     peers_destroy (&self->peers);
     followers_destroy (&self->followers);
     events_destroy (&self->events);
+    measure_destroy (&self->measure);
     decoder_destroy (&self->decoder);
     decoder_destroy (&self->items);
     decoder_destroy (&self->receipts);
@@ -218,6 +219,8 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->items = decoder_new ();
     self->receipts = decoder_new ();
     self->events = events_new (self->wall_ms);
+    self->measure = measure_new ();
+    measure_load (self);
     self->folder = folder;
     bind_control (self, folder);
     broker_run (self);

@@ -459,5 +459,9 @@ void query_info (broker_t *self, uint64_t request)
     out->disk_full = self->disk_full;
     out->blob_bytes = self->store->ops->blob_bytes (self->store);
     out->output_bytes = depot_output_bytes (self->depot);
+    out->disk_bytes = self->disk_bytes ? self->disk_bytes : INT_ABSENT;
+    out->disk_free_bytes = self->disk_bytes ? self->disk_free_bytes : INT_ABSENT;
+    buf_clear (&self->list);
+    out->gateways = gateway_list (self, &self->list);
     broker_reply (self, request, &answer, 0);
 }

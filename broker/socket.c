@@ -166,6 +166,15 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_EVENTS_READ:
         events_read (self, request, &message->events_read);
         break;
+    case MSG_STATS_READ:
+        measure_read (self, request, &message->stats_read);
+        break;
+    case MSG_WORKER_ACTIVITY:
+        measure_read_activity (self, request);
+        break;
+    case MSG_GATEWAY_HELLO:
+        gateway_hello (self, request, &message->gateway_hello);
+        break;
     case MSG_BROKER_SNAPSHOT:
         snapshot_begin (self, request);
         break;

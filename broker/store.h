@@ -25,6 +25,7 @@ typedef bool store_pick_fn (void *ctx, const job_record_t *job);
 typedef void store_worker_fn (void *ctx, const worker_record_t *worker);
 typedef void store_attempt_fn (void *ctx, const attempt_record_t *attempt);
 typedef void store_blob_fn (void *ctx, slice_t sha256, int64_t bytes);
+typedef void store_stat_fn (void *ctx, int kind, int64_t time, slice_t bytes);
 
 typedef struct {
     const char *name;
@@ -74,6 +75,11 @@ typedef struct {
                         void *ctx);
     int64_t (*blob_bytes) (store_t *self);      /* of all known blobs; O(1) */
     int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs) */
+    /* Statistics: small rows by kind and time, whose bytes are the caller's business (measure.c). stat_put: new, or in
+     * the old one's place. stat_drop_before: those of a kind with an earlier time go. */
+    err_t (*stat_put) (store_t *self, int kind, int64_t time, slice_t bytes);
+    err_t (*stat_drop_before) (store_t *self, int kind, int64_t time);
+    err_t (*stat_each) (store_t *self, store_stat_fn *fn, void *ctx);
     /* A consistent copy into the file at `path`, some pages a call: 0 when there is more to do, 1 when it is complete
      * and on disk, -1 on failure (logged). `path` NULL gives up a copy that is under way. */
     int (*snapshot_step) (store_t *self, const char *path);

@@ -22,6 +22,14 @@ typedef struct {
     bool touched;
 } ram_worker_t;
 
+/* A row of statistics, or, with `bytes` NULL, the end of those of its kind that are earlier. */
+typedef struct {
+    int kind;
+    int64_t time;
+    char *bytes;
+    size_t len;
+} ram_stat_t;
+
 typedef struct {
     store_t base;
     ram_job_t *jobs;
@@ -34,6 +42,9 @@ typedef struct {
     size_t attempt_count, attempt_cap;
     size_t attempts_committed;
     decoder_t *options; /* reads jobs' names */
+    ram_stat_t *stats;
+    size_t stat_count, stat_cap;
+    size_t stats_committed;
 } store_ram_t;
 
 static store_ram_t *ram_of (store_t *store)
@@ -371,6 +382,49 @@ static err_t worker_each (store_t *store, store_worker_fn *fn, void *ctx)
     return ERR_NONE;
 }
 
+/* ---- statistics: all that was said, in its order ---- */
+
+static void stat_say (store_ram_t *self, int kind, int64_t time, char *bytes, size_t len)
+{
+    self->stats = grown (self->stats, self->stat_count, &self->stat_cap, sizeof *self->stats);
+    self->stats[self->stat_count++] = (ram_stat_t){ kind, time, bytes, len };
+}
+
+static err_t stat_put (store_t *store, int kind, int64_t time, slice_t bytes)
+{
+    char *copy = xcalloc (1, bytes.len + 1);
+    memcpy (copy, bytes.ptr, bytes.len);
+    stat_say (ram_of (store), kind, time, copy, bytes.len);
+    return ERR_NONE;
+}
+
+static err_t stat_drop_before (store_t *store, int kind, int64_t time)
+{
+    stat_say (ram_of (store), kind, time, NULL, 0);
+    return ERR_NONE;
+}
+
+static bool stat_holds (const store_ram_t *self, size_t at)
+{
+    const ram_stat_t *row = &self->stats[at];
+    bool holds = row->bytes;
+    for (size_t i = at + 1; i < self->stat_count && holds; i++) {
+        const ram_stat_t *later = &self->stats[i];
+        if (later->kind == row->kind)
+            holds = later->bytes ? later->time != row->time : later->time <= row->time;
+    }
+    return holds;
+}
+
+static err_t stat_each (store_t *store, store_stat_fn *fn, void *ctx)
+{
+    store_ram_t *self = ram_of (store);
+    for (size_t i = 0; i < self->stat_count; i++)
+        if (stat_holds (self, i))
+            fn (ctx, self->stats[i].kind, self->stats[i].time, slice_from (self->stats[i].bytes, self->stats[i].len));
+    return ERR_NONE;
+}
+
 /* ---- transactions ---- */
 
 static void worker_settle (ram_worker_t *worker, bool keep)
@@ -404,6 +458,9 @@ static void settle (store_ram_t *self, bool keep)
     while (!keep && self->attempt_count > self->attempts_committed)
         free (self->attempts[--self->attempt_count]);
     self->attempts_committed = self->attempt_count;
+    while (!keep && self->stat_count > self->stats_committed)
+        free (self->stats[--self->stat_count].bytes);
+    self->stats_committed = self->stat_count;
     while (self->job_count && !self->jobs[self->job_count - 1].committed)
         self->job_count--; /* added by the transaction that is gone */
     for (size_t i = 0; i < self->worker_count; i++)
@@ -488,6 +545,9 @@ static void store_close (store_t **self_p)
         free (self->workers[i].committed);
     for (size_t i = 0; i < self->attempt_count; i++)
         free (self->attempts[i]);
+    for (size_t i = 0; i < self->stat_count; i++)
+        free (self->stats[i].bytes);
+    free (self->stats);
     free (self->attempts);
     free (self->jobs);
     free (self->dirty);
@@ -519,6 +579,9 @@ static const store_ops_t ram_ops = {
     .job_purge = job_purge,
     .blob_bytes = no_bytes,
     .blob_live_bytes = no_bytes,
+    .stat_put = stat_put,
+    .stat_drop_before = stat_drop_before,
+    .stat_each = stat_each,
     .snapshot_step = snapshot_step,
     .worker_each = worker_each,
     .job_count = job_count,

@@ -79,6 +79,9 @@ const char *const sqlite_statements[SQL_COUNT] = {
                       "artifacts = CASE WHEN ?2 & 2 THEN NULL ELSE artifacts END WHERE seq = ?1",
     [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'', journal = x'' WHERE seq = ?1",
     [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
+    [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
+    [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
+    [SQL_STAT_EACH] = "SELECT kind, time, bytes FROM stat ORDER BY kind, time",
 };
 
 /* Step N brings a database from version N to N + 1. */
@@ -123,6 +126,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     " SELECT substr (file_url, 10, 64), 0, count (*), 0 FROM job"
     " WHERE " ARCHIVED " GROUP BY 1;",
 
+    "CREATE TABLE stat (kind INTEGER, time INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (kind, time)) WITHOUT ROWID;"
     "ALTER TABLE worker ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE job ADD COLUMN brief_options BLOB;"
     "CREATE INDEX job_running ON job (seq) WHERE state = 1;"
@@ -325,6 +329,9 @@ const store_ops_t sqlite_ops = {
     .job_purge = sqlite_job_purge,
     .blob_bytes = blob_bytes,
     .blob_live_bytes = sqlite_blob_live_bytes,
+    .stat_put = sqlite_stat_put,
+    .stat_drop_before = sqlite_stat_drop_before,
+    .stat_each = sqlite_stat_each,
     .snapshot_step = sqlite_snapshot_step,
     .close = store_close,
 };

@@ -4,6 +4,7 @@
  *   store_sqlite_rows.c  jobs, attempts, workers
  *   store_sqlite_list.c  lists of jobs
  *   store_sqlite_keep.c  blobs, retention, sizes
+ *   store_sqlite_stat.c  statistics
  *   store_sqlite_copy.c  snapshots and the check
  */
 #ifndef GLEANER_STORE_SQLITE_H
@@ -47,6 +48,9 @@ typedef enum {
     SQL_JOB_PURGE,
     SQL_ATTEMPT_PURGE,
     SQL_TOTAL_PUT,
+    SQL_STAT_PUT,
+    SQL_STAT_DROP,
+    SQL_STAT_EACH,
     SQL_COUNT
 } sql_t;
 
@@ -148,6 +152,11 @@ int64_t sqlite_blob_live_bytes (store_t *store);
 err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
 err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
                         void *ctx);
+
+/* store_sqlite_stat.c */
+err_t sqlite_stat_put (store_t *store, int kind, int64_t time, slice_t bytes);
+err_t sqlite_stat_drop_before (store_t *store, int kind, int64_t time);
+err_t sqlite_stat_each (store_t *store, store_stat_fn *fn, void *ctx);
 
 /* store_sqlite_copy.c */
 int sqlite_snapshot_step (store_t *store, const char *path);

@@ -13,7 +13,11 @@ typedef struct gateway {
     cache_t *cache;
     struct MHD_Daemon *daemon;
     int epoll_fd;
-    char machine[64];           /* the running kernel's boot id */
+    char machine[64];   /* the running kernel's boot id */
+    char id[33];        /* hex; another one after each start */
+    const char *listen; /* where it serves */
+    int64_t started_ms; /* monotonic */
+    int64_t hello_due_ms;
     bool resumed;               /* a connection was resumed: libmicrohttpd has to run again */
     bool stopping;              /* no new request is begun */
     size_t buffered;            /* bytes of bodies in memory */

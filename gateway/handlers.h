@@ -21,6 +21,9 @@ void output_read_handle (request_t *request);
 /* cancel.c: POST /api/jobs/cancel. */
 void cancel_handle (request_t *request);
 
+/* info.c: GET /api/info. What the broker says, and this gateway of itself. */
+void info_handle (request_t *request);
+
 /* upload.c: POST /api/execute. */
 void execute_handle (request_t *request);
 /* direct.c: DELETE /api/execute. */

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "gateway/hello.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 
@@ -106,11 +107,10 @@ static int sleep_ms (const gateway_t *gateway)
     if (MHD_get_timeout (gateway->daemon, &http_ms) == MHD_YES && http_ms < (unsigned long long)wait_ms)
         wait_ms = (int64_t)http_ms;
     int64_t deadline_ms = link_deadline (gateway->link);
-    if (deadline_ms != INT64_MAX) {
-        int64_t left_ms = deadline_ms - clock_mono_ms ();
-        if (left_ms < wait_ms)
-            wait_ms = left_ms < 0 ? 0 : left_ms;
-    }
+    int64_t hello_ms = hello_deadline (gateway);
+    int64_t left_ms = (hello_ms < deadline_ms ? hello_ms : deadline_ms) - clock_mono_ms ();
+    if (left_ms < wait_ms)
+        wait_ms = left_ms < 0 ? 0 : left_ms;
     return (int)wait_ms;
 }
 
@@ -169,8 +169,10 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
         return EX_OSERR;
     }
     log_event (LEVEL_INFO, "gateway-ready", "listening on http://%s", name);
+    hello_init (gateway, name);
     for (bool busy = false, stop = false; !stop;) {
         stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));
+        hello_turn (gateway, connections (gateway));
         busy = turn (gateway);
     }
     log_event (LEVEL_INFO, "gateway-stopping", "answering what is in progress");

@@ -125,3 +125,16 @@ void list_writer_add (list_t *list, buf_t *raw, const message_t *item)
     list->count++;
     list->raw = buf_slice (raw);
 }
+
+void list_writer_split (message_t *self, const buf_t *raw, size_t from)
+{
+    const message_spec_t *spec = message_spec (self->type);
+    for (size_t i = 0; i < spec->field_count; i++) {
+        list_t *list = (list_t *)(void *)((char *)message_body (self) + spec->fields[i].at);
+        if (spec->fields[i].type != FIELD_LIST || !list->count)
+            continue;
+        size_t end = list->raw.len; /* `raw` was as long after its last item */
+        list->raw = slice_from (raw->ptr + from, end - from);
+        from = end;
+    }
+}

@@ -257,12 +257,15 @@ err_t json_to_message (json_t *object, msg_type_t type, message_t *out, buf_t *r
 {
     message_init (out, type);
     const message_spec_t *spec = message_spec (type);
+    size_t from = raw ? raw->len : 0;
     err_t err = ERR_NONE;
     for (size_t i = 0; i < spec->field_count && !err; i++) {
         const json_t *value = json_object_get (object, spec->fields[i].name);
         if (value && !json_is_null (value))
             err = set_json (out, &spec->fields[i], object, value, raw, fault);
     }
+    if (raw)
+        list_writer_split (out, raw, from);
     return err;
 }
 

@@ -36,6 +36,10 @@ enum {
     ATTEMPT_MAX = 1000,
     ATTEMPTS_SHOWN_MAX = 50, /* attempts in one job-status-ok, the newest */
     EVENTS_MAX = 500,        /* events in one events-read-ok */
+    STATS_POINTS_MAX = 288,  /* in one stats-read-ok */
+    STATS_REASONS_MAX = 64,  /* likewise */
+    ACTIVITY_CELLS = 96,     /* quarters of an hour that are kept of a worker */
+    GATEWAYS_MAX = 64,       /* listed; one more is refused */
     BACKOFF_MAX = 24 * 60 * 60 * 1000,
     SLOTS_MAX = 1024,
     CPU_MAX = 65536,

@@ -132,6 +132,9 @@ err_t message_list_item (const list_t *list, msg_type_t item, uint32_t at, messa
 /* Appends the fields of `item` as one list element to `raw` and counts it: `list->raw` is `raw`'s content afterwards.
  */
 void list_writer_add (list_t *list, buf_t *raw, const message_t *item);
+/* For several lists of one message that were written into one `raw`, in the order of their fields, from the offset
+ * `from` on: gives each its own part. */
+void list_writer_split (message_t *self, const buf_t *raw, size_t from);
 
 /* Encodes the fields alone, as an item of a list is: what the store keeps. */
 void message_encode_item (const message_t *item, buf_t *out);

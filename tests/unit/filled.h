@@ -33,6 +33,8 @@ static inline void filled (message_t *message, msg_type_t type, const char *text
             }
         }
     }
+    if (items)
+        list_writer_split (message, raw, 0);
 }
 
 #endif

@@ -36,6 +36,8 @@ static void fill (message_t *message, msg_type_t type, buf_t *raw)
             list_writer_add (list, raw, &item);
         }
     }
+    if (raw)
+        list_writer_split (message, raw, 0);
 }
 
 static bool has_list (msg_type_t type)

@@ -304,6 +304,46 @@ static void test_workers (void **state)
     assert_int_equal (workers_seen, 1);
 }
 
+typedef struct {
+    int kinds[8];
+    int64_t times[8];
+    char bytes[8][16];
+    size_t count;
+} stats_seen_t;
+
+static void see_stat (void *ctx, int kind, int64_t time, slice_t bytes)
+{
+    stats_seen_t *seen = ctx;
+    assert_in_range (seen->count, 0, 7);
+    seen->kinds[seen->count] = kind;
+    seen->times[seen->count] = time;
+    assert_true (slice_copy (bytes, seen->bytes[seen->count++], sizeof seen->bytes[0]));
+}
+
+static void test_statistics (void **state)
+{
+    fixture_t *self = *state;
+    const store_ops_t *ops = self->store->ops;
+    assert_int_equal (ops->stat_put (self->store, 1, 100, SLICE ("old")), 0);
+    assert_int_equal (ops->stat_put (self->store, 1, 200, SLICE ("first")), 0);
+    assert_int_equal (ops->stat_put (self->store, 2, 100, SLICE ("another kind")), 0);
+    assert_int_equal (ops->commit (self->store), 0);
+    assert_int_equal (ops->stat_put (self->store, 1, 200, SLICE ("second")), 0);
+    assert_int_equal (ops->stat_drop_before (self->store, 1, 200), 0);
+    assert_int_equal (ops->commit (self->store), 0);
+    assert_int_equal (ops->stat_put (self->store, 1, 300, SLICE ("lost")), 0);
+    assert_int_equal (ops->stat_drop_before (self->store, 2, 1000), 0);
+    crash (self);
+    stats_seen_t seen = { 0 };
+    assert_int_equal (self->store->ops->stat_each (self->store, see_stat, &seen), 0);
+    assert_int_equal (seen.count, 2);
+    size_t one = seen.kinds[0] == 1 ? 0 : 1;
+    assert_int_equal (seen.times[one], 200);
+    assert_string_equal (seen.bytes[one], "second");
+    assert_int_equal (seen.kinds[1 - one], 2);
+    assert_string_equal (seen.bytes[1 - one], "another kind");
+}
+
 static void test_a_second_broker_is_shut_out (void **state)
 {
     fixture_t *self = *state;
@@ -357,6 +397,7 @@ int main (void)
         BOTH (test_lists),
         cmocka_unit_test_setup_teardown (test_lists_leave_journals_in_their_rows, setup_sqlite, teardown),
         BOTH (test_workers),
+        BOTH (test_statistics),
         cmocka_unit_test_setup_teardown (test_a_second_broker_is_shut_out, setup_sqlite, teardown),
         cmocka_unit_test_setup_teardown (test_a_newer_schema_is_left_alone, setup_sqlite, teardown),
         cmocka_unit_test_setup_teardown (test_what_is_no_store, setup_sqlite, teardown),
