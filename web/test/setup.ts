@@ -1,3 +1,3 @@
 // What a browser has and jsdom has not.
-window.matchMedia = ((query: string) =>
+globalThis.matchMedia = ((query: string) =>
   Object.assign(new EventTarget(), { matches: false, media: query, onchange: null })) as unknown as typeof window.matchMedia;

@@ -64,21 +64,24 @@ export function inWords(title: string, series: readonly ChartSeries[], format: (
   return `${title}. ${sentences.join(" ")}`;
 }
 
-/** The nearest round number (1, 2, 2.5, 5 times a power of ten) that is not below `value`. */
+/** The nearest round number (1, 1.5, 2, 3 and so on times a power of ten) that is not below `value`. */
 export function roundUp(value: number): number {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  const factor = [1, 2, 2.5, 5, 10].find((step) => step * power >= value * (1 - 1e-9)) ?? 10;
+  const factor = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((step) => step * power >= value * (1 - 1e-9)) ?? 10;
   return factor * power;
 }
 
-/** Bottom and top of a scale with `ticks` (ascending) that shows `min` to `max`, at least one tick apart. */
+/** Bottom and top of a logarithmic scale that shows `min` to `max`: as tight as leaves two of `ticks` (ascending) on it. */
 export function tickRange(ticks: readonly number[], min: number | null, max: number | null): [number, number] {
   const first = ticks[0] ?? 1;
-  const end = ticks.at(-1) ?? 10;
-  const low = ticks.findLast((tick) => tick <= (min ?? first)) ?? first;
-  const high = ticks.find((tick) => tick >= (max ?? first) && tick > low);
-  return [low, high ?? Math.max(end, max ?? end, low * 2)];
+  const least = Math.max(first, min ?? first);
+  const most = Math.max(least, max ?? least);
+  const low = 1 / roundUp(1 / least);
+  const high = roundUp(most);
+  if (ticks.filter((tick) => tick >= low && tick <= high).length >= 2) return [low, high];
+  const below = ticks.findLast((tick) => tick <= least) ?? first;
+  return [below, ticks.find((tick) => tick >= most && tick > below) ?? Math.max(most, below * 10)];
 }
 
 /** Ticks between `low` and `high`, thinned to about `most`. */

@@ -45,13 +45,15 @@ function colours(host: HTMLElement): Colours {
   };
 }
 
-const bars = uPlot.paths.bars!({ size: [0.72, 40], radius: 0.08 });
+// Where there is no room for gaps between bars, they stand side by side.
+const bars = uPlot.paths.bars!({ size: [0.74, 40] });
+const denseBars = uPlot.paths.bars!({ size: [1, 40] });
 const line = uPlot.paths.linear!({ alignGaps: 0 });
 
-function seriesOptions(one: ChartSeries, colour: Colours): uPlot.Series {
+function seriesOptions(one: ChartSeries, colour: Colours, dense: boolean): uPlot.Series {
   const stroke = colour(one.colour);
   const ground = colour("--panel");
-  if (one.kind === "bars") return { label: one.label, width: 0, fill: stroke, stroke, paths: bars, points: { show: false } };
+  if (one.kind === "bars") return { label: one.label, width: 0, fill: stroke, stroke, paths: dense ? denseBars : bars, points: { show: false } };
   const options: uPlot.Series = {
     label: one.label,
     stroke,
@@ -61,7 +63,7 @@ function seriesOptions(one: ChartSeries, colour: Colours): uPlot.Series {
   };
   if (one.dashed) options.dash = [4, 4];
   // What is stacked covers what is behind it, so its ground is opaque.
-  if (one.kind === "area") options.fill = one.stacked ? mix(stroke, ground, 0.3) : stroke.replace("rgb(", "rgba(").replace(")", ", 0.14)");
+  if (one.kind === "area") options.fill = one.stacked ? mix(stroke, ground, 0.3) : stroke.replace("rgb(", "rgba(").replace(")", ", 0.11)");
   return options;
 }
 
@@ -96,8 +98,8 @@ function axes(options: PlotOptions, colour: Colours): uPlot.Axis[] {
   const shared = { stroke: colour("--faint"), font, ticks: { show: false }, grid };
   const time: uPlot.Axis = {
     ...shared,
-    size: 26,
-    gap: 6,
+    size: 28,
+    gap: 8,
     space: 64,
     grid: { ...grid, show: false },
     values: (_, splits, __, ___, step) => timeTicks(splits, step),
@@ -106,7 +108,7 @@ function axes(options: PlotOptions, colour: Colours): uPlot.Axis[] {
     ...shared,
     size: AXIS_WIDTH,
     gap: 8,
-    space: 30,
+    space: 26,
     values: (_, splits) => splits.map((split) => options.format(split)),
   };
   const { logTicks } = options;
@@ -128,9 +130,11 @@ export function openPlot(options: PlotOptions, times: number[]): Plot {
   const { host, series, height } = options;
   const colour = colours(host);
   const log = options.logTicks !== undefined;
+  const width = Math.max(120, host.clientWidth);
+  const dense = times.length * 4 > width - AXIS_WIDTH;
   const plot = new uPlot(
     {
-      width: Math.max(120, host.clientWidth),
+      width,
       height,
       ms: 1,
       padding: [10, 8, 0, 0],
@@ -143,7 +147,7 @@ export function openPlot(options: PlotOptions, times: number[]): Plot {
       },
       scales: { x: timeScale(series), y: valueScale(options) },
       axes: axes(options, colour),
-      series: [{}, ...series.map((one) => seriesOptions(one, colour)).reverse()],
+      series: [{}, ...series.map((one) => seriesOptions(one, colour, dense)).reverse()],
       hooks: { setCursor: [(self) => options.onCursor(self.cursor.left !== undefined && self.cursor.left < 0 ? null : (self.cursor.idx ?? null))] },
     },
     table(times, series, log),

@@ -59,11 +59,8 @@ export function axisDuration(ms: number): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${name}`;
 }
 
-/** Where an axis of spans may have its ticks: round for people, each about three times the one below. */
-export const spanTicks: readonly number[] = [
-  1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000, 180_000, 600_000, 1_800_000, 3_600_000, 10_800_000, 43_200_000,
-  86_400_000, 259_200_000, 864_000_000,
-];
+/** Where an axis of spans may have its ticks: round for people, each about ten times the one below. */
+export const spanTicks: readonly number[] = [1, 10, 100, 1000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 172_800_000, 1_728_000_000];
 
 /** A count on an axis: "950", "12k", "3.5M". */
 export function axisCount(value: number): string {

@@ -80,10 +80,10 @@ function Gateway({ one }: { one: GatewayEntry }) {
         <span class="mono">{one.listen ?? "–"}</span>
         <span class="ov-id mono" title={one.gatewayId}>{one.gatewayId}</span>
       </th>
-      <td>{one.version ?? "–"}</td>
-      <td class="ov-number">{one.uptimeMs ? duration(one.uptimeMs) : "–"}</td>
-      <td class="ov-number">{one.connections === null || one.connections === undefined ? "–" : count(one.connections)}</td>
-      <td class="ov-number">
+      <td data-label="Version">{one.version ?? "–"}</td>
+      <td class="ov-number" data-label="Up for">{one.uptimeMs ? duration(one.uptimeMs) : "–"}</td>
+      <td class="ov-number" data-label="Connections">{one.connections === null || one.connections === undefined ? "–" : count(one.connections)}</td>
+      <td class="ov-number" data-label="Seen">
         <Time ms={one.lastSeen} />
       </td>
     </tr>

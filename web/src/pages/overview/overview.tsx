@@ -42,14 +42,15 @@ function Figure({ name, more, to, children }: { name: string; more?: string; to?
 }
 
 /** The big figures: first how it is now, then how it was in the range. Null is a figure that is not known yet. */
-function Figures({ info, now, stats, range }: { info: Info | null; now: Fleet | null; stats: Stats | null; range: StatsRange }) {
+function Figures({ info, now, stats, range, late }: { info: Info | null; now: Fleet | null; stats: Stats | null; range: StatsRange; late: boolean }) {
   const ended = stats ? stats.completed + stats.failed : null;
   const within = `in the ${ranges.find((one) => one.name === range)?.words ?? ""}`;
-  const below = (ms: number | null | undefined): string => (ms === null || ms === undefined ? "no job yet" : `95 % below ${spanOrDash(ms)}`);
+  const when = !info ? "not known yet" : late ? "when last heard" : "now";
+  const below = (ms: number | null | undefined): string => (ms === null || ms === undefined ? "no job yet" : `95 % < ${spanOrDash(ms)}`);
   return (
     <dl class="ov-figures figure">
-      <Figure name="Pending" more="now" to={href("jobs", "", { state: "pending" })}>{info ? count(info.pendingJobs) : "–"}</Figure>
-      <Figure name="Running" more="now" to={href("jobs", "", { state: "running" })}>{info ? count(info.runningJobs) : "–"}</Figure>
+      <Figure name="Pending" more={when} to={href("jobs", "", { state: "pending" })}>{info ? count(info.pendingJobs) : "–"}</Figure>
+      <Figure name="Running" more={when} to={href("jobs", "", { state: "running" })}>{info ? count(info.runningJobs) : "–"}</Figure>
       <Figure name="Workers online" to={href("workers")} more={now ? `${count(now.busy)} of ${count(now.slots)} slots busy` : undefined}>
         {now ? count(now.online) : "–"}
         {now ? <small> of {count(now.known)}</small> : null}
@@ -67,7 +68,7 @@ function Figures({ info, now, stats, range }: { info: Info | null; now: Fleet | 
 /** An error in words; what passes by itself is said by the frame's banner, so only a page without data says it again. */
 function Trouble({ error, what }: { error: ApiError; what: string }) {
   return (
-    <Notice kind={error.passes ? "warning" : "error"} title={error.passes ? `${what} will be here when the broker answers again.` : `${what} could not be read.`}>
+    <Notice kind={error.passes ? "warning" : "error"} title={error.passes ? `${what} will be here when there are answers again.` : `${what} could not be read.`}>
       {error.message}
     </Notice>
   );
@@ -80,7 +81,7 @@ function StatsPart({ data, error }: Polled<Stats>) {
         It is older than this page. The figures of now and the health below are right; the charts need a newer broker.
       </Notice>
     );
-  if (!data) return error ? <Trouble error={error} what="The charts" /> : <Skeleton lines={8} />;
+  if (!data) return error ? <Trouble error={error} what="The charts" /> : <div class="ov-loading"><Skeleton lines={8} /></div>;
   if (data.points.length === 0)
     return (
       <Notice kind="empty" title="No figures yet.">
@@ -95,11 +96,18 @@ function StatsPart({ data, error }: Polled<Stats>) {
   );
 }
 
+function HealthPart({ data, error }: Polled<Info>) {
+  if (data) return <Health info={data} />;
+  return error ? <Trouble error={error} what="The broker's health" /> : <Skeleton lines={4} />;
+}
+
 export default function Overview() {
   const range = rangeOf(route.value.query);
   const info = usePolled("info", INFO_MS, (signal) => getInfo({ signal }));
   const workers = usePolled("workers", WORKERS_MS, (signal) => listWorkers({ signal }));
   const stats = usePolled(range, STATS_MS[range], (signal) => getStats(range, { signal }));
+  // One word is enough when there is nothing at all.
+  const nothing = !info.data && !stats.data && stats.error?.passes ? info.error : null;
   return (
     <>
       <div class="page-head">
@@ -107,9 +115,9 @@ export default function Overview() {
         <RangeSwitch range={range} />
       </div>
       {info.data ? <DiskWarning info={info.data} /> : null}
-      <Figures info={info.data} now={workers.data ? fleet(workers.data.workers) : null} stats={stats.data} range={range} />
-      <StatsPart {...stats} />
-      {info.data ? <Health info={info.data} /> : info.error ? <Trouble error={info.error} what="The broker's health" /> : <Skeleton lines={4} />}
+      <Figures info={info.data} now={workers.data ? fleet(workers.data.workers) : null} stats={stats.data} range={range} late={info.error !== null} />
+      {nothing ? <Trouble error={nothing} what="Charts and health" /> : <StatsPart {...stats} />}
+      {nothing ? null : <HealthPart {...info} />}
     </>
   );
 }
