@@ -98,7 +98,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     const second = decodeURIComponent(new URL(page.url()).hash.split("/")[2]);
     const done = await api.waitJob(second);
     assert.deepEqual([done.stdout, done.name, done.priority], ["hello\n", "again", 5]);
-    await page.getByRole("link", { name: /with changes/ }).click();
+    await page.getByRole("button", { name: /with changes/ }).click();
     await waitUntil(async () => (await page.getByRole("textbox", { name: "Commands" }).inputValue()) === "cat a.txt", "its commands");
   });
 

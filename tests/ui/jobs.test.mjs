@@ -129,13 +129,13 @@ uiSuite("very many jobs", { workers: 0 }, (uiTest) => {
     await rows(page).nth(5).waitFor();
     assert.ok(performance.now() - began < 3000, `shown after ${Math.round(performance.now() - began)} ms`);
     await page.getByText(/100,000 in all/).waitFor();
-    const scroller = page.locator(".job-rows");
+    const scroller = page.locator(".jobs-rows");
     await scroller.hover();
     for (let at = 0; at < 25; at++) {
       await page.mouse.wheel(0, 3000);
       await page.waitForTimeout(40);
     }
-    await waitUntil(async () => Number(/([\d,]+) read so far/.exec(await page.locator(".job-foot").innerText())?.[1].replaceAll(",", "") ?? 0) > 1000, "more than a thousand read");
+    await waitUntil(async () => Number(/([\d,]+) read so far/.exec(await page.locator(".jobs-foot").innerText())?.[1].replaceAll(",", "") ?? 0) > 1000, "more than a thousand read");
     assert.ok((await rows(page).count()) < 60, "only what is seen is in the page");
   });
 });

@@ -62,7 +62,7 @@ uiSuite("very much output", { workers: 1, worker: ["--slots", "1"], broker: ["--
     assert.equal(done.status, "completed");
     await page.goto(`#/jobs/${job}`);
     await page.getByText("1,000,000 lines").first().waitFor({ timeout: 20000 });
-    await page.locator(".log-rows, .log-view").first().hover();
+    await page.locator(".log-box").hover();
     const times = await frames(page, async () => {
       for (let at = 0; at < 120; at++) await page.mouse.wheel(0, at % 40 < 20 ? 400 : 4000);
     });

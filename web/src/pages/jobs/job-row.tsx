@@ -19,10 +19,10 @@ interface RowProps {
 }
 
 function Why({ job }: { job: Job }) {
-  if (job.status === "pending" && job.waiting) return <span class="job-why">{job.waiting}</span>;
+  if (job.status === "pending" && job.waiting) return <span class="jobs-why">{job.waiting}</span>;
   if (job.status === "failed" && job.reason && job.reason !== "cancelled") {
     const exit = job.reason === "exit-nonzero" && job.exitCode ? ` (exit ${job.exitCode})` : "";
-    return <span class="job-why">{reasonWords(job.reason).short + exit}</span>;
+    return <span class="jobs-why">{reasonWords(job.reason).short + exit}</span>;
   }
   return null;
 }
@@ -31,7 +31,7 @@ function Labels({ labels }: { labels: Record<string, string> | null | undefined 
   const list = Object.entries(labels ?? {});
   if (list.length === 0) return null;
   return (
-    <span class="job-labels">
+    <span class="jobs-labels">
       {list.slice(0, 3).map(([key, value]) => (
         <span key={key} class="chip">
           {key}={value}
@@ -44,8 +44,8 @@ function Labels({ labels }: { labels: Record<string, string> | null | undefined 
 
 function JobRow({ job, index, top, current, tabStop, selected, select }: RowProps) {
   return (
-    <div role="row" aria-rowindex={index + 2} aria-selected={selected} class={`job-row${current ? " job-current" : ""}`} style={{ transform: `translateY(${top}px)` }}>
-      <span role="gridcell" class="job-check">
+    <div role="row" aria-rowindex={index + 2} aria-selected={selected} class={`jobs-row${current ? " jobs-current" : ""}`} style={{ transform: `translateY(${top}px)` }}>
+      <span role="gridcell" class="jobs-check">
         <input
           type="checkbox"
           tabIndex={-1}
@@ -57,14 +57,14 @@ function JobRow({ job, index, top, current, tabStop, selected, select }: RowProp
           }}
         />
       </span>
-      <span role="gridcell" class="job-state">
+      <span role="gridcell" class="jobs-state">
         <StateBadge status={job.status} reason={job.reason} />
       </span>
-      <span role="gridcell" class="job-what">
-        <a href={href("job", job.jobId)} class="job-title" tabIndex={tabStop ? 0 : -1}>
+      <span role="gridcell" class="jobs-what">
+        <a href={href("job", job.jobId)} class="jobs-title" tabIndex={tabStop ? 0 : -1}>
           {jobTitle(job)}
         </a>
-        <span class="job-more">
+        <span class="jobs-more">
           <span class="mono faint" title={job.jobId}>
             {shortId(job.jobId)}
           </span>
@@ -72,14 +72,14 @@ function JobRow({ job, index, top, current, tabStop, selected, select }: RowProp
           <Labels labels={job.labels} />
         </span>
       </span>
-      <span role="gridcell" class="job-worker">
+      <span role="gridcell" class="jobs-worker">
         {job.workerId ? <span title={job.workerId}>{job.workerId}</span> : <span class="faint">–</span>}
         {(job.attempt ?? 0) > 1 ? <span class="faint"> · attempt {job.attempt}</span> : null}
       </span>
-      <span role="gridcell" class="job-when">
+      <span role="gridcell" class="jobs-when">
         <Time ms={job.createdAt} />
       </span>
-      <span role="gridcell" class="job-span">
+      <span role="gridcell" class="jobs-span">
         {job.status === "pending" ? <span class="faint">waits <Span from={job.createdAt} to={null} /></span> : <Span from={job.startedAt} to={job.completedAt} />}
       </span>
     </div>

@@ -37,16 +37,16 @@ function Foot({ jobs }: { jobs: JobRows }) {
   const last = jobs.rows.at(-1);
   if (jobs.paused)
     return (
-      <p class="job-foot">
+      <p class="jobs-foot">
         Searched beyond <Time ms={last?.createdAt} as="clock" /> without another find.{" "}
         <button type="button" class="button small" onClick={jobs.readMore}>
           Search further back
         </button>
       </p>
     );
-  if (jobs.error) return <p class="job-foot field-error" role="alert">{jobs.error.message}</p>;
-  if (!jobs.more && jobs.rows.length > 0) return <p class="job-foot faint">{count(jobs.rows.length)} shown: all there are.</p>;
-  return <p class="job-foot faint">{jobs.busy ? "Reading further back …" : `${count(jobs.rows.length)} read so far.`}</p>;
+  if (jobs.error) return <p class="jobs-foot field-error" role="alert">{jobs.error.message}</p>;
+  if (!jobs.more && jobs.rows.length > 0) return <p class="jobs-foot faint">{count(jobs.rows.length)} shown: all there are.</p>;
+  return <p class="jobs-foot faint">{jobs.busy ? "Reading further back …" : `${count(jobs.rows.length)} read so far.`}</p>;
 }
 
 /** Which row has the keyboard, and which are selected. */

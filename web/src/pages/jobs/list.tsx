@@ -22,15 +22,15 @@ const phone = matchMedia("(max-width: 720px)");
 
 function Head({ all, selectAll }: { all: boolean; selectAll: (on: boolean) => void }) {
   return (
-    <div role="row" aria-rowindex={1} class="job-head">
-      <span role="columnheader" class="job-check">
+    <div role="row" aria-rowindex={1} class="jobs-head">
+      <span role="columnheader" class="jobs-check">
         <input type="checkbox" aria-label="Select all jobs read so far" checked={all} onChange={(event) => selectAll(event.currentTarget.checked)} />
       </span>
-      <span role="columnheader" class="job-state">State</span>
-      <span role="columnheader" class="job-what">Job</span>
-      <span role="columnheader" class="job-worker">Worker</span>
-      <span role="columnheader" class="job-when">Created</span>
-      <span role="columnheader" class="job-span">Ran</span>
+      <span role="columnheader" class="jobs-state">State</span>
+      <span role="columnheader" class="jobs-what">Job</span>
+      <span role="columnheader" class="jobs-worker">Worker</span>
+      <span role="columnheader" class="jobs-when">Created</span>
+      <span role="columnheader" class="jobs-span">Ran</span>
     </div>
   );
 }
@@ -64,12 +64,12 @@ export function JobList({ jobs, at, selected, select, selectAll, onKey }: ListPr
   }, [at, rowPx]);
   const all = jobs.rows.length > 0 && jobs.rows.every((job) => selected.has(job.jobId));
   return (
-    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="job-grid">
+    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="jobs-grid">
       <div role="rowgroup">
         <Head all={all} selectAll={selectAll} />
       </div>
-      <div ref={box} role="rowgroup" class="job-rows" onScroll={look}>
-        <div class="job-space" style={{ height: `${jobs.rows.length * rowPx}px` }}>
+      <div ref={box} role="rowgroup" class="jobs-rows" onScroll={look}>
+        <div class="jobs-space" style={{ height: `${jobs.rows.length * rowPx}px` }}>
           {jobs.rows.slice(first, last).map((job, place) => (
             <Row key={job.jobId} job={job} index={first + place} top={(first + place) * rowPx} current={first + place === at} tabStop={first + place === (at < first || at >= last ? Math.min(first + BEYOND, last - 1) : at)} selected={selected.has(job.jobId)} select={select} />
           ))}
