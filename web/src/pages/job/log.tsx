@@ -92,15 +92,24 @@ function useChosen(query: URLSearchParams) {
   const chosen = linesOf(query.get("line"));
   const ask = (change: Record<string, string>): void =>
     setQuery({ stream: query.get("stream") ?? "", attempt: query.get("attempt") ?? "", line: query.get("line") ?? "", ...change });
+  const own = useRef(query.get("line") ?? ""); // the line that was chosen here: it is in sight already
   const clicked = (event: MouseEvent): void => {
     const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number") : null;
     if (!number) return;
     event.preventDefault();
     const line = Number(number.dataset.row);
     const same = !event.shiftKey && chosen?.[0] === line && chosen[1] === line;
-    ask({ line: same ? "" : lineQuery(event.shiftKey && chosen ? chosen[0] : line, line) });
+    own.current = same ? "" : lineQuery(event.shiftKey && chosen ? chosen[0] : line, line);
+    ask({ line: own.current });
   };
-  return { chosen, ask, clicked };
+  /** The first line of an address that is new since it was last asked; 0: none. */
+  const newLine = (): number => {
+    const line = query.get("line") ?? "";
+    const isNew = line !== own.current;
+    own.current = line;
+    return isNew ? (chosen?.[0] ?? 0) : 0;
+  };
+  return { chosen, ask, clicked, newLine };
 }
 
 async function copyChosen(source: LogSource, layout: Layout, chosen: [number, number]): Promise<void> {
@@ -112,15 +121,19 @@ async function copyChosen(source: LogSource, layout: Layout, chosen: [number, nu
   }
 }
 
+function shownBy(query: URLSearchParams): Shown {
+  const asked = query.get("stream");
+  return asked === "stdout" || asked === "stderr" ? asked : "both";
+}
+
 export function Log({ job, attempt, source, running, startedAt, query }: Props) {
   const version = source.version.value;
-  const asked = query.get("stream");
-  const shown: Shown = asked === "stdout" || asked === "stderr" ? asked : "both";
+  const shown = shownBy(query);
   const parts = source.parts(shown);
   const { folded, said, setSaid } = useFolds(source, running);
   const layout = new Layout(sectionsOf(parts), folded);
   const texts = useMemo(() => commandTexts(job.command), [job.command]);
-  const { chosen, ask, clicked } = useChosen(query);
+  const { chosen, ask, clicked, newLine } = useChosen(query);
   const [follow, setFollow] = useState(chosen === null);
   const following = follow && running;
   const control = useRef<LogControl | null>(null);
@@ -154,6 +167,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
   // An address with a line: shown once that line is there.
   const wanted = useRef(chosen?.[0] ?? 0);
   useEffect(() => {
+    wanted.current = newLine() || wanted.current;
     if (wanted.current > 0 && wanted.current <= layout.rows) {
       const row = wanted.current - 1;
       wanted.current = 0;
