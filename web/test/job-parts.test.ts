@@ -144,7 +144,7 @@ describe("words and steps", () => {
     const journal = feed("0 phase download\n100 phase run\n110 begin 1\n500 end 1 0\n501 begin 2\n900 end 2 3\n950 phase upload\n");
     const steps = stepsOf(job({ createdAt: 1000, startedAt: 2000, completedAt: 3000, status: "failed" }), null, journal, 2000);
     expect(steps.map(({ title, from, to, more }) => [title, from, to, more])).toEqual([
-      ["Waited", 1000, 2000, ""], ["Download", 2000, 2100, ""], ["make", 2110, 2500, ""], ["make test", 2501, 2900, "exit 3"], ["Upload artifacts", 2950, 3000, ""],
+      ["Waited", 1000, 2000, ""], ["Download", 2000, 2100, ""], ["make", 2110, 2500, ""], ["make test", 2501, 2900, "exit 3"], ["Send output", 2950, 3000, ""],
     ]);
     const pending = stepsOf(job({ createdAt: 1000, status: "pending", waiting: "All workers are busy." }), null, null, null);
     expect(pending).toMatchObject([{ title: "Waited", to: null, state: "running", more: "All workers are busy." }]);

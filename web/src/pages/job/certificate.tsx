@@ -20,7 +20,8 @@ export function evidence(job: Job, source: LogSource | null): { name: string; va
   const uses = source?.journal.uses ?? [];
   const last = uses.at(-1);
   if (last) {
-    facts.push({ name: "Peak memory", value: bytes(uses.reduce((most, use) => Math.max(most, use.memory), 0)) });
+    const peak = uses.reduce((most, use) => Math.max(most, use.memory), 0);
+    if (peak > 0) facts.push({ name: "Peak memory", value: bytes(peak) }); // a short job ends before it is looked at
     const cores = usage(uses).cores;
     facts.push({ name: "CPU time", value: `${duration(last.cpuMs)}, at most ${cores.reduce((most, value) => Math.max(most, value), 0).toFixed(1)} cores` });
   }

@@ -21,7 +21,7 @@ const phaseTitles: Record<string, string> = {
   extract: "Extract",
   run: "Run",
   artifacts: "Collect artifacts",
-  upload: "Upload artifacts",
+  upload: "Send output",
 };
 
 /** The steps so far, oldest first. */
@@ -41,17 +41,19 @@ export function stepsOf(job: Job, attempt: Attempt | null, journal: Journal | nu
   journal.phases.forEach((phase, at) => {
     const next = journal.phases[at + 1];
     const to = next ? startedAt + next.at : end;
-    const failedHere = over && !next && (attempt ? attempt.status !== "completed" : job.status === "failed");
+    const failed = attempt ? attempt.status !== "completed" : job.status === "failed";
+    // What a command ended is told at the command; a result that was sent was sent well.
+    const failedHere = over && !next && failed && !(phase.name === "upload" && journal.commands.some((run) => run.end !== null));
     const state = to === null ? "running" : failedHere && phase.name !== "run" ? "failed" : "done";
     if (phase.name !== "run") steps.push({ key: `phase${at}`, title: phaseTitles[phase.name] ?? phase.name, more: "", from: startedAt + phase.at, to, state, command: false });
     else
       for (const [place, run] of journal.commands.entries()) {
         const ended = run.end !== null ? startedAt + run.end : end;
-        const failed = run.end !== null ? run.exitCode !== 0 || run.signal !== null : over;
+        const bad = run.end !== null ? run.exitCode !== 0 || run.signal !== null : over;
         const how = run.end === null ? (over ? "did not end" : "") : run.signal ? `signal ${run.signal}` : run.exitCode ? `exit ${run.exitCode}` : "";
         steps.push({
           key: `command${place}`, title: texts[run.number - 1] ?? `Command ${run.number}`, more: how,
-          from: startedAt + run.begin, to: ended, state: ended === null ? "running" : failed ? "failed" : "done", command: true,
+          from: startedAt + run.begin, to: ended, state: ended === null ? "running" : bad ? "failed" : "done", command: true,
         });
       }
   });
