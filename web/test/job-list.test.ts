@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Job, JobEvent, JobState } from "../src/api/types";
+import type { Job, JobEvent, JobFilter, JobState } from "../src/api/types";
 import { addEvents, addNewest, addPage, each, everything, filterOf, idsBetween, isNarrowed, readWanted, ROWS_MAX, writeWanted } from "../src/lib/job-list";
 
 const job = (number: number, status: JobState = "pending", attempt = 0): Job => ({ jobId: `job-${number}`, status, attempt });
@@ -40,12 +40,18 @@ describe("rows", () => {
     const { rows, unknown } = addEvents(
       [job(2), job(1, "completed", 1)],
       [event(2, "running", { attempt: 1, workerId: "w" }), event(2, "failed", { reason: "timeout", exitCode: 1 }), event(1, "running")],
+      {},
     );
     expect(rows[0]).toMatchObject({ status: "failed", workerId: "w", attempt: 1, startedAt: 5000, completedAt: 5000, reason: "timeout" });
     expect(rows[1]?.status).toBe("completed");
     expect(unknown).toBe(false);
-    expect(addEvents([job(1)], [event(9, "pending")]).unknown).toBe(true);
-    expect(addEvents([job(1)], [event(9, "running")]).unknown).toBe(false);
+    const unknownBy = (status: JobState, filter: JobFilter): boolean => addEvents([job(1)], [event(9, status)], filter).unknown;
+    expect(unknownBy("pending", {})).toBe(true);
+    expect(unknownBy("running", {})).toBe(false);
+    expect(unknownBy("running", { state: "running" })).toBe(true);
+    expect(unknownBy("failed", { state: "failed" })).toBe(true);
+    expect(unknownBy("pending", { state: "failed" })).toBe(false);
+    expect(unknownBy("running", { worker: "w" })).toBe(true);
   });
   it("are selected as ranges in both directions", () => {
     const rows = [job(4), job(3), job(2), job(1)];

@@ -29,6 +29,19 @@ export type Connection = "unknown" | "ok" | "gateway-away" | "broker-away";
 /** Whether the last calls were answered. */
 export const connection = signal<Connection>("unknown");
 
+const CLOCK_SLACK_MS = 5000; // the header has whole seconds, and the way takes time
+let clockOffset = 0;
+
+/** Now by the server's clock, as far as its answers have told it: the browser's may be wrong by hours. */
+export const serverNow = (): number => Date.now() + clockOffset;
+
+function noteClock(response: Response): void {
+  const date = Date.parse(response.headers.get("Date") ?? "");
+  if (Number.isNaN(date)) return;
+  const offset = date - Date.now();
+  clockOffset = Math.abs(offset) > CLOCK_SLACK_MS ? offset : 0;
+}
+
 export type Params = Record<string, string | number | boolean | null | undefined>;
 
 /** The address of a call, relative to the page, so that a path prefix in front of the gateway is kept. */
@@ -97,6 +110,7 @@ export async function send(
     throw noAnswer();
   }
   noteStatus(response.status);
+  noteClock(response);
   if (!response.ok) throw errorOf(response.status, await response.text());
   return response;
 }

@@ -14,6 +14,7 @@ let source: EventSource | null = null;
 let again: number | undefined;
 let lastId = "";
 let pauseMs = 0;
+let missed = false; // the stream was closed before it had told where it is
 const PAUSE_FIRST_MS = 500;
 const PAUSE_MAX_MS = 10_000;
 
@@ -38,8 +39,9 @@ function open(): void {
   if (document.hidden) return;
   source = new EventSource(address("api/events", { lastEventId: lastId }));
   source.onopen = () => {
-    if (pauseMs) tell(null);
+    if (pauseMs || missed) tell(null);
     pauseMs = 0;
+    missed = false;
     noteStatus(200);
   };
   source.onerror = () => {
@@ -65,6 +67,9 @@ export function listen(listener: Listener): () => void {
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) close();
+  if (document.hidden) {
+    missed ||= source !== null && lastId === "";
+    close();
+  }
   else if (listeners.size > 0 && !source) open();
 });

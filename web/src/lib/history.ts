@@ -10,7 +10,12 @@ export interface Past {
 
 export const HISTORY_MAX = 50;
 
-export const history = stored<Past[]>("run.history", []);
+function isPast(item: unknown): boolean {
+  const past = item as Partial<Past> | null;
+  return typeof past?.command === "string" && typeof past.at === "number";
+}
+
+export const history = stored<Past[]>("run.history", [], isPast);
 
 /** `list` with `command` in front; what stood there already moves. */
 export function added(list: readonly Past[], command: string, at: number): Past[] {

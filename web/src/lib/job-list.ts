@@ -100,18 +100,25 @@ function changed(job: Job, event: JobEvent): Job {
   return next;
 }
 
-/** The rows after these events, in their order; and whether one told of a job that is not among them. */
-export function addEvents(rows: readonly Job[], events: readonly JobEvent[]): { rows: Job[]; unknown: boolean } {
+/** The rows after these events, in their order; and whether one told of a job that is not among them and belongs there.
+ *  A row that no longer fits the filter stays until the list is read anew: it shows how its job ended. */
+export function addEvents(rows: readonly Job[], events: readonly JobEvent[], filter: JobFilter): { rows: Job[]; unknown: boolean } {
   const place = new Map(rows.map((job, at) => [job.jobId, at]));
   const next = [...rows];
   let unknown = false;
   for (const event of events) {
     const at = place.get(event.jobId);
     const row = at === undefined ? undefined : next[at];
-    if (at === undefined || !row) unknown ||= event.status === "pending" || rows.length === 0;
+    if (at === undefined || !row) unknown ||= begins(event, filter);
     else next[at] = changed(row, event);
   }
   return { rows: next, unknown };
+}
+
+/** True when a job may come to fit the filter by this event. */
+function begins(event: JobEvent, filter: JobFilter): boolean {
+  if (filter.state && filter.state !== event.status) return false;
+  return filter.state ? true : event.status === "pending" || (Boolean(filter.worker) && event.status === "running");
 }
 
 /** Ids from one row to another, both included, whichever is first. */

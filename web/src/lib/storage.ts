@@ -4,10 +4,23 @@ import { signal, type Signal } from "@preact/signals";
 
 const PREFIX = "gleaner.";
 
-function read<T>(key: string, fallback: T): T {
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What was kept, as far as it has the shape of `fallback`: an older page, or a hand, may have left anything. Of a
+ *  record each field is looked at; of a list, only that it is one. Where null is the fallback, a record is taken whole. */
+export function fitting<T>(value: unknown, fallback: T): T {
+  if (fallback === null) return (isRecord(value) ? value : null) as T;
+  if (Array.isArray(fallback)) return (Array.isArray(value) ? value : fallback) as T;
+  if (!isRecord(fallback)) return typeof value === typeof fallback ? (value as T) : fallback;
+  if (!isRecord(value)) return fallback;
+  return Object.fromEntries(Object.entries(fallback).map(([key, one]) => [key, fitting(value[key], one)])) as T;
+}
+
+function read<T>(key: string, fallback: T, isItem: (item: unknown) => boolean): T {
   try {
     const text = localStorage.getItem(PREFIX + key);
-    return text === null ? fallback : (JSON.parse(text) as T);
+    const value = text === null ? fallback : fitting<T>(JSON.parse(text), fallback);
+    return Array.isArray(value) ? (value.filter(isItem) as T) : value;
   } catch {
     return fallback;
   }
@@ -23,11 +36,12 @@ function write(key: string, value: unknown): void {
 
 const kept = new Map<string, Signal<unknown>>();
 
-/** A value that survives a reload and is the same in all tabs. One signal a key. */
-export function stored<T>(key: string, fallback: T): Signal<T> {
+/** A value that survives a reload and is the same in all tabs. One signal a key. Items of a list that are not what
+ *  `isItem` says are left out. */
+export function stored<T>(key: string, fallback: T, isItem: (item: unknown) => boolean = () => true): Signal<T> {
   const known = kept.get(key);
   if (known) return known as Signal<T>;
-  const value = signal<T>(read(key, fallback));
+  const value = signal<T>(read(key, fallback, isItem));
   kept.set(key, value);
   let first = true;
   value.subscribe((now) => {
@@ -35,7 +49,7 @@ export function stored<T>(key: string, fallback: T): Signal<T> {
     first = false;
   });
   window.addEventListener("storage", (event) => {
-    if (event.key === PREFIX + key) value.value = read(key, fallback);
+    if (event.key === PREFIX + key) value.value = read(key, fallback, isItem);
   });
   return value;
 }

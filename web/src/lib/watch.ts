@@ -14,7 +14,7 @@ const WATCHED_MAX = 50;
 const HIDDEN_MS = 5000; // a page that is not seen hears no events (api/live.ts): it asks
 
 /** Ids of the watched jobs, the newest first. */
-export const watched = stored<string[]>("watched", []);
+export const watched = stored<string[]>("watched", [], (id) => typeof id === "string");
 
 export const canNotify = signal(typeof Notification !== "undefined" && Notification.permission !== "denied");
 

@@ -3,15 +3,16 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { serverNow } from "../api/client";
 import type { JobState } from "../api/types";
 import { ago, clock, duration, exact } from "../lib/format";
 import { reasonWords } from "../lib/reasons";
 import { Icon, type IconName } from "./icon";
 
 /** Now, a second at a time; what shows "5 s ago" reads it. */
-export const now = signal(Date.now());
+export const now = signal(serverNow());
 window.setInterval(() => {
-  if (!document.hidden) now.value = Date.now();
+  if (!document.hidden) now.value = serverNow();
 }, 1000);
 
 /** A time as "5 min ago", or of day, with the exact one on hover and for screen readers. */

@@ -26,7 +26,14 @@ async function cancel(job: Job, refresh: () => void): Promise<void> {
   refresh();
 }
 
-const again = (job: Job) => attempt(async () => go(href("job", await runAgain(job.jobId))));
+let repeating = false; // a second press makes no second job
+
+async function again(job: Job): Promise<void> {
+  if (repeating) return;
+  repeating = true;
+  await attempt(async () => go(href("job", await runAgain(job.jobId))));
+  repeating = false;
+}
 
 /** How the job stands, in one line. */
 function Standing({ job }: { job: Job }) {

@@ -1,6 +1,7 @@
 // All jobs, newest first: narrowed, live, and changed many at a time.
 
 import { useCallback, useMemo, useState } from "preact/hooks";
+import { serverNow } from "../../api/client";
 import { count } from "../../lib/format";
 import { everything, filterOf, idsBetween, isNarrowed, readWanted, writeWanted, type Wanted } from "../../lib/job-list";
 import { go, href, route, setQuery } from "../../router";
@@ -84,7 +85,7 @@ export default function Jobs() {
   const wanted = readWanted(route.value.query);
   const change = useCallback((next: Wanted) => setQuery(writeWanted(next)), []);
   const key = JSON.stringify(wanted);
-  const jobs = useJobs(key, () => filterOf(wanted, Date.now()));
+  const jobs = useJobs(key, () => filterOf(wanted, serverNow()));
   const { at, selected, select, move, selectAll, open } = useSelection(jobs);
   const chosen = useMemo(() => jobs.rows.filter((job) => selected.has(job.jobId)), [jobs.rows, selected]);
   const bulk = useBulk(chosen);

@@ -119,7 +119,7 @@ function useFreshRows(now: { current: State }, set: (change: Partial<State>) => 
     };
     const timer = window.setInterval(() => {
       if (events.current.length > 0) {
-        const { rows, unknown } = addEvents(now.current.rows, events.current);
+        const { rows, unknown } = addEvents(now.current.rows, events.current, asking.current());
         events.current = [];
         stale.current ||= unknown;
         set({ rows });

@@ -1,5 +1,6 @@
 // The one primary button, and in its place, while something is sent, how far that is.
 
+import { useRef } from "preact/hooks";
 import { bytes, duration } from "../../lib/format";
 import { canNotify } from "../../lib/watch";
 import { Notice, now } from "../../ui/basics";
@@ -40,7 +41,13 @@ function Wait({ at }: { at: Progress }) {
   );
 }
 
+const DOUBLE_MS = 600; // the second click of a double one on Run comes where Cancel is by then
+
 function Sending({ at }: { at: Progress }) {
+  const begun = useRef(performance.now());
+  const cancelMeant = (): void => {
+    if (performance.now() - begun.current > DOUBLE_MS) cancel();
+  };
   const share = at.sent.bytes ? at.sent.sent / at.sent.bytes : 0;
   return (
     <div class="send">
@@ -60,7 +67,7 @@ function Sending({ at }: { at: Progress }) {
             <Icon name="again" /> Retry now
           </button>
         ) : null}
-        <button type="button" class="button small" onClick={cancel}>
+        <button type="button" class="button small" onClick={cancelMeant}>
           Cancel
         </button>
       </div>

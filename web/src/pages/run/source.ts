@@ -47,7 +47,9 @@ const reused = stored<Reuse | null>("run.reuse", null);
 /** The name of the file that was chosen before the page was loaded again: the browser kept the name only. */
 export const forgotten = signal(reused.peek() ? "" : lastName.peek());
 
-const kept = reused.peek();
+const isReuse = (value: Reuse | null): value is Reuse =>
+  [value?.jobId, value?.filename, value?.fileUrl].every((text) => typeof text === "string");
+const kept = isReuse(reused.peek()) ? reused.peek() : null;
 export const source = signal<Source>(kept ? { kind: "job", ...kept } : { kind: "none" });
 
 /** Larger files are refused; null: not known yet. */
