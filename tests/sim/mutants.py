@@ -37,7 +37,7 @@ MUTANTS = [
     ("priority is ignored", "core_queue.c", [
         ("job->options ? -job->options->priority : 0", "0")]),
     ("labels are ignored", "core_queue.c", [
-        ("if (!slice_eq (lines_get (have, key), value))", "if (0)")]),
+        ("if (!slice_eq (has, value))", "if (0)")]),
     ("no delay", "core_queue.c", [
         ("core_timer_set (self, &job->delay->timer, TIMER_JOB, due_ms);", "core_timer_set (self, &job->delay->timer, TIMER_JOB, due_ms - due_ms + self->now_ms);")]),
     ("what is kept is given back", "core_worker.c", [

@@ -59,6 +59,19 @@ uiSuite("the frame", { workers: 0 }, (uiTest) => {
     assert.equal(await background(), light);
   });
 
+  uiTest("works whatever an older page has left in the browser", async ({ page }) => {
+    const keys = ["theme", "run.history", "watched", "log.times", "tabs", "tab-shown", "workers.view", "run.file", "run.reuse", "run.unanswered", "run.draft", "run.notify"];
+    for (const value of ["null", "5", '"x"', "[null]", "{}", "{torn"]) {
+      await page.goto("");
+      await page.evaluate(([names, text]) => names.forEach((name) => localStorage.setItem(`gleaner.${name}`, text)), /** @type {const} */ ([keys, value]));
+      for (const name of ["run", "jobs", "workers", "overview", "terminals"]) {
+        await page.goto(`#/${name}`);
+        await page.reload();
+        await page.getByRole("main").getByRole("heading", { level: 1 }).waitFor();
+      }
+    }
+  });
+
   uiTest("tells an address that names nothing", async ({ page }) => {
     await page.goto("#/nonsense");
     await page.getByText("There is no such page.").waitFor();

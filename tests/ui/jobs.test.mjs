@@ -54,6 +54,18 @@ uiSuite("jobs", { workers: 1, worker: ["--slots", "2", "--id", "lab-1"] }, (uiTe
     await page.getByText("No job fits this.").waitFor();
   });
 
+  uiTest("come to a list that is narrowed to a state as they come into it", async ({ page, api }) => {
+    const blocked = await api.submit("true", { fields: { name: "a row that is there", requires: JSON.stringify({ no: "such" }) } });
+    await page.goto("#/jobs?state=running");
+    await page.getByText("No job fits this.").waitFor();
+    await api.submit("sleep 2; exit 1", { fields: { name: "comes and goes", delayMs: 500 } });
+    await row(page, "comes and goes").waitFor();
+    await page.goto("#/jobs?state=failed");
+    await row(page, "comes and goes").getByText("failed", { exact: true }).waitFor();
+    await api.post("api/jobs/cancel", { jobId: blocked });
+    await row(page, "a row that is there").waitFor();
+  });
+
   uiTest("hostile names stay text", async ({ page, api }) => {
     await api.waitJob(await api.submit("true", { fields: { name: HOSTILE.slice(0, 250) } }));
     let dialogs = 0;

@@ -164,6 +164,20 @@ uiSuite("run", { workers: 1, gateway: ["--upload-max", "100M"] }, (uiTest) => {
     await cluster.broker.start();
   });
 
+  uiTest("a double click on Run is one job, and leads to it", async ({ page, api }) => {
+    const before = (await api.get("api/jobs?limit=1")).json.total;
+    await openRun(page);
+    await drop(page, "d.zip", zipOf({ a: "1" }));
+    await commands(page).fill("echo once");
+    await runButton(page).dblclick();
+    const job = await openedJob(page);
+    await api.waitJob(job);
+    const again = page.getByRole("button", { name: "Run again" });
+    await again.dblclick();
+    await page.waitForURL((url) => url.hash.startsWith("#/jobs/job-") && !url.hash.includes(job));
+    assert.equal((await api.get("api/jobs?limit=1")).json.total, before + 2);
+  });
+
   uiTest("works by keyboard alone", async ({ page, api }) => {
     await openRun(page);
     await drop(page, "k.zip", zipOf({ a: "1" }));
