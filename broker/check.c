@@ -140,8 +140,8 @@ int check_run (const char *folder, store_t *store)
     self->folder = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool sound = store_sqlite_check (store, fault, self);
     job_filter_t filter = { .before_seq = INT64_MAX, .state = -1 };
-    while (filter.before_seq)
-        if (store->ops->job_list (store, &filter, PATIENCE_MS, check_job, self, &filter.before_seq)) {
+    for (int64_t next_seq; filter.before_seq; filter.before_seq = next_seq)
+        if (store->ops->job_list (store, &filter, PATIENCE_MS, check_job, self, &next_seq)) {
             fault (self, "the jobs cannot be read: see the log line above");
             break;
         }
