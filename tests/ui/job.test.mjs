@@ -89,6 +89,27 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.equal((await api.status(job)).reason, "cancelled");
   });
 
+  uiTest("that is watched is told by the browser when it ends", async ({ page, api }) => {
+    // Without a window the browser shows none: what it is asked to show is noted.
+    await page.addInitScript(() => {
+      globalThis.gleanerNotes = [];
+      globalThis.Notification = class {
+        static permission = "granted";
+        static requestPermission = () => Promise.resolve("granted");
+        constructor(/** @type {string} */ title) {
+          globalThis.gleanerNotes.push(title);
+        }
+      };
+    });
+    const job = await api.submit("sleep 2; exit 4", { fields: { name: "long one" } });
+    await page.goto(`#/jobs/${job}`);
+    await page.getByRole("button", { name: "Watch" }).click();
+    await page.goto("#/workers");
+    const notes = () => page.evaluate(() => globalThis.gleanerNotes);
+    await waitUntil(async () => (await notes()).length > 0, "the notification");
+    assert.deepEqual(await notes(), ["long one failed: command failed"]);
+  });
+
   uiTest("runs again, as it was and with changes", async ({ page, api }) => {
     const job = await api.submit("cat a.txt", { fields: { name: "again", priority: 5 } });
     await api.waitJob(job);

@@ -68,7 +68,7 @@ describe("the strip of a day", () => {
     expect(busyPercent(cellsOf("-"))).toBeNull();
     expect(stripWords(cellsOf("09".repeat(48)), quarter)).toBe("busy 50 % of the last 24 h");
     expect(stripWords(cellsOf("99990"), quarter)).toBe("busy 80 % of 1 h 15 min here");
-    expect(stripWords(cellsOf(""), quarter)).toBe("not here in the last 24 h");
+    expect(stripWords(cellsOf(""), quarter)).toBe("nothing recorded in the last 24 h");
   });
   it("has words and times for a cell", () => {
     expect([-1, 0, 3, 9].map(cellWords)).toEqual(["not here", "idle, or nearly", "busy 30 to 40 %", "busy 90 % or more"]);

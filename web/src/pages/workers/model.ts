@@ -131,7 +131,7 @@ export function busyPercent(cells: readonly number[]): number | null {
 /** The strip in words. */
 export function stripWords(cells: readonly number[], stepMs: number): string {
   const percent = busyPercent(cells);
-  if (percent === null) return "not here in the last 24 h";
+  if (percent === null) return "nothing recorded in the last 24 h";
   const known = cells.filter((cell) => cell >= 0).length;
   const span = known === cells.length ? `the last ${duration(cells.length * stepMs).replace("1 d", "24 h")}` : `${duration(known * stepMs)} here`;
   return `busy ${percent} % of ${span}`;
