@@ -196,6 +196,25 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await line(page, "done").waitFor();
   });
 
+  uiTest("opened in more tabs than the browser has connections still loads in each", async ({ page, api }) => {
+    const job = await api.submit("for i in $(seq 1 200); do echo tick $i; sleep 0.2; done");
+    const others = [];
+    for (let at = 0; at < 9; at++) {
+      const other = await page.context().newPage();
+      // A tab out of sight, as the browser tells it.
+      await other.addInitScript(() => {
+        Object.defineProperty(document, "hidden", { get: () => true });
+        Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+      });
+      await other.goto(`#/jobs/${job}`);
+      others.push(other);
+    }
+    await page.goto(`#/jobs/${job}`);
+    await line(page, "tick").waitFor();
+    for (const other of others) await other.close();
+    await api.post("api/jobs/cancel", { jobId: job });
+  });
+
   uiTest("that does not exist is told in words", async ({ page, watch }) => {
     watch.allow(/404/);
     await page.goto("#/jobs/job-1705329400000-abc123xyz");

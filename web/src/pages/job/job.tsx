@@ -21,7 +21,7 @@ import "./log.css";
 
 const RUNNING_MS = 2000;
 const OVER_MS = 60_000;
-const HIDDEN_MS = 20_000;
+const HIDDEN_MS = 1500;
 
 /** True when nothing more will happen to an attempt. */
 function isOver(job: JobRecord, attempt: number): boolean {
@@ -57,6 +57,7 @@ function useSource(jobId: string, attempt: number, refresh: () => void): LogSour
       }
     };
     document.addEventListener("visibilitychange", shown);
+    shown(); // a tab that was opened in the background
     return () => {
       document.removeEventListener("visibilitychange", shown);
       window.clearTimeout(timer);
