@@ -40,7 +40,9 @@ async function watchPage(page, origin) {
     if (!allowed.some((pattern) => pattern.test(text))) problems.push(text);
   };
   page.on("console", (message) => {
-    if (message.type() === "error") note(`console: ${message.text()} (${message.location().url})`);
+    // A journal may tell of bytes that are still on their way: the page asks again, but the browser notes the answer.
+    const early = /\b416\b/.test(message.text()) && message.location().url.includes("/api/jobs/output?");
+    if (message.type() === "error" && !early) note(`console: ${message.text()} (${message.location().url})`);
   });
   page.on("pageerror", (error) => note(`page error: ${error.stack ?? error}`));
   page.on("crash", () => note("the page crashed"));
