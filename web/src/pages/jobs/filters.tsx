@@ -1,6 +1,6 @@
 // What the list is narrowed to.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { everything, isNarrowed, type Span, type Wanted } from "../../lib/job-list";
 import { Icon } from "../../ui/icon";
 
@@ -22,12 +22,14 @@ interface TextProps {
 /** A text that counts when the user pauses. */
 function TextFilter({ id, label, value, placeholder, change }: TextProps) {
   const [text, setText] = useState(value);
+  const latest = useRef(change); // another one with each drawing, which must not put the change off
+  latest.current = change;
   useEffect(() => setText(value), [value]);
   useEffect(() => {
     if (text === value) return;
-    const timer = window.setTimeout(() => change(text), TYPING_MS);
+    const timer = window.setTimeout(() => latest.current(text), TYPING_MS);
     return () => window.clearTimeout(timer);
-  }, [text, value, change]);
+  }, [text, value]);
   return (
     <label class={`filter filter-${id}`}>
       <span>{label}</span>

@@ -100,6 +100,7 @@ export default function Jobs() {
     { id: "jobs-clear", title: "Clear the selection", keys: "Escape", group: "Jobs", run: () => selectAll(false) },
   ]);
   const pressed = (event: KeyboardEvent): void => {
+    if (event.target !== event.currentTarget) return; // a checkbox's or a link's own key
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
     if (step) move(step);
     else if (event.key === "Enter") open();
