@@ -1,11 +1,11 @@
 // The command palette (Ctrl K) and the sheet of keys (?).
 
 import { signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
 import { go, href } from "../router";
 import { commands, type Command } from "./commands";
 import { Dialog } from "./dialog";
 import { Icon } from "./icon";
+import { Picker } from "./picker";
 
 export const paletteOpen = signal(false);
 export const sheetOpen = signal(false);
@@ -27,69 +27,28 @@ export function Palette() {
 }
 
 function PaletteDialog() {
-  const [text, setText] = useState("");
-  const [at, setAt] = useState(0);
-  const input = useRef<HTMLInputElement>(null);
-  const found = matching(commands.value.filter((command) => command.id !== "palette"), text);
   const close = (): void => {
     paletteOpen.value = false;
   };
-  const choose = (command: Command | undefined): void => {
-    if (!command) return;
-    close();
-    window.setTimeout(command.run, 0); // after the dialog has given the focus back
-  };
-  useEffect(() => input.current?.focus(), []);
-  const key = (event: KeyboardEvent): void => {
-    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
-    if (step) setAt((at + step + found.length) % Math.max(1, found.length));
-    else if (event.key === "Enter") choose(found[at]);
-    else return;
-    event.preventDefault();
-  };
   return (
-    <Dialog title="Commands" class="palette" onClose={close}>
-      <div class="palette-input">
-        <Icon name="search" />
-        <input
-          ref={input}
-          type="text"
-          role="combobox"
-          aria-expanded="true"
-          aria-controls="palette-list"
-          aria-activedescendant={found[at] ? `palette-${at}` : undefined}
-          aria-label="What to do, or a job id"
-          placeholder="What to do, or a job id"
-          autocomplete="off"
-          spellcheck={false}
-          value={text}
-          onInput={(event) => {
-            setText(event.currentTarget.value);
-            setAt(0);
-          }}
-          onKeyDown={key}
-        />
-      </div>
-      <div id="palette-list" role="listbox" aria-label="Commands" class="palette-list">
-        {found.map((command, place) => (
-          // eslint-disable-next-line jsx-a11y/click-events-have-key-events -- the input above has the keys
-          <div
-            key={command.id}
-            id={`palette-${place}`}
-            role="option"
-            tabIndex={-1}
-            aria-selected={place === at}
-            class="palette-item"
-            onClick={() => choose(command)}
-            onMouseMove={() => setAt(place)}
-          >
-            <span>{command.title}</span>
-            {command.keys ? <Keys keys={command.keys} /> : null}
-          </div>
-        ))}
-        {found.length === 0 ? <p class="faint palette-none">Nothing is called so.</p> : null}
-      </div>
-    </Dialog>
+    <Picker
+      title="Commands"
+      label="What to do, or a job id"
+      find={(text) => matching(commands.value.filter((command) => command.id !== "palette"), text)}
+      keyOf={(command) => command.id}
+      draw={(command) => (
+        <>
+          <span>{command.title}</span>
+          {command.keys ? <Keys keys={command.keys} /> : null}
+        </>
+      )}
+      onPick={(command) => {
+        close();
+        window.setTimeout(command.run, 0); // after the dialog has given the focus back
+      }}
+      onClose={close}
+      none="Nothing is called so."
+    />
   );
 }
 
