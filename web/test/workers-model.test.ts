@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Worker } from "../src/api/types";
 import { busyPercent, cellsOf, cellTimes, cellWords, countWorkers, filterWorkers, freeSlots, labelsOf, memoryOf, nameInText, plainText, sortWorkers, stateOf, stripPaths, stripWords, wantedOf } from "../src/pages/workers/model";
-import { isLoopback, lendCommand, lendErrors, listenOption, serverAddress, shellQuote } from "../src/pages/workers/lend-command";
+import { shellQuote } from "../src/lib/quote";
+import { isLoopback, lendCommand, lendErrors, listenOption, serverAddress } from "../src/pages/workers/lend-command";
 
 let number = 0;
 const worker = (part: Partial<Worker> = {}): Worker => ({ workerId: `w${++number}`, hostname: "pc", status: "idle", runningJobs: 0, slots: 2, lastHeartbeat: 1, registeredAt: 1, ...part });

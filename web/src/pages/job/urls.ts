@@ -3,15 +3,11 @@
 import { address } from "../../api/client";
 import { requestAgain } from "../../api/calls";
 import type { Job, Stream } from "../../api/types";
+import { shellQuote } from "../../lib/quote";
 
 /** Where the bytes of an attempt's stream are. */
 export function rawUrl(jobId: string, stream: Stream, attempt: number): string {
   return address("api/jobs/output", { jobId, stream, attempt: attempt || null });
-}
-
-/** A text as one word of a shell. */
-export function shellQuote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A command line that submits the same job. `base` is the address of the call. A NUL cannot be in a command line; JSON

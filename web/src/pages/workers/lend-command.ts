@@ -1,5 +1,7 @@
 // The command that lends a PC, made from the address of the page.
 
+import { shellQuote } from "../../lib/quote";
+
 /** As `gleaner-worker` has it. */
 export const SLOTS_MAX = 256;
 const ID_BYTES = 128;
@@ -14,11 +16,6 @@ export interface Lending {
 }
 
 export type LendErrors = Partial<Record<keyof Lending, string>>;
-
-/** A text as one word of a POSIX shell, whatever is in it. */
-export function shellQuote(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
 
 /** An option with its value. A value that begins with `-` must not look like an option itself. */
 function option(name: string, value: string): string {
