@@ -79,6 +79,24 @@ static void fill_register (const packet_t *packet, const actor_t *a, msg_worker_
     in->keep = keep_list (packet, raw);
 }
 
+static void fill_poll (const packet_t *packet, const actor_t *a, msg_job_poll_t *in)
+{
+    in->worker_id = a->nameless ? SLICE_ABSENT : slice_of (a->id);
+    in->remote_addr = or_absent (a->addr);
+    in->slot = packet->slot;
+    in->wait = packet->wait;
+}
+
+static void fill_output (const packet_t *packet, const actor_t *a, msg_job_output_t *in)
+{
+    ABOUT (in);
+    if (packet->old)
+        in->worker_id = SLICE_ABSENT;
+    in->stream = slice_of (stream_name (packet->stream));
+    in->offset = packet->offset;
+    in->data = SLICE ("0123456789");
+}
+
 void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t *raw)
 {
     const actor_t *a = &w->actors[packet->actor];
@@ -120,10 +138,7 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
         message->worker_goodbye.keep = keep_list (packet, raw);
         break;
     case MSG_JOB_POLL:
-        message->job_poll.worker_id = a->nameless ? SLICE_ABSENT : slice_of (a->id);
-        message->job_poll.remote_addr = or_absent (a->addr);
-        message->job_poll.slot = packet->slot;
-        message->job_poll.wait = packet->wait;
+        fill_poll (packet, a, &message->job_poll);
         break;
     case MSG_JOB_RENEW:
         ABOUT (&message->job_renew);
@@ -134,12 +149,7 @@ void request_fill (world_t *w, const packet_t *packet, message_t *message, buf_t
         message->job_return.undelivered = packet->undelivered;
         break;
     case MSG_JOB_OUTPUT:
-        ABOUT (&message->job_output);
-        if (packet->old)
-            message->job_output.worker_id = SLICE_ABSENT;
-        message->job_output.stream = slice_of (stream_name (packet->stream));
-        message->job_output.offset = packet->offset;
-        message->job_output.data = SLICE ("0123456789");
+        fill_output (packet, a, &message->job_output);
         break;
     case MSG_JOB_RESULT:
         fill_result (packet, a, &message->job_result);
