@@ -41,20 +41,6 @@ export class Column<A extends Numbers> {
   }
 }
 
-export interface Block {
-  stream: OutputStream;
-  /** Bytes of its stream before it. */
-  offset: number;
-  bytes: number;
-  newlines: number;
-  /** Its bytes end within a line. */
-  partial: boolean;
-  /** Ms since the attempt began; NaN when not known. */
-  at: number;
-  /** The command that printed it, from 1; 0: before the first one. */
-  command: number;
-}
-
 export class Blocks {
   private readonly streams = Column.of8();
   private readonly offsets = Column.of64();

@@ -80,7 +80,7 @@ function focusOn(field: FieldName): void {
 
 const modes: { mode: Mode; title: string; text: string }[] = [
   { mode: "distributed", title: "Distributed", text: "Any worker that fits and is free takes it." },
-  { mode: "direct", title: "Direct", text: "Only a worker on the gateway’s own computer takes it; it waits while there is none." },
+  { mode: "direct", title: "Direct", text: "A worker on the gateway’s own computer runs it, when that is free; refused while there is none." },
 ];
 
 function ModeSwitch({ error, info }: { error: string | undefined; info: Info | null }) {
