@@ -15,9 +15,10 @@ export interface Polled<T> {
 }
 
 const RETRY_MS = 1500;
+const HIDDEN_MS = 10_000; // a tab out of sight still has a title and an icon to keep true
 
-/** Calls `ask` now, every `everyMs` while the page is seen, sooner after a failure that passes. `key` names what is asked
- *  for: another key forgets the old answer. */
+/** Calls `ask` now, every `everyMs`, less often while the page is out of sight, sooner after a failure that passes.
+ *  `key` names what is asked for: another key forgets the old answer. */
 export function usePolled<T>(key: string, everyMs: number, ask: (signal: AbortSignal) => Promise<T>): Polled<T> {
   const [state, setState] = useState<{ key: string; data: T | null; error: ApiError | null }>({ key, data: null, error: null });
   const asking = useRef(ask);
@@ -41,11 +42,8 @@ export function usePolled<T>(key: string, everyMs: number, ask: (signal: AbortSi
         setState((old) => ({ key, data: old.key === key ? old.data : null, error: failure }));
         if (failure.passes) wait = Math.min(everyMs, RETRY_MS);
       }
-      if (!over && !mine.signal.aborted)
-        timer = window.setTimeout(() => {
-          if (document.hidden) return; // visibilitychange asks again
-          void round();
-        }, wait);
+      if (document.hidden) wait = Math.max(wait, HIDDEN_MS);
+      if (!over && !mine.signal.aborted) timer = window.setTimeout(() => void round(), wait);
     };
     kick.current = () => void round();
     const shown = (): void => {

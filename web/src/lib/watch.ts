@@ -3,9 +3,10 @@
 
 import { signal } from "@preact/signals";
 import { getJob } from "../api/calls";
+import { ApiError } from "../api/client";
 import { listen } from "../api/live";
 import type { Job } from "../api/types";
-import { go, href } from "../router";
+import { go, href, route } from "../router";
 import { jobTitle } from "./format";
 import { reasonWords } from "./reasons";
 import { stored } from "./storage";
@@ -31,10 +32,20 @@ export function unwatch(jobId: string): void {
   watched.value = watched.value.filter((id) => id !== jobId);
 }
 
+/** True when the user looks at that job. */
+function inSight(jobId: string): boolean {
+  return !document.hidden && route.value.name === "job" && route.value.id === jobId;
+}
+
 function notify(job: Job): void {
-  if (typeof Notification === "undefined" || Notification.permission !== "granted") return;
+  if (typeof Notification === "undefined" || Notification.permission !== "granted" || inSight(job.jobId)) return;
   const why = job.reason ? `: ${reasonWords(job.reason).short}` : "";
-  const note = new Notification(`${jobTitle(job)} ${job.status}${why}`, { body: job.jobId, tag: job.jobId });
+  let note: Notification;
+  try {
+    note = new Notification(`${jobTitle(job)} ${job.status}${why}`, { body: job.jobId, tag: job.jobId });
+  } catch {
+    return; // some phones show them for a service worker only
+  }
   note.onclick = () => {
     window.focus();
     go(href("job", job.jobId));
@@ -42,7 +53,10 @@ function notify(job: Job): void {
 }
 
 async function check(jobId: string): Promise<void> {
-  const job = await getJob(jobId).catch(() => null);
+  const job = await getJob(jobId).catch((error: unknown) => {
+    if (error instanceof ApiError && error.status === 404) unwatch(jobId); // housekeeping was first
+    return null;
+  });
   if (!job || (job.status !== "completed" && job.status !== "failed")) return;
   if (!watched.value.includes(jobId)) return; // another tab was first
   unwatch(jobId);

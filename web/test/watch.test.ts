@@ -1,0 +1,53 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+
+const shown = vi.fn<(title: string) => void>();
+class Note {
+  static permission = "granted";
+  static requestPermission = () => Promise.resolve("granted");
+  constructor(title: string) {
+    shown(title);
+  }
+}
+vi.stubGlobal("Notification", Note);
+vi.stubGlobal("EventSource", class extends EventTarget { close = () => undefined; });
+const { startWatching, watch, watched } = await import("../src/lib/watch");
+
+const answer = (status: number, body: object): void => {
+  vi.stubGlobal("fetch", () => Promise.resolve(new Response(JSON.stringify(body), { status })));
+};
+
+afterEach(() => {
+  watched.value = [];
+  location.hash = "";
+  shown.mockClear();
+});
+
+describe("a watched job", () => {
+  startWatching();
+  it("that ended is told of once, and watched no more", async () => {
+    answer(200, { jobId: "job-1", status: "failed", reason: "timeout", name: "long" });
+    await watch("job-1");
+    await vi.waitFor(() => expect(watched.value).toEqual([]));
+    expect(shown.mock.calls).toEqual([["long failed: took too long"]]);
+  });
+  it("that is looked at needs no telling", async () => {
+    location.hash = "#/jobs/job-2";
+    dispatchEvent(new HashChangeEvent("hashchange"));
+    answer(200, { jobId: "job-2", status: "completed" });
+    await watch("job-2");
+    await vi.waitFor(() => expect(watched.value).toEqual([]));
+    expect(shown).not.toHaveBeenCalled();
+  });
+  it("that is no longer known is watched no more", async () => {
+    answer(404, { error: "There is no such job." });
+    await watch("job-3");
+    await vi.waitFor(() => expect(watched.value).toEqual([]));
+    expect(shown).not.toHaveBeenCalled();
+  });
+  it("that still runs stays watched", async () => {
+    answer(200, { jobId: "job-4", status: "running" });
+    await watch("job-4");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(watched.value).toEqual(["job-4"]);
+  });
+});
