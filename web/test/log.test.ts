@@ -282,6 +282,25 @@ describe("search", () => {
       expect(Array.from({ length: rows.length }, (_, at) => rows.at(at))).toEqual(expected);
     }
   });
+  it("stands at bytes that are not there yet, and finds what they hold when they are", async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const dice = random(seed);
+      const output = new Output();
+      for (let at = 0; at < 30; at++) output.add(at, dice(2) as OutputStream, encoder.encode(randomText(dice, 1 + dice(5))));
+      const part = new Part(fed(output.journal).blocks, [STDOUT, STDERR]);
+      part.sync();
+      const expression = matcher("bc", false) as RegExp;
+      const there: Record<number, number> = { [STDOUT]: dice(output.bytes[STDOUT].length), [STDERR]: dice(output.bytes[STDERR].length) };
+      const search = new Search(expression, ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, Math.min(to, there[stream] ?? 0))), () => undefined);
+      const { signal } = new AbortController();
+      expect(await search.run([part], signal)).toBe(false);
+      there[STDOUT] = there[STDERR] = Infinity;
+      expect(await search.run([part], signal)).toBe(true);
+      const rows = search.rows(part);
+      const expected = allLines(part, output.reader()).flatMap((line, row) => (new RegExp(expression).test(line) ? [row] : []));
+      expect(Array.from({ length: rows.length }, (_, at) => rows.at(at))).toEqual(expected);
+    }
+  });
   it("takes plain text as it is, and says what is wrong with an expression", () => {
     expect(marks("a.b a.B axb", matcher("a.b", false) as RegExp)).toEqual([[0, 3], [4, 7]]);
     expect(marks("a-b [x]", matcher("-b [x]", false) as RegExp)).toEqual([[1, 7]]);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 const shown = vi.fn<(title: string) => void>();
+// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- it stands for the browser's own
 class Note {
   static permission = "granted";
   static requestPermission = () => Promise.resolve("granted");

@@ -78,21 +78,24 @@ export class Search {
     return progress;
   }
 
-  /** Looks through what the parts have and was not yet looked at. */
-  async run(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+  /** Looks through what the parts have and was not yet looked at. False when it stands at bytes that are not there yet:
+   *  the journal may tell of them before they have arrived. */
+  async run(parts: readonly Part[], signal: AbortSignal): Promise<boolean> {
     const stopped = (): boolean => signal.aborted;
     for (const part of parts) {
       const progress = this.of(part);
       while (progress.next < part.length && !stopped()) {
         const to = pieceEnd(part, progress.next);
         const piece = await this.fetch(part, progress.next, to, signal);
-        if (stopped()) return;
-        await this.scan(part, progress, to, piece, signal);
+        if (stopped()) return true;
+        const all = await this.scan(part, progress, to, piece, signal);
         this.changed();
+        if (!all) return false;
       }
       if (progress.text) this.test(progress);
     }
     this.changed();
+    return true;
   }
 
   private async fetch(part: Part, from: number, to: number, signal: AbortSignal): Promise<Piece> {
@@ -107,12 +110,12 @@ export class Search {
     return new Piece(await Promise.all(ranges.map(async (range) => ({ wanted: range, data: await this.read(range, signal) }))));
   }
 
-  private async scan(part: Part, progress: Progress, to: number, piece: Piece, signal: AbortSignal): Promise<void> {
+  private async scan(part: Part, progress: Progress, to: number, piece: Piece, signal: AbortSignal): Promise<boolean> {
     const stopped = (): boolean => signal.aborted;
     let began = performance.now();
     for (; progress.next < to; progress.next++) {
-      if (stopped()) return;
-      this.block(part, progress, progress.next, piece);
+      if (stopped()) return true;
+      if (!this.block(part, progress, progress.next, piece)) return false;
       this.scanned += part.blocks.bytes(part.block(progress.next));
       if (performance.now() - began > SLICE_MS) {
         this.changed();
@@ -120,12 +123,13 @@ export class Search {
         began = performance.now();
       }
     }
+    return true;
   }
 
-  private block(part: Part, progress: Progress, place: number, piece: Piece): void {
+  private block(part: Part, progress: Progress, place: number, piece: Piece): boolean {
     const block = part.block(place);
     const text = blockText(part, place, piece, () => undefined);
-    if (text === null) return; // fewer bytes than the index says
+    if (text === null) return false;
     const lines = splitLines(text, part.blocks.newlines(block) + (part.blocks.partial(block) ? 1 : 0));
     const start = part.start(place);
     lines.forEach((line, at) => {
@@ -134,6 +138,7 @@ export class Search {
       progress.row = start + at;
       progress.text = goesOn ? joined(progress.text, line) : line;
     });
+    return true;
   }
 
   private test(progress: Progress): void {

@@ -8,6 +8,7 @@ import type { LogSource } from "../../lib/logsource";
 
 const TYPING_MS = 150;
 const TELL_MS = 80;
+const AGAIN_MS = 1000; // after bytes that were not there yet, or a call that failed
 
 export interface Found {
   text: string;
@@ -75,16 +76,18 @@ export function useSearch(source: LogSource, parts: readonly PartOfView[], versi
   }, [search]);
   const runner = useMemo(() => ({ busy: false, abort: new AbortController() }), [search, main]); // eslint-disable-line react-hooks/exhaustive-deps -- one a search
   useEffect(() => () => runner.abort.abort(), [runner]);
+  const [again, setAgain] = useState(0);
   useEffect(() => {
     if (!search || runner.busy) return;
     runner.busy = true;
-    const over = (): void => {
+    const over = (all: boolean): void => {
       runner.busy = false;
       redraw((round) => round + 1);
+      if (!all && !source.gone && !runner.abort.signal.aborted) window.setTimeout(() => setAgain((round) => round + 1), AGAIN_MS);
     };
-    search.run(parts.map(({ part }) => part), runner.abort.signal).then(over, over); // a failure: goes on with the next change
+    search.run(parts.map(({ part }) => part), runner.abort.signal).then(over, () => over(false));
     // eslint-disable-next-line react-hooks/exhaustive-deps -- parts grow in place; `version` tells
-  }, [search, runner, version]);
+  }, [search, runner, version, again]);
   const found = lookup(search, parts);
   useEffect(() => {
     if (row >= 0 || found.total === 0) return;
