@@ -63,7 +63,7 @@ uiSuite("the frame", { workers: 0 }, (uiTest) => {
     const keys = ["theme", "run.history", "watched", "log.times", "tabs", "tab-shown", "workers.view", "run.file", "run.reuse", "run.unanswered", "run.draft", "run.notify"];
     for (const value of ["null", "5", '"x"', "[null]", "{}", "{torn"]) {
       await page.goto("");
-      await page.evaluate(([names, text]) => names.forEach((name) => localStorage.setItem(`gleaner.${name}`, text)), /** @type {const} */ ([keys, value]));
+      await page.evaluate(([names, text]) => names.forEach((name) => [localStorage, sessionStorage].forEach((area) => area.setItem(`gleaner.${name}`, text))), /** @type {const} */ ([keys, value]));
       for (const name of ["run", "jobs", "workers", "overview", "terminals"]) {
         await page.goto(`#/${name}`);
         await page.reload();

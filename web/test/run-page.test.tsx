@@ -57,7 +57,7 @@ describe("the Run page", () => {
   it("keeps what is typed", () => {
     render(<Run />);
     fireEvent.input(command(), { target: { value: "make" } });
-    expect(JSON.parse(localStorage.getItem("gleaner.run.draft") ?? "{}")).toMatchObject({ command: "make" });
+    expect(JSON.parse(sessionStorage.getItem("gleaner.run.draft") ?? "{}")).toMatchObject({ command: "make" });
   });
   it("opens the options where one of them is wrong", async () => {
     takeJobFile(file);

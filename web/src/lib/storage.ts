@@ -16,9 +16,14 @@ export function fitting<T>(value: unknown, fallback: T): T {
   return Object.fromEntries(Object.entries(fallback).map(([key, one]) => [key, fitting(value[key], one)])) as T;
 }
 
-function read<T>(key: string, fallback: T, isItem: (item: unknown) => boolean): T {
+/** Where a value is kept: for all tabs and for good, or for this tab until it is closed. */
+type Area = "local" | "session";
+
+const areaOf = (area: Area): Storage => (area === "local" ? localStorage : sessionStorage);
+
+function read<T>(area: Area, key: string, fallback: T, isItem: (item: unknown) => boolean): T {
   try {
-    const text = localStorage.getItem(PREFIX + key);
+    const text = areaOf(area).getItem(PREFIX + key);
     const value = text === null ? fallback : fitting<T>(JSON.parse(text), fallback);
     return Array.isArray(value) ? (value.filter(isItem) as T) : value;
   } catch {
@@ -26,9 +31,9 @@ function read<T>(key: string, fallback: T, isItem: (item: unknown) => boolean): 
   }
 }
 
-function write(key: string, value: unknown): void {
+function write(area: Area, key: string, value: unknown): void {
   try {
-    localStorage.setItem(PREFIX + key, JSON.stringify(value));
+    areaOf(area).setItem(PREFIX + key, JSON.stringify(value));
   } catch {
     // Full or forbidden: the value lives until the page is closed.
   }
@@ -39,17 +44,27 @@ const kept = new Map<string, Signal<unknown>>();
 /** A value that survives a reload and is the same in all tabs. One signal a key. Items of a list that are not what
  *  `isItem` says are left out. */
 export function stored<T>(key: string, fallback: T, isItem: (item: unknown) => boolean = () => true): Signal<T> {
+  const value = open("local", key, fallback, isItem);
+  window.addEventListener("storage", (event) => {
+    if (event.storageArea === localStorage && event.key === PREFIX + key) value.value = read("local", key, fallback, isItem);
+  });
+  return value;
+}
+
+/** A value that survives a reload, of this tab alone; gone with it. */
+export function storedInTab<T>(key: string, fallback: T): Signal<T> {
+  return open("session", key, fallback, () => true);
+}
+
+function open<T>(area: Area, key: string, fallback: T, isItem: (item: unknown) => boolean): Signal<T> {
   const known = kept.get(key);
   if (known) return known as Signal<T>;
-  const value = signal<T>(read(key, fallback, isItem));
+  const value = signal<T>(read(area, key, fallback, isItem));
   kept.set(key, value);
   let first = true;
   value.subscribe((now) => {
-    if (!first) write(key, now);
+    if (!first) write(area, key, now);
     first = false;
-  });
-  window.addEventListener("storage", (event) => {
-    if (event.key === PREFIX + key) value.value = read(key, fallback, isItem);
   });
   return value;
 }

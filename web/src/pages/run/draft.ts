@@ -4,7 +4,7 @@ import { requestAgain } from "../../api/calls";
 import type { Job, JobRequest } from "../../api/types";
 import { bytes, count } from "../../lib/format";
 import { numbered } from "../../lib/shell";
-import { stored } from "../../lib/storage";
+import { stored, storedInTab } from "../../lib/storage";
 import { Bad, byteLength, readExits, readGlobs, readNumber, readPairs, readSpan, writePairs, writeSpan } from "./lines";
 
 export type Mode = "distributed" | "direct";
@@ -44,7 +44,8 @@ export const emptyDraft: Draft = {
   goOn: false,
 };
 
-export const draft = stored<Draft>("run.draft", emptyDraft);
+// Its environment may hold what is nobody else's business: it goes with the tab.
+export const draft = storedInTab<Draft>("run.draft", emptyDraft);
 export const notifyMe = stored<boolean>("run.notify", false);
 
 export function change(part: Partial<Draft>): void {

@@ -72,7 +72,7 @@ function Fields({ errors }: { errors: Errors }) {
         <span>Go on after a command that failed</span>
       </label>
       <div class="options-grid options-wide">
-        <Option name="env" label="Environment" hint="KEY=VALUE, one a line. Kept in this browser and in the job’s record: no place for secrets." errors={errors} placeholder={"CC=clang"} rows={3} />
+        <Option name="env" label="Environment" hint="KEY=VALUE, one a line. Kept in this tab and in the job’s record: no place for secrets." errors={errors} placeholder={"CC=clang"} rows={3} />
         <Option name="artifacts" label="Artifacts to keep" hint="Patterns of files that come back, one a line; ** goes through folders." errors={errors} placeholder={"dist/**\n*.log"} rows={3} />
         <Option name="requires" label="Worker must have" hint="Labels of the worker, KEY=VALUE, one a line." errors={errors} placeholder="gpu=yes" rows={2} />
         <Option name="labels" label="Labels of the job" hint="To find it by, KEY=VALUE, one a line." errors={errors} placeholder="branch=main" rows={2} />

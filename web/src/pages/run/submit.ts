@@ -9,7 +9,7 @@ import { ApiError, connection } from "../../api/client";
 import type { Info, JobRequest } from "../../api/types";
 import { bytes } from "../../lib/format";
 import { remember } from "../../lib/history";
-import { stored } from "../../lib/storage";
+import { storedInTab } from "../../lib/storage";
 import { checkReadable, FileGoneError, Upload, type Sent } from "../../lib/upload";
 import { blobTransport, patient } from "../../lib/upload-http";
 import { realTimer, Retrier, type Waiting } from "../../lib/upload-retry";
@@ -65,7 +65,7 @@ interface Unanswered {
   request: string;
   at: number;
 }
-const unanswered = stored<Unanswered | null>("run.unanswered", null);
+const unanswered = storedInTab<Unanswered | null>("run.unanswered", null);
 const SAME_KEY_MS = 10 * 60_000;
 
 /** The key for a request: that of its last try when that was never answered. */

@@ -6,12 +6,12 @@ import { confirm } from "../../ui/dialog";
 import { useCommands } from "../../ui/commands";
 import { Icon } from "../../ui/icon";
 import { changeTab, closeTab, newTab, readTabs, renameTab, TABS_MAX, type Tab } from "../../lib/tabs";
-import { stored } from "../../lib/storage";
+import { stored, storedInTab } from "../../lib/storage";
 import { TabView } from "./tab-view";
 import "./terminals.css";
 
 const tabs = stored<Tab[]>("tabs", []);
-const shown = stored<string>("tab-shown", "");
+const shown = storedInTab<string>("tab-shown", "");
 
 function open(): void {
   if (readTabs(tabs.value).length >= TABS_MAX) return;
