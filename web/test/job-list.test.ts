@@ -31,10 +31,16 @@ describe("rows", () => {
     expect(addPage([], many)).toHaveLength(ROWS_MAX);
   });
   it("of the newest page go in front and bring the known ones up to date", () => {
-    const { rows, added } = addNewest([job(2, "pending"), job(1, "completed", 1)], [job(3), job(2, "running", 1), job(1, "running", 1)]);
+    const rows = addNewest([job(2, "pending"), job(1, "completed", 1)], [job(3), job(2, "running", 1), job(1, "running", 1)], false) ?? [];
     expect(ids(rows)).toBe("3 2 1");
-    expect(added).toBe(1);
+    expect(rows.length - 2).toBe(1);
     expect(rows.map((row) => row.status)).toEqual(["pending", "running", "completed"]);
+  });
+  it("begin anew where a newest page does not reach the rows", () => {
+    expect(addNewest([job(2), job(1)], [job(9), job(8)], true)).toBeNull();
+    expect(ids(addNewest([job(2), job(1)], [job(9), job(8)], false) ?? [])).toBe("9 8 2 1");
+    expect(ids(addNewest([job(2), job(1)], [job(3), job(2)], true) ?? [])).toBe("3 2 1");
+    expect(ids(addNewest([], [job(9)], true) ?? [])).toBe("9");
   });
   it("follow events, and what is over stays over", () => {
     const { rows, unknown } = addEvents(

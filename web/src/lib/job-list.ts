@@ -64,16 +64,18 @@ export function addPage(rows: readonly Job[], page: readonly Job[]): Job[] {
   return [...rows, ...page.filter((job) => !known.has(job.jobId))].slice(0, ROWS_MAX);
 }
 
-/** The rows with what the newest page says: known jobs brought up to date, new ones in front. */
-export function addNewest(rows: readonly Job[], page: readonly Job[]): { rows: Job[]; added: number } {
+/** The rows with what the newest page says: known jobs brought up to date, new ones in front. Null when nothing joins
+ *  the two: what lies between is not known, so the list begins anew with that page. */
+export function addNewest(rows: readonly Job[], page: readonly Job[], more: boolean): Job[] | null {
   const fresh = new Map(page.map((job) => [job.jobId, job]));
   const known = new Set(rows.map((job) => job.jobId));
   const added = page.filter((job) => !known.has(job.jobId));
+  if (more && rows.length > 0 && added.length === page.length) return null;
   const kept = rows.map((job) => {
     const now = fresh.get(job.jobId);
     return now && !isOlder(now, job) ? now : job;
   });
-  return { rows: [...added, ...kept].slice(0, ROWS_MAX), added: added.length };
+  return [...added, ...kept].slice(0, ROWS_MAX);
 }
 
 const order: Record<JobState, number> = { pending: 0, running: 1, completed: 2, failed: 2 };

@@ -89,7 +89,8 @@ export default function Job() {
     showTab(job ? jobTitle(job) : "Job", job?.status ?? "idle");
   }, [job]);
   const asked = Number(query.get("attempt") ?? "0");
-  const number = Number.isInteger(asked) && asked > 0 ? asked : (job?.attempt ?? 0);
+  const last = job?.attempt ?? 0;
+  const number = Number.isInteger(asked) && asked > 0 && asked <= last ? asked : last; // one that never was is the last
   const source = useSource(id, job ? number : 0, refresh);
   useEffect(() => {
     if (job && source)

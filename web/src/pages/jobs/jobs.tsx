@@ -52,27 +52,30 @@ function Foot({ jobs }: { jobs: JobRows }) {
 
 /** Which row has the keyboard, and which are selected. */
 function useSelection(jobs: JobRows) {
-  const [at, setAt] = useState(-1);
+  // By id: rows come in front of them at any time.
+  const [current, setCurrent] = useState("");
+  const [anchor, setAnchor] = useState("");
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const [anchor, setAnchor] = useState(0);
   const { rows } = jobs;
+  const at = useMemo(() => rows.findIndex((job) => job.jobId === current), [rows, current]);
   const select = useCallback(
     (index: number, range: boolean): void => {
       const id = rows[index]?.jobId;
       if (!id) return;
       const next = new Set(selected);
       const on = !selected.has(id);
-      for (const one of range ? idsBetween(rows, anchor, index) : [id]) {
+      const from = rows.findIndex((job) => job.jobId === anchor);
+      for (const one of range && from >= 0 ? idsBetween(rows, from, index) : [id]) {
         if (on || range) next.add(one);
         else next.delete(one);
       }
       setSelected(next);
-      setAnchor(index);
-      setAt(index);
+      setAnchor(id);
+      setCurrent(id);
     },
     [rows, selected, anchor],
   );
-  const move = (by: number): void => setAt(Math.max(0, Math.min(rows.length - 1, at + by)));
+  const move = (by: number): void => setCurrent(rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.jobId ?? "");
   const selectAll = (on: boolean): void => setSelected(new Set(on ? rows.map((job) => job.jobId) : []));
   const open = (): void => {
     const id = rows[at]?.jobId;

@@ -104,18 +104,26 @@ export function useJobs(key: string, filter: () => JobFilter): JobRows {
 function useFreshRows(now: { current: State }, set: (change: Partial<State>) => void, asking: { current: () => JobFilter }): void {
   const events = useRef<JobEvent[]>([]);
   const stale = useRef(false);
+  const anew = useRef(false); // anything may have changed, in every row
   const asked = useRef(0);
   useEvents((event) => {
-    if (event === null) stale.current = true;
+    if (event === null) stale.current = anew.current = true;
     else if (event.eventType === "job") events.current.push(event);
   });
   useEffect(() => {
     const newest = async (): Promise<void> => {
       asked.current = Date.now();
-      stale.current = false;
+      const all = anew.current;
+      stale.current = anew.current = false;
       const page = await listJobs(asking.current(), PAGE).catch(() => null);
-      if (page && !now.current.first) set({ rows: addNewest(now.current.rows, page.jobs).rows, total: page.total });
-      else if (!page) stale.current = true;
+      if (!page) {
+        stale.current = true;
+        anew.current ||= all;
+      }
+      if (!page || now.current.first) return;
+      const rows = all ? null : addNewest(now.current.rows, page.jobs, Boolean(page.cursor));
+      if (rows) set({ rows, total: page.total });
+      else set({ rows: page.jobs, total: page.total, cursor: page.cursor ?? null });
     };
     const timer = window.setInterval(() => {
       if (events.current.length > 0) {
