@@ -44,7 +44,7 @@ function Labels({ labels }: { labels: Record<string, string> | null | undefined 
 
 function JobRow({ job, index, top, current, tabStop, selected, select }: RowProps) {
   return (
-    <div role="row" aria-rowindex={index + 2} aria-selected={selected} class={`jobs-row${current ? " jobs-current" : ""}`} style={{ transform: `translateY(${top}px)` }}>
+    <div role="row" id={`jobs-row-${index}`} aria-rowindex={index + 2} aria-selected={selected} class={`jobs-row${current ? " jobs-current" : ""}`} style={{ transform: `translateY(${top}px)` }}>
       <span role="gridcell" class="jobs-check">
         <input
           type="checkbox"

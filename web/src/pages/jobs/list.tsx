@@ -64,7 +64,7 @@ export function JobList({ jobs, at, selected, select, selectAll, onKey }: ListPr
   }, [at, rowPx]);
   const all = jobs.rows.length > 0 && jobs.rows.every((job) => selected.has(job.jobId));
   return (
-    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="jobs-grid">
+    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-activedescendant={at >= first && at < last ? `jobs-row-${at}` : undefined} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="jobs-grid">
       <div role="rowgroup">
         <Head all={all} selectAll={selectAll} />
       </div>

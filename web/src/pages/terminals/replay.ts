@@ -20,13 +20,16 @@ const over = (job: Job): boolean => job.status === "completed" || job.status ===
 /** Control characters of a text that is not output: shown as spaces. */
 const plain = (text: string): string => text.replace(/\p{Cc}/gu, " ");
 
+// Out of the alternate screen, plain character set, soft reset: what one job left of modes is not the next one's.
+const RESET = "\x1b[?1049l\x1b(B\x1b[!p";
+
 function heading(job: Job): string {
-  return `\x1b[1;36m$ ${plain(jobTitle(job))}\x1b[0m \x1b[2m${job.jobId}\x1b[0m\r\n`;
+  return `${RESET}\x1b[1;36m$ ${plain(jobTitle(job))}\x1b[0m \x1b[2m${job.jobId}\x1b[0m\r\n`;
 }
 
 function ending(job: Job): string {
-  if (job.status === "completed") return `\x1b[32m✓ completed on ${plain(job.workerId ?? "a worker")}\x1b[0m\r\n\r\n`;
-  return `\x1b[31m✗ ${plain(sentence(job))}\x1b[0m\r\n\r\n`;
+  if (job.status === "completed") return `${RESET}\x1b[32m✓ completed on ${plain(job.workerId ?? "a worker")}\x1b[0m\r\n\r\n`;
+  return `${RESET}\x1b[31m✗ ${plain(sentence(job))}\x1b[0m\r\n\r\n`;
 }
 
 async function attemptOutput(job: Job, screen: Screen, signal: AbortSignal): Promise<void> {
@@ -66,11 +69,15 @@ async function record(jobId: string, signal: AbortSignal): Promise<Job | null> {
 /** Shows one job to its end, through all its attempts. */
 export async function showJob(jobId: string, screen: Screen, signal: AbortSignal): Promise<void> {
   let job = await record(jobId, signal);
+  let waiting = ""; // what was said of it last
   if (job) screen.write(heading(job));
   for (let shown = 0; job && !signal.aborted; job = await record(jobId, signal)) {
-    if (job.waiting) screen.write(`\x1b[2m${plain(job.waiting)}\x1b[0m\r\n`);
-    const attempt: number = (job.attempt ?? 0) + (job.status === "pending" ? 1 : 0); // a pending one's is to come
-    if (attempt > shown) {
+    if (job.waiting && job.waiting !== waiting) screen.write(`\x1b[2m${plain(job.waiting)}\x1b[0m\r\n`);
+    waiting = job.waiting ?? waiting;
+    const begun = job.attempt ?? 0;
+    const attempt: number = begun + (job.status === "pending" ? 1 : 0); // a pending one's is to come
+    const canFollow = job.status !== "pending" || begun === 0; // else "the last attempt" is still the one before
+    if (attempt > shown && canFollow) {
       if (shown) screen.write(`\x1b[33mAttempt ${shown} is over; it runs again.\x1b[0m\r\n`);
       if (!job.outputGone) await attemptOutput(job, screen, signal).catch(() => undefined);
       shown = attempt;
