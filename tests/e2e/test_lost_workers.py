@@ -108,9 +108,14 @@ def test_descriptors_that_are_used_again_confuse_nobody(cluster):
     time.sleep(4)
     for n, (native, lease) in enumerate(stay):
         assert native.ask("job-renew", workerId=f"stays-{n}", **lease)["type"] == "job-renew-ok", n
-    for n in range(10):
-        worker = cluster.api.worker(f"passes-{n}")
-        assert worker is None or worker["status"] == "offline"
+
+    def online():
+        workers = [cluster.api.worker(f"passes-{n}") for n in range(10)]
+        return [worker for worker in workers if worker and worker["status"] != "offline"]
+
+    # One whose number was given again within a turn may be held for the new one's: its silence tells (broker/peers.c).
+    assert len(online()) <= 2
+    wait_until(lambda: not online(), 40, "those that passed to be offline")
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
