@@ -73,6 +73,7 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
     out->created_at = known_ms (job->created_ms);
     out->started_at = known_ms (job->started_ms);
     out->completed_at = known_ms (job->completed_ms);
+    out->direct_worker = job->pinned;
     out->not_before = known_ms (job->not_before_ms);
     out->idempotency_key = job->idempotency_key;
     fill_receipt (self, job, status);

@@ -131,6 +131,14 @@ def test_delete_stops_a_direct_execution(at_work):
     wait_until(lambda: all_gone([pid]), GONE_SECONDS, "the end of the execution")
 
 
+def test_a_direct_execution_says_which_worker_it_is_tied_to(at_work):
+    stream, job, _ = direct(at_work, "true")
+    stream.read()
+    status = at_work.api.status(job)
+    assert status["directWorker"] == status["workerId"]
+    assert at_work.api.wait_job(at_work.api.submit("true")).get("directWorker") is None
+
+
 def test_a_direct_execution_whose_reader_goes_away_is_stopped(at_work):
     stream, job, client = direct(at_work, "echo $$; sleep 300")
     pid = pid_from(stream)

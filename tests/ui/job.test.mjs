@@ -215,6 +215,29 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await api.post("api/jobs/cancel", { jobId: job });
   });
 
+  uiTest("of an agent that sends no journal is shown as it comes, and holds no connection for it", async ({ page, api }) => {
+    const worker = { workerId: "old-agent", hostname: "old", labels: { kind: "old" } };
+    await api.post("api/workers/register", worker);
+    const job = await api.submit("make", { fields: { requires: JSON.stringify({ kind: "old" }) } });
+    const given = await waitUntil(async () => (await api.get("api/jobs/get-job?workerId=old-agent")).json.job, "the job for the agent");
+    assert.equal(given.jobId, job);
+    const say = async (data) => assert.equal((await api.post("api/jobs/stream-output", { jobId: job, data, type: "stdout" })).status, 200);
+    await say("first\n");
+    const open = new Set();
+    page.on("request", (request) => open.add(request));
+    for (const over of ["requestfinished", "requestfailed"]) page.on(over, (request) => open.delete(request));
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^first$/).waitFor({ timeout: 15000 });
+    await say("second\n");
+    await line(page, /^second$/).waitFor();
+    const held = () => [...open].filter((request) => request.url().includes("follow=1")).length;
+    await waitUntil(() => held() === 0, "no connection held for its output");
+    const ended = await api.post("api/jobs/submit-result", { jobId: job, workerId: "old-agent", exitCode: 0, stdout: "first\nsecond\nthird\n", stderr: "" });
+    assert.equal(ended.status, 200);
+    await line(page, /^third$/).waitFor();
+    assert.equal(await line(page, /^first$/).count(), 1);
+  });
+
   uiTest("that does not exist is told in words", async ({ page, watch }) => {
     watch.allow(/404/);
     await page.goto("#/jobs/job-1705329400000-abc123xyz");

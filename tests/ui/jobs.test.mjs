@@ -108,6 +108,21 @@ uiSuite("jobs", { workers: 1, worker: ["--slots", "2", "--id", "lab-1"] }, (uiTe
     for (const job of list) await api.post("api/jobs/cancel", { jobId: job.jobId });
   });
 
+  uiTest("stay where they are seen when others come in front", async ({ page, api }) => {
+    const ids = [];
+    for (let at = 0; at < 30; at++) ids.push(await api.submit("true", { fields: { name: `calm ${at}`, requires: JSON.stringify({ no: "such" }) } }));
+    await page.goto("#/jobs?text=calm");
+    await row(page, "calm 29").waitFor();
+    await page.locator(".jobs-rows").evaluate((box) => (box.scrollTop = 560));
+    await row(page, "calm 15").waitFor();
+    const place = async () => Math.round((await row(page, "calm 15").boundingBox())?.y ?? -1);
+    const before = await place();
+    for (let at = 0; at < 12; at++) ids.push(await api.submit("true", { fields: { name: `calm and new ${at}`, requires: JSON.stringify({ no: "such" }) } }));
+    await waitUntil(async () => Number(await page.getByRole("grid", { name: "Jobs" }).getAttribute("aria-rowcount")) === 43, "the new ones in the list");
+    assert.equal(await place(), before);
+    for (const jobId of ids) await api.post("api/jobs/cancel", { jobId });
+  });
+
   uiTest("go on after the broker was restarted", async ({ page, api, cluster, watch }) => {
     watch.allow(/50[0-9]|ERR_|network|fetch/i);
     await api.waitJob(await api.submit("true", { fields: { name: "before" } }));

@@ -9,6 +9,7 @@ import { shellQuote } from "../src/lib/quote";
 import { curlOf } from "../src/pages/job/urls";
 import { lineQuery, linesOf } from "../src/pages/job/chosen";
 import { receipts } from "../src/pages/job/certificate";
+import { requestAgain } from "../src/api/calls";
 import { stepsOf } from "../src/pages/job/steps";
 import type { Job } from "../src/api/types";
 
@@ -149,5 +150,18 @@ describe("words and steps", () => {
     ]);
     const pending = stepsOf(job({ createdAt: 1000, status: "pending", waiting: "All workers are busy." }), null, null, null);
     expect(pending).toMatchObject([{ title: "Waited", to: null, state: "running", more: "All workers are busy." }]);
+  });
+  it("tells what each attempt waited for, as far as the page has heard", () => {
+    const attempts = [
+      { attempt: 1, status: "lost" as const, startedAt: 2000, completedAt: 3000 },
+      { attempt: 2, status: "failed" as const, startedAt: 5000, completedAt: 6000 },
+    ];
+    const again = job({ createdAt: 1000, startedAt: 5000, status: "pending", attempt: 2, attempts, waiting: "It pauses." });
+    expect(stepsOf(again, attempts[0] ?? null, null, 2000, "All workers were busy.")).toMatchObject([{ from: 1000, to: 2000, more: "All workers were busy." }]);
+    expect(stepsOf(again, attempts[1] ?? null, null, 5000)).toMatchObject([{ from: 3000, to: 5000, more: "" }, { title: "Waits to run again", from: 6000, to: null, more: "It pauses." }]);
+  });
+  it("runs a direct job again on its worker", () => {
+    expect(requestAgain(job({ directWorker: "lab-7", requires: { gpu: "yes" } })).requires).toEqual({ gpu: "yes", worker: "lab-7" });
+    expect(requestAgain(job({})).requires).toBeUndefined();
   });
 });

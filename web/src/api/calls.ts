@@ -38,7 +38,8 @@ export function requestAgain(job: Job): JobRequest {
     onError: keep(job.onError),
     artifacts: keep(job.artifacts),
     labels: keep(job.labels),
-    requires: keep(job.requires),
+    // A direct job's worker was chosen by its machine; the same job again is for the same worker, and waits for it.
+    requires: job.directWorker ? { ...job.requires, worker: job.directWorker } : keep(job.requires),
     retryOnExit: keep(job.retryOnExit),
     backoffMs: keep(job.backoffMs),
   };

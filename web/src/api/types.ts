@@ -60,6 +60,7 @@ export interface Job extends JobOptions {
   attempts?: Attempt[] | null;
   waitingReason?: string | null;
   waiting?: string | null;
+  directWorker?: string | null;
   notBefore?: number | null;
   artifactsUrl?: string | null;
   artifactsGone?: boolean | null;

@@ -15,6 +15,8 @@ export interface Followed {
   over: () => boolean;
   /** The stream has ended, or broke: the job's state may have changed. */
   ended?: () => void;
+  /** The longest pause between two requests, ms. */
+  pauseMaxMs?: number;
 }
 
 /** `done`: all is read. `gone`: removed. `none`: there is no such stream. `stopped`: by the signal. */
@@ -73,7 +75,7 @@ export async function follow(what: Followed, signal: AbortSignal): Promise<Follo
       if (error instanceof ApiError && error.status === 0) noteStatus(0);
     }
     what.ended?.();
-    pause = what.offset() > before ? PAUSE_FIRST_MS : Math.min(PAUSE_MAX_MS, Math.max(PAUSE_FIRST_MS, pause * 2));
+    pause = what.offset() > before ? PAUSE_FIRST_MS : Math.min(what.pauseMaxMs ?? PAUSE_MAX_MS, Math.max(PAUSE_FIRST_MS, pause * 2));
     await pausing(pause, signal);
   }
   return "stopped";

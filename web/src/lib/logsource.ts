@@ -13,6 +13,7 @@ import { LineReader } from "./logread";
 const TELL_MS = 16;
 const BLOCK = 64 * 1024;
 const NO_JOURNAL_MS = 4000;
+const PLAIN_PAUSE_MAX_MS = 1000;
 
 /** What the job's record says of the attempt. */
 export interface Standing {
@@ -39,6 +40,7 @@ export class LogSource {
   private views = new Map<Shown, PartOfView[]>();
   private standing: Standing = { over: false, outputBytes: 0, journalBytes: 0 };
   private abort = new AbortController();
+  private journalAbort: AbortController | null = null;
   private restAbort = new AbortController();
   private tellTimer: ReturnType<typeof setTimeout> | undefined;
   private told = 0;
@@ -63,14 +65,26 @@ export class LogSource {
   start(): void {
     this.abort = new AbortController();
     this.begun ||= Date.now();
-    void this.followJournal(this.abort.signal);
+    if (this.mode !== "plain") this.startJournal();
     if (this.mode !== "journal") this.startRest();
   }
 
   /** Follows no longer; start() goes on. */
   stop(): void {
     this.abort.abort();
+    this.stopJournal();
     this.stopRest();
+  }
+
+  private startJournal(): void {
+    if (this.journalAbort) return;
+    this.journalAbort = new AbortController();
+    void this.followJournal(this.journalAbort.signal);
+  }
+
+  private stopJournal(): void {
+    this.journalAbort?.abort();
+    this.journalAbort = null;
   }
 
   private stopRest(): void {
@@ -91,6 +105,7 @@ export class LogSource {
     const silent = this.journal.size === 0 && standing.journalBytes === 0;
     const waited = standing.over || Date.now() - this.begun > NO_JOURNAL_MS;
     if (silent && waited && standing.outputBytes > 0 && this.mode === "journal" && this.begun > 0) this.fallBack("plain");
+    if (this.mode === "plain" && standing.journalBytes > 0 && !this.abort.signal.aborted) this.startJournal(); // it came late
   }
 
   /** The parts of a view, up to date. */
@@ -140,8 +155,8 @@ export class LogSource {
     else this.tellTimer = setTimeout(now, wait);
   }
 
-  private open(stream: string, offset: number, stop: AbortSignal): Promise<Response> {
-    return send("GET", "api/jobs/output", { jobId: this.jobId, attempt: this.attempt, stream, offset, follow: 1 }, null, { signal: stop });
+  private open(stream: string, offset: number, stop: AbortSignal, stay = true): Promise<Response> {
+    return send("GET", "api/jobs/output", { jobId: this.jobId, attempt: this.attempt, stream, offset, follow: stay ? 1 : null }, null, { signal: stop });
   }
 
   private async followJournal(stop: AbortSignal): Promise<void> {
@@ -180,6 +195,7 @@ export class LogSource {
   private fallBack(mode: "cut" | "plain"): void {
     if (this.mode !== "journal") return;
     this.mode = mode;
+    if (mode === "plain") this.stopJournal();
     this.rest = [new Blocks(this.journal.blocks.ends), new Blocks(this.journal.blocks.ends)];
     this.views.clear();
     this.startRest();
@@ -203,15 +219,20 @@ export class LogSource {
     const blocks = this.rest[stream];
     return follow(
       {
-        open: (offset, signal) => this.open(streamNames[stream], offset, signal),
+        // What has no journal prints little or nothing before it ends: two connections held for it would be missed
+        // elsewhere, of the six that a browser has.
+        open: (offset, signal) => this.open(streamNames[stream], offset, signal, this.mode === "cut"),
         offset: () => blocks.ends[stream],
+        pauseMaxMs: PLAIN_PAUSE_MAX_MS,
         take: (bytes) => {
           this.cache.put(stream, blocks.ends[stream], bytes);
           indexBytes(blocks, stream, bytes);
           this.tell();
         },
         over: () => this.standing.over,
-        ended: this.ended,
+        ended: () => {
+          if (this.mode === "cut") this.ended();
+        },
       },
       stop,
     );

@@ -16,6 +16,7 @@ export function Details({ job }: { job: Job }) {
   if (job.filename) rows.push(["Project", job.filename]);
   if (filled(job.labels)) rows.push(["Labels", <Pairs map={job.labels} />]);
   if (filled(job.requires)) rows.push(["Requires", <Pairs map={job.requires} />]);
+  if (job.directWorker) rows.push(["Only on", <span class="chip">{job.directWorker}</span>]);
   if (filled(job.env)) rows.push(["Environment", <Pairs map={job.env} />]);
   if (job.artifacts?.length) rows.push(["Artifacts", job.artifacts.map((glob) => <span key={glob} class="chip">{glob}</span>)]);
   if (job.priority) rows.push(["Priority", job.priority]);

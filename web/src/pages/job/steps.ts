@@ -24,16 +24,37 @@ const phaseTitles: Record<string, string> = {
   upload: "Send output",
 };
 
+/** Until a worker had the attempt shown: since it was submitted, or since the attempt before was over. `waited`: why, as
+ *  far as this page has heard; the broker does not keep it. */
+function waitOf(job: Job, attempt: Attempt | null, startedAt: number | null, waited: string): Step | null {
+  const number = attempt?.attempt ?? job.attempt ?? 0;
+  const waits = startedAt === null && job.status === "pending";
+  const before = job.attempts?.find((one) => one.attempt === number - 1);
+  if (number > 1 && !before) return null; // of very many the oldest are not told
+  const from = (number > 1 ? before?.completedAt : job.createdAt) ?? null;
+  if (from === null) return null;
+  const to = startedAt ?? (waits ? null : (job.completedAt ?? from));
+  const more = waits ? (job.waiting ?? "") : waited;
+  return { key: "wait", title: "Waited", more, from, to, state: waits ? "running" : "done", command: false };
+}
+
+/** The wait of a job that is queued again, behind the last attempt. */
+function waitAgain(job: Job, attempt: Attempt | null): Step | null {
+  if (job.status !== "pending" || !attempt || attempt.attempt !== job.attempt || !attempt.completedAt) return null;
+  return { key: "again", title: "Waits to run again", more: job.waiting ?? "", from: attempt.completedAt, to: null, state: "running", command: false };
+}
+
 /** The steps so far, oldest first. */
-export function stepsOf(job: Job, attempt: Attempt | null, journal: Journal | null, startedAt: number | null): Step[] {
+export function stepsOf(job: Job, attempt: Attempt | null, journal: Journal | null, startedAt: number | null, waited = ""): Step[] {
+  const steps = attemptSteps(job, attempt, journal, startedAt, waited);
+  const again = waitAgain(job, attempt);
+  return again ? [...steps, again] : steps;
+}
+
+function attemptSteps(job: Job, attempt: Attempt | null, journal: Journal | null, startedAt: number | null, waited: string): Step[] {
   const steps: Step[] = [];
-  const again = (attempt?.attempt ?? 1) > 1;
-  const waitedFrom = again ? null : (job.createdAt ?? null);
-  if (waitedFrom !== null) {
-    const waits = startedAt === null && job.status === "pending";
-    const to = startedAt ?? (waits ? null : (job.completedAt ?? waitedFrom));
-    steps.push({ key: "wait", title: "Waited", more: waits ? (job.waiting ?? "") : "", from: waitedFrom, to, state: waits ? "running" : "done", command: false });
-  }
+  const wait = waitOf(job, attempt, startedAt, waited);
+  if (wait) steps.push(wait);
   if (startedAt === null || !journal) return steps;
   const over = attempt ? attempt.status !== "running" : job.status !== "running";
   const end = over ? (attempt?.completedAt ?? job.completedAt ?? startedAt + journal.lastAt) : null;

@@ -1,5 +1,6 @@
 // The timeline: where the time went.
 
+import { useRef } from "preact/hooks";
 import type { Attempt, Job } from "../../api/types";
 import { duration } from "../../lib/format";
 import type { LogSource } from "../../lib/logsource";
@@ -18,9 +19,17 @@ interface Props {
 
 const STEPS_SHOWN = 60;
 
+/** Why the attempt waited, as the page last heard it. */
+function useWaited(job: Job, number: number): string {
+  const heard = useRef(new Map<number, string>());
+  if (job.status === "pending" && job.waiting) heard.current.set((job.attempt ?? 0) + 1, job.waiting);
+  return heard.current.get(number) ?? "";
+}
+
 export function Timeline({ job, attempt, source, running, startedAt }: Props) {
   useSignalValue(source?.version); // grows while the attempt runs
-  const all = stepsOf(job, attempt, source?.journal ?? null, startedAt);
+  const waited = useWaited(job, attempt?.attempt ?? job.attempt ?? 0);
+  const all = stepsOf(job, attempt, source?.journal ?? null, startedAt, waited);
   const steps = all.slice(0, STEPS_SHOWN);
   const first = steps[0]?.from ?? 0;
   const worker = attempt?.workerId ?? job.workerId;

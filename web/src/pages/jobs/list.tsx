@@ -1,6 +1,7 @@
 // The rows that are in sight, of as many as there are.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Job } from "../../api/types";
 import type { JobRows } from "./use-jobs";
 import { Row } from "./job-row";
 
@@ -16,6 +17,18 @@ interface ListProps {
   select: (index: number, range: boolean) => void;
   selectAll: (on: boolean) => void;
   onKey: (event: KeyboardEvent) => void;
+}
+
+/** Who has scrolled down goes on seeing the same jobs when new ones come in front. */
+function useAnchor(box: { current: HTMLDivElement | null }, rows: readonly Job[], rowPx: number): void {
+  const before = useRef<string | null>(null);
+  useLayoutEffect(() => {
+    const front = before.current;
+    before.current = rows[0]?.jobId ?? null;
+    if (front === null || front === before.current || !box.current || box.current.scrollTop < rowPx) return;
+    const added = rows.findIndex((job) => job.jobId === front);
+    if (added > 0) box.current.scrollTop += added * rowPx;
+  }, [box, rows, rowPx]);
 }
 
 const phone = matchMedia("(max-width: 720px)");
@@ -55,13 +68,17 @@ export function JobList({ jobs, at, selected, select, selectAll, onKey }: ListPr
   useEffect(() => {
     if (more && !busy && !paused && !error && last + AHEAD >= jobs.rows.length) readMore();
   }, [last, more, busy, paused, error, jobs.rows.length, readMore]);
+  useAnchor(box, jobs.rows, rowPx);
+  const current = jobs.rows[at]?.jobId ?? "";
+  const brought = useRef(""); // into sight; rows in front of it are no reason to bring it again
   useEffect(() => {
     const element = box.current;
-    if (!element || at < 0) return;
+    if (!element || at < 0 || brought.current === current) return;
+    brought.current = current;
     const above = at * rowPx - element.scrollTop;
     if (above < 0) element.scrollTop = at * rowPx;
     else if (above + rowPx > element.clientHeight) element.scrollTop = (at + 1) * rowPx - element.clientHeight;
-  }, [at, rowPx]);
+  }, [at, current, rowPx]);
   const all = jobs.rows.length > 0 && jobs.rows.every((job) => selected.has(job.jobId));
   return (
     <div role="grid" tabIndex={0} onKeyDown={onKey} aria-activedescendant={at >= first && at < last ? `jobs-row-${at}` : undefined} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="jobs-grid">
