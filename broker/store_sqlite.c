@@ -1,4 +1,6 @@
-/* store_sqlite.c - the store in one SQLite file: one connection, exclusive, WAL, every commit synced.
+/* store_sqlite.c - the store in one SQLite file and a redo log: one connection, exclusive, WAL, every commit synced.
+ *
+ * Many turns share one of its transactions: see store_sqlite_redo.c.
  *
  * Exclusive locking before WAL makes no shared-memory file and shuts a second connection out: SQLite up to 3.51.2 can
  * corrupt a database that two connections write in WAL mode.
@@ -12,7 +14,7 @@
 #include "proto/log.h"
 
 enum {
-    SCHEMA_VERSION = 3,
+    SCHEMA_VERSION = 4,
     APPLICATION_ID = 0x676c6e72,  /* "glnr" */
     VALUE_MAX = 16 * 1024 * 1024, /* bytes of one column */
 };
@@ -79,6 +81,7 @@ const char *const sqlite_statements[SQL_COUNT] = {
                       "artifacts = CASE WHEN ?2 & 2 THEN NULL ELSE artifacts END WHERE seq = ?1",
     [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'', journal = x'' WHERE seq = ?1",
     [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
+    [SQL_REDO_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('redo', ?1)",
     [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
     [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
     [SQL_STAT_EACH] = "SELECT kind, time, bytes FROM stat ORDER BY kind, time",
@@ -138,6 +141,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "ALTER TABLE job ADD COLUMN journal BLOB DEFAULT x'';"
     "UPDATE job SET journal_bytes = NULL, journal = NULL WHERE state < 2;"
     "ALTER TABLE attempt ADD COLUMN journal BLOB DEFAULT x'';",
+
+    /* The same tables; but a program that knows no redo log must not open it. */
+    "",
 };
 
 err_t sqlite_failed (store_sqlite_t *self, const char *what)
@@ -198,7 +204,7 @@ void sqlite_end_reads (store_sqlite_t *self)
     self->reading = self->reading_attempt = NULL;
 }
 
-err_t sqlite_run (store_sqlite_t *self, sql_t which)
+err_t sqlite_run_silent (store_sqlite_t *self, sql_t which)
 {
     int code = sqlite3_step (self->sql[which]);
     err_t err = code == SQLITE_DONE || code == SQLITE_ROW ? ERR_NONE : sqlite_failed (self, sqlite_statements[which]);
@@ -206,54 +212,87 @@ err_t sqlite_run (store_sqlite_t *self, sql_t which)
     return err;
 }
 
+err_t sqlite_run (store_sqlite_t *self, sql_t which)
+{
+    err_t err = sqlite_run_silent (self, which);
+    if (!err)
+        sqlite_redo_note (self, which);
+    return err;
+}
+
 err_t sqlite_begin (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
+    self->dirty = true;
     if (self->open)
         return ERR_NONE;
-    err_t err = sqlite_run (self, SQL_BEGIN);
+    err_t err = sqlite_run_silent (self, SQL_BEGIN);
     self->open = !err;
     return err;
 }
 
+/* Back to the end of the last turn that was committed. */
 static void rollback (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
     sqlite_end_reads (self);
     /* After some errors (a full disk among them) SQLite has rolled back by itself. */
     if (!sqlite3_get_autocommit (self->db))
-        sqlite_run (self, SQL_ROLLBACK);
-    self->open = false;
+        sqlite_run_silent (self, SQL_ROLLBACK);
+    self->open = self->dirty = false;
+    sqlite_redo_forget (self);
+    self->broken = sqlite_redo_run (self) != ERR_NONE;
     self->jobs = self->jobs_committed;
     self->blob_bytes = self->blob_bytes_committed;
 }
 
-/* The log of writes goes into the file itself. */
+err_t sqlite_settle (store_sqlite_t *self)
+{
+    sqlite_end_reads (self);
+    if (!self->open)
+        return ERR_NONE;
+    err_t err = sqlite_redo_rename (self);
+    err = err ? err : sqlite_run_silent (self, SQL_COMMIT);
+    if (err)
+        return err;
+    self->open = false;
+    sqlite_redo_begin (self);
+    return ERR_NONE;
+}
+
+/* SQLite's own log of writes goes into the file itself. */
 static void compact (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
-    if (self->open)
+    if (self->dirty)
         return;
-    sqlite_end_reads (self);
-    sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (sqlite_settle (self))
+        rollback (store);
+    else
+        sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 static err_t commit (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
-    if (!self->open)
+    if (self->broken)
+        return ERR_INTERNAL;
+    if (!self->dirty)
         return ERR_NONE;
     sqlite_end_reads (self);
     if (self->blob_bytes != self->blob_bytes_committed) {
-        sqlite_bind_int (self->sql[SQL_TOTAL_PUT], 1, self->blob_bytes);
+        sqlite_set_int (self, SQL_TOTAL_PUT, 1, self->blob_bytes);
         err_t err = sqlite_run (self, SQL_TOTAL_PUT);
         if (err)
             return err;
     }
-    err_t err = sqlite_run (self, SQL_COMMIT);
+    /* A copy under way is of what the database has committed. */
+    bool log = sqlite_redo_fits (self) && !self->copy;
+    err_t err = !log ? sqlite_settle (self) : self->redo.batch.len ? sqlite_redo_write (self) : ERR_NONE;
     if (err)
         return err;
-    self->open = false;
+    sqlite_redo_forget (self);
+    self->dirty = false;
     self->jobs_committed = self->jobs;
     self->blob_bytes_committed = self->blob_bytes;
     return ERR_NONE;
@@ -294,6 +333,9 @@ static void store_close (store_t **self_p)
         return;
     store_sqlite_t *self = sqlite_of (*self_p);
     sqlite_snapshot_step (*self_p, NULL);
+    if (self->sql[SQL_REDO_PUT] && !self->dirty && !self->broken)
+        sqlite_settle (self); /* if that fails, the log still has it */
+    sqlite_redo_close (self);
     for (int i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize (self->sql[i]);
     for (int i = 0; i < LIST_WAYS * LIST_PARTS; i++)
@@ -411,6 +453,7 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
     store_sqlite_t *self = xcalloc (1, sizeof *self);
     store_t *store = &self->base;
     self->base.ops = &sqlite_ops;
+    self->redo.fd = -1;
     self->options = decoder_new ();
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2 (path, &self->db, flags, NULL) != SQLITE_OK) {
@@ -426,6 +469,15 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
         snprintf (problem, problem_size, "'%s' has another schema than its version says: %s.", path,
                   sqlite3_errmsg (self->db));
         goto fail;
+    }
+    if (!sqlite_redo_open (self, path, problem, problem_size))
+        goto fail;
+    if (sqlite_settle (self)) { /* there may be no room just now */
+        rollback (store);
+        if (self->broken) {
+            snprintf (problem, problem_size, "'%s' cannot be written: %s.", path, sqlite3_errmsg (self->db));
+            goto fail;
+        }
     }
     self->jobs = self->jobs_committed = sqlite_ask (self->db, "SELECT count (*) FROM job");
     self->blob_bytes = total (self->db, "SELECT bytes FROM total WHERE name = 'blobs'");

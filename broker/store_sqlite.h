@@ -1,6 +1,7 @@
 /* store_sqlite.h - what the files of the SQLite store share. Nobody else includes it.
  *
  *   store_sqlite.c       opening, schema, transactions
+ *   store_sqlite_redo.c  the redo log
  *   store_sqlite_rows.c  jobs, attempts, workers
  *   store_sqlite_list.c  lists of jobs
  *   store_sqlite_keep.c  blobs, retention, sizes
@@ -48,6 +49,7 @@ typedef enum {
     SQL_JOB_PURGE,
     SQL_ATTEMPT_PURGE,
     SQL_TOTAL_PUT,
+    SQL_REDO_PUT,
     SQL_STAT_PUT,
     SQL_STAT_DROP,
     SQL_STAT_EACH,
@@ -58,6 +60,24 @@ typedef enum {
 typedef enum { LIST_PLAIN, LIST_TEXTS, LIST_COUNT, LIST_PARTS } list_part_t;
 enum { LIST_WAYS = 7 };
 
+enum { SQL_VALUES_MAX = 33 };
+
+/* What was bound to a statement's place. */
+typedef struct {
+    uint8_t kind;
+    int64_t number;
+    slice_t bytes;
+} bound_t;
+
+typedef struct {
+    int fd;          /* -1: there is none, every turn commits the database */
+    uint64_t name;   /* of the batches since the database's last commit */
+    uint64_t number; /* of the last batch */
+    int64_t at;      /* where the next one goes */
+    buf_t batch;     /* this turn's statements, behind room for the header */
+    bool whole;      /* this turn is to commit the database */
+} redo_t;
+
 typedef struct {
     store_t base;
     sqlite3 *db;
@@ -66,7 +86,11 @@ typedef struct {
     decoder_t *options;                         /* reads jobs' names */
     sqlite3_stmt *reading;                      /* its row is what the last job's slices point into */
     sqlite3_stmt *reading_attempt;              /* likewise of the last attempt */
-    bool open;                                  /* a transaction */
+    bool open;                                  /* a transaction of the database; it may last many turns */
+    bool dirty;                                 /* this turn has changed something */
+    bool broken;                                /* what is on disk could not be read again */
+    bound_t bound[SQL_COUNT][SQL_VALUES_MAX];
+    redo_t redo;
     int64_t jobs, jobs_committed;
     int64_t blob_bytes, blob_bytes_committed;
     sqlite3_backup *copy; /* a snapshot under way */
@@ -86,8 +110,12 @@ err_t sqlite_failed (store_sqlite_t *self, const char *what);
 err_t sqlite_begin (store_sqlite_t *self);
 /* Ends the reads whose rows the last records point into. */
 void sqlite_end_reads (store_sqlite_t *self);
-/* Steps a bound statement that gives no rows, and resets it. */
+/* Steps a bound statement that gives no rows, and resets it. What changes rows goes into the redo log by that; its
+ * values must have been set by sqlite_set_*. */
 err_t sqlite_run (store_sqlite_t *self, sql_t which);
+err_t sqlite_run_silent (store_sqlite_t *self, sql_t which); /* without the log */
+/* Commits the database; the log begins anew. DISK_FULL, INTERNAL: then call rollback. */
+err_t sqlite_settle (store_sqlite_t *self);
 /* The one number that a statement gives; -1 when it gives none. */
 int64_t sqlite_ask (sqlite3 *db, const char *text);
 
@@ -97,6 +125,28 @@ void sqlite_bind_blob (sqlite3_stmt *sql, int at, slice_t bytes);
 void sqlite_bind_int (sqlite3_stmt *sql, int at, int64_t number);
 slice_t sqlite_slice (sqlite3_stmt *sql, int at);
 int64_t sqlite_int (sqlite3_stmt *sql, int at);
+
+/* store_sqlite_redo.c. The same as sqlite_bind_*, remembered for the log. */
+void sqlite_set_text (store_sqlite_t *self, sql_t which, int at, slice_t text);
+void sqlite_set_blob (store_sqlite_t *self, sql_t which, int at, slice_t bytes);
+void sqlite_set_int (store_sqlite_t *self, sql_t which, int at, int64_t number);
+/* Opens the log of the database at that path and runs what is in it, within an open transaction. False, with one
+ * sentence, when something acknowledged could be lost. */
+bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size);
+void sqlite_redo_close (store_sqlite_t *self);
+/* A statement was run in this turn. */
+void sqlite_redo_note (store_sqlite_t *self, sql_t which);
+/* Whether the turn's statements can go into the log. */
+bool sqlite_redo_fits (const store_sqlite_t *self);
+/* Makes them durable. DISK_FULL, INTERNAL. */
+err_t sqlite_redo_write (store_sqlite_t *self);
+/* The turn's statements are dealt with. */
+void sqlite_redo_forget (store_sqlite_t *self);
+/* Runs again what is in the log, after the database has rolled back. */
+err_t sqlite_redo_run (store_sqlite_t *self);
+/* Gives the log its next name, within the transaction that is to be committed; sqlite_redo_begin after that. */
+err_t sqlite_redo_rename (store_sqlite_t *self);
+void sqlite_redo_begin (store_sqlite_t *self);
 
 /* store_sqlite_rows.c: the columns of a job, for every statement that reads whole rows. */
 #define JOB_CREATED                                                                                                    \

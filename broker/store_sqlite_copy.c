@@ -26,6 +26,10 @@ static bool copy_begin (store_sqlite_t *self, const char *path)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     unlink (path); /* of an earlier one */
+    if (sqlite_settle (self)) {
+        self->base.ops->rollback (&self->base);
+        return false;
+    }
     if (sqlite3_open_v2 (path, &self->copy_db, flags, NULL) == SQLITE_OK)
         self->copy = sqlite3_backup_init (self->copy_db, "main", self->db, "main");
     if (self->copy)

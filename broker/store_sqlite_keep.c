@@ -8,7 +8,7 @@ static err_t run_for (store_sqlite_t *self, sql_t which, slice_t sha256)
 {
     if (!sha256.ptr)
         return ERR_NONE;
-    sqlite_bind_text (self->sql[which], 1, sha256);
+    sqlite_set_text (self, which, 1, sha256);
     return sqlite_run (self, which);
 }
 
@@ -42,9 +42,9 @@ err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t no
     if (err)
         return err;
     int64_t had = blob_bytes (self, sha256);
-    sqlite_bind_text (self->sql[SQL_BLOB_PUT], 1, sha256);
-    sqlite_bind_int (self->sql[SQL_BLOB_PUT], 2, bytes);
-    sqlite_bind_int (self->sql[SQL_BLOB_PUT], 3, now_ms);
+    sqlite_set_text (self, SQL_BLOB_PUT, 1, sha256);
+    sqlite_set_int (self, SQL_BLOB_PUT, 2, bytes);
+    sqlite_set_int (self, SQL_BLOB_PUT, 3, now_ms);
     err = sqlite_run (self, SQL_BLOB_PUT);
     if (!err)
         self->blob_bytes += bytes - had;

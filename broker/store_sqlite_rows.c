@@ -6,45 +6,45 @@
 
 #include "proto/lines.h"
 
-static void bind_created (sqlite3_stmt *sql, const job_record_t *job)
+static void bind_created (store_sqlite_t *self, const job_record_t *job)
 {
-    sqlite_bind_text (sql, 2, slice_of (job->id.salt));
-    sqlite_bind_text (sql, 3, job->command);
-    sqlite_bind_text (sql, 4, job->file_url);
-    sqlite_bind_text (sql, 5, job->filename);
-    sqlite_bind_int (sql, 6, job->timeout_ms);
-    sqlite_bind_int (sql, 7, job->max_attempts);
-    sqlite_bind_int (sql, 8, job->created_ms);
-    sqlite_bind_text (sql, 9, job->pinned);
-    sqlite_bind_blob (sql, 10, job->options);
-    sqlite_bind_text (sql, 11, job->idempotency_key);
-    sqlite_bind_blob (sql, 12, job->request_hash);
+    sqlite_set_text (self, SQL_JOB_INSERT, 2, slice_of (job->id.salt));
+    sqlite_set_text (self, SQL_JOB_INSERT, 3, job->command);
+    sqlite_set_text (self, SQL_JOB_INSERT, 4, job->file_url);
+    sqlite_set_text (self, SQL_JOB_INSERT, 5, job->filename);
+    sqlite_set_int (self, SQL_JOB_INSERT, 6, job->timeout_ms);
+    sqlite_set_int (self, SQL_JOB_INSERT, 7, job->max_attempts);
+    sqlite_set_int (self, SQL_JOB_INSERT, 8, job->created_ms);
+    sqlite_set_text (self, SQL_JOB_INSERT, 9, job->pinned);
+    sqlite_set_blob (self, SQL_JOB_INSERT, 10, job->options);
+    sqlite_set_text (self, SQL_JOB_INSERT, 11, job->idempotency_key);
+    sqlite_set_blob (self, SQL_JOB_INSERT, 12, job->request_hash);
 }
 
-static void bind_changing (sqlite3_stmt *sql, const job_record_t *job)
+static void bind_changing (store_sqlite_t *self, sql_t which, const job_record_t *job)
 {
-    sqlite_bind_int (sql, 1, job->id.seq);
-    sqlite_bind_int (sql, 13, job->state);
-    sqlite_bind_int (sql, 14, job->attempt);
-    sqlite_bind_text (sql, 15, job->worker_id);
-    sqlite_bind_text (sql, 16, job->group);
-    sqlite_bind_text (sql, 17, job->token);
-    sqlite_bind_int (sql, 18, job->slot);
-    sqlite_bind_int (sql, 19, job->started_ms);
-    sqlite_bind_int (sql, 20, job->completed_ms);
-    sqlite_bind_int (sql, 21, job->exit_code);
-    sqlite_bind_text (sql, 22, job->reason);
-    sqlite_bind_text (sql, 23, job->error_message);
-    sqlite_bind_blob (sql, 24, job->data[STREAM_STDOUT]);
-    sqlite_bind_blob (sql, 25, job->data[STREAM_STDERR]);
-    sqlite_bind_int (sql, 26, job->bytes[STREAM_STDOUT]);
-    sqlite_bind_int (sql, 27, job->bytes[STREAM_STDERR]);
-    sqlite_bind_int (sql, 28, job->not_before_ms);
-    sqlite_bind_int (sql, 29, job->signal);
-    sqlite_bind_blob (sql, 30, job->receipt);
-    sqlite_bind_text (sql, 31, job->artifacts);
-    sqlite_bind_int (sql, 32, job->bytes[STREAM_JOURNAL]);
-    sqlite_bind_blob (sql, 33, job->data[STREAM_JOURNAL]);
+    sqlite_set_int (self, which, 1, job->id.seq);
+    sqlite_set_int (self, which, 13, job->state);
+    sqlite_set_int (self, which, 14, job->attempt);
+    sqlite_set_text (self, which, 15, job->worker_id);
+    sqlite_set_text (self, which, 16, job->group);
+    sqlite_set_text (self, which, 17, job->token);
+    sqlite_set_int (self, which, 18, job->slot);
+    sqlite_set_int (self, which, 19, job->started_ms);
+    sqlite_set_int (self, which, 20, job->completed_ms);
+    sqlite_set_int (self, which, 21, job->exit_code);
+    sqlite_set_text (self, which, 22, job->reason);
+    sqlite_set_text (self, which, 23, job->error_message);
+    sqlite_set_blob (self, which, 24, job->data[STREAM_STDOUT]);
+    sqlite_set_blob (self, which, 25, job->data[STREAM_STDERR]);
+    sqlite_set_int (self, which, 26, job->bytes[STREAM_STDOUT]);
+    sqlite_set_int (self, which, 27, job->bytes[STREAM_STDERR]);
+    sqlite_set_int (self, which, 28, job->not_before_ms);
+    sqlite_set_int (self, which, 29, job->signal);
+    sqlite_set_blob (self, which, 30, job->receipt);
+    sqlite_set_text (self, which, 31, job->artifacts);
+    sqlite_set_int (self, which, 32, job->bytes[STREAM_JOURNAL]);
+    sqlite_set_blob (self, which, 33, job->data[STREAM_JOURNAL]);
 }
 
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
@@ -91,10 +91,10 @@ err_t sqlite_labels_run (store_sqlite_t *self, sql_t which, slice_t labels, int6
     err_t err = ERR_NONE;
     while (!err && lines_next (&labels, &line)) {
         line_split (line, &key, &value);
-        sqlite_bind_int (self->sql[which], 2, seq);
-        sqlite_bind_text (self->sql[which], 1, line);
+        sqlite_set_int (self, which, 2, seq);
+        sqlite_set_text (self, which, 1, line);
         err = sqlite_run (self, which);
-        sqlite_bind_text (self->sql[which], 1, key);
+        sqlite_set_text (self, which, 1, key);
         if (!err)
             err = sqlite_run (self, which);
     }
@@ -105,8 +105,8 @@ static err_t put_brief_options (store_sqlite_t *self, const job_record_t *job)
 {
     if (!job->brief_options.ptr)
         return ERR_NONE;
-    sqlite_bind_int (self->sql[SQL_JOB_BRIEF_PUT], 1, job->id.seq);
-    sqlite_bind_blob (self->sql[SQL_JOB_BRIEF_PUT], 2, job->brief_options);
+    sqlite_set_int (self, SQL_JOB_BRIEF_PUT, 1, job->id.seq);
+    sqlite_set_blob (self, SQL_JOB_BRIEF_PUT, 2, job->brief_options);
     return sqlite_run (self, SQL_JOB_BRIEF_PUT);
 }
 
@@ -116,8 +116,8 @@ err_t sqlite_job_insert (store_t *store, const job_record_t *job)
     err_t err = sqlite_begin (self);
     if (err)
         return err;
-    bind_created (self->sql[SQL_JOB_INSERT], job);
-    bind_changing (self->sql[SQL_JOB_INSERT], job);
+    bind_created (self, job);
+    bind_changing (self, SQL_JOB_INSERT, job);
     err = sqlite_run (self, SQL_JOB_INSERT);
     if (!err)
         err = put_brief_options (self, job);
@@ -135,7 +135,7 @@ err_t sqlite_job_update (store_t *store, const job_record_t *job)
     err_t err = sqlite_begin (self);
     if (err)
         return err;
-    bind_changing (self->sql[SQL_JOB_UPDATE], job);
+    bind_changing (self, SQL_JOB_UPDATE, job);
     err = sqlite_run (self, SQL_JOB_UPDATE);
     assert (err || sqlite3_changes (self->db) == 1);
     if (!err)
@@ -205,27 +205,26 @@ err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx)
 err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt)
 {
     store_sqlite_t *self = sqlite_of (store);
-    sqlite3_stmt *sql = self->sql[SQL_ATTEMPT_PUT];
     err_t err = sqlite_begin (self);
     if (err)
         return err;
-    sqlite_bind_int (sql, 1, attempt->seq);
-    sqlite_bind_int (sql, 2, attempt->attempt);
-    sqlite_bind_text (sql, 3, attempt->worker_id);
-    sqlite_bind_text (sql, 4, attempt->token);
-    sqlite_bind_int (sql, 5, attempt->accepted);
-    sqlite_bind_text (sql, 6, attempt->reason);
-    sqlite_bind_text (sql, 7, attempt->error_message);
-    sqlite_bind_int (sql, 8, attempt->exit_code);
-    sqlite_bind_int (sql, 9, attempt->signal);
-    sqlite_bind_int (sql, 10, attempt->started_ms);
-    sqlite_bind_int (sql, 11, attempt->completed_ms);
-    sqlite_bind_blob (sql, 12, attempt->data[STREAM_STDOUT]);
-    sqlite_bind_blob (sql, 13, attempt->data[STREAM_STDERR]);
-    sqlite_bind_int (sql, 14, attempt->late_ms);
-    sqlite_bind_int (sql, 15, attempt->late_exit_code);
-    sqlite_bind_text (sql, 16, attempt->late_reason);
-    sqlite_bind_blob (sql, 17, attempt->data[STREAM_JOURNAL]);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 1, attempt->seq);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 2, attempt->attempt);
+    sqlite_set_text (self, SQL_ATTEMPT_PUT, 3, attempt->worker_id);
+    sqlite_set_text (self, SQL_ATTEMPT_PUT, 4, attempt->token);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 5, attempt->accepted);
+    sqlite_set_text (self, SQL_ATTEMPT_PUT, 6, attempt->reason);
+    sqlite_set_text (self, SQL_ATTEMPT_PUT, 7, attempt->error_message);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 8, attempt->exit_code);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 9, attempt->signal);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 10, attempt->started_ms);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 11, attempt->completed_ms);
+    sqlite_set_blob (self, SQL_ATTEMPT_PUT, 12, attempt->data[STREAM_STDOUT]);
+    sqlite_set_blob (self, SQL_ATTEMPT_PUT, 13, attempt->data[STREAM_STDERR]);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 14, attempt->late_ms);
+    sqlite_set_int (self, SQL_ATTEMPT_PUT, 15, attempt->late_exit_code);
+    sqlite_set_text (self, SQL_ATTEMPT_PUT, 16, attempt->late_reason);
+    sqlite_set_blob (self, SQL_ATTEMPT_PUT, 17, attempt->data[STREAM_JOURNAL]);
     return sqlite_run (self, SQL_ATTEMPT_PUT);
 }
 
@@ -290,24 +289,23 @@ err_t sqlite_attempt_each (store_t *store, int64_t seq, store_attempt_fn *fn, vo
 err_t sqlite_worker_put (store_t *store, const worker_record_t *worker)
 {
     store_sqlite_t *self = sqlite_of (store);
-    sqlite3_stmt *sql = self->sql[SQL_WORKER_PUT];
     err_t err = sqlite_begin (self);
     if (err)
         return err;
-    sqlite_bind_text (sql, 1, worker->worker_id);
-    sqlite_bind_text (sql, 2, worker->hostname);
-    sqlite_bind_text (sql, 3, worker->os);
-    sqlite_bind_text (sql, 4, worker->version);
-    sqlite_bind_text (sql, 5, worker->machine);
-    sqlite_bind_text (sql, 6, worker->remote_addr);
-    sqlite_bind_int (sql, 7, worker->cpu_count);
-    sqlite_bind_int (sql, 8, worker->slots);
-    sqlite_bind_int (sql, 9, worker->registered_ms);
-    sqlite_bind_int (sql, 10, worker->last_seen_ms);
-    sqlite_bind_int (sql, 11, worker->online);
-    sqlite_bind_text (sql, 12, worker->labels);
-    sqlite_bind_int (sql, 13, worker->asleep_until_ms);
-    sqlite_bind_int (sql, 14, worker->draining);
+    sqlite_set_text (self, SQL_WORKER_PUT, 1, worker->worker_id);
+    sqlite_set_text (self, SQL_WORKER_PUT, 2, worker->hostname);
+    sqlite_set_text (self, SQL_WORKER_PUT, 3, worker->os);
+    sqlite_set_text (self, SQL_WORKER_PUT, 4, worker->version);
+    sqlite_set_text (self, SQL_WORKER_PUT, 5, worker->machine);
+    sqlite_set_text (self, SQL_WORKER_PUT, 6, worker->remote_addr);
+    sqlite_set_int (self, SQL_WORKER_PUT, 7, worker->cpu_count);
+    sqlite_set_int (self, SQL_WORKER_PUT, 8, worker->slots);
+    sqlite_set_int (self, SQL_WORKER_PUT, 9, worker->registered_ms);
+    sqlite_set_int (self, SQL_WORKER_PUT, 10, worker->last_seen_ms);
+    sqlite_set_int (self, SQL_WORKER_PUT, 11, worker->online);
+    sqlite_set_text (self, SQL_WORKER_PUT, 12, worker->labels);
+    sqlite_set_int (self, SQL_WORKER_PUT, 13, worker->asleep_until_ms);
+    sqlite_set_int (self, SQL_WORKER_PUT, 14, worker->draining);
     return sqlite_run (self, SQL_WORKER_PUT);
 }
 
@@ -317,7 +315,7 @@ err_t sqlite_worker_delete (store_t *store, slice_t worker_id)
     err_t err = sqlite_begin (self);
     if (err)
         return err;
-    sqlite_bind_text (self->sql[SQL_WORKER_DELETE], 1, worker_id);
+    sqlite_set_text (self, SQL_WORKER_DELETE, 1, worker_id);
     return sqlite_run (self, SQL_WORKER_DELETE);
 }
 
