@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/store_sqlite.h"
@@ -167,7 +168,7 @@ void sqlite_redo_forget (store_sqlite_t *self)
 err_t sqlite_redo_rename (store_sqlite_t *self)
 {
     sqlite_bind_int (self->sql[SQL_REDO_PUT], 1, (int64_t)(self->redo.name + 1));
-    return sqlite_run (self, SQL_REDO_PUT);
+    return sqlite_run_silent (self, SQL_REDO_PUT);
 }
 
 void sqlite_redo_begin (store_sqlite_t *self)
@@ -379,6 +380,19 @@ static bool run_at_start (store_sqlite_t *self, const char *path, char *problem,
     return good;
 }
 
+/* Its room on the disk is taken beforehand, so that a full disk does not stop what runs; and it is written, for a sync
+ * of bytes in a place that was never written must sync the file's map, too. */
+static bool take_room (int fd)
+{
+    struct stat info;
+    if (fstat (fd, &info) == 0 && info.st_size >= FILE_SIZE)
+        return true;
+    char *zeros = xcalloc (1, FILE_SIZE);
+    bool good = pwrite (fd, zeros, FILE_SIZE, 0) == FILE_SIZE && fsync (fd) == 0;
+    free (zeros);
+    return good;
+}
+
 bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size)
 {
     redo_t *redo = &self->redo;
@@ -398,11 +412,8 @@ bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem,
         return false;
     }
     self->dirty = false;
-    /* With its room on the disk taken beforehand a full disk does not stop what runs. */
-    if (posix_fallocate (redo->fd, 0, FILE_SIZE) == 0 && fsync (redo->fd) == 0)
+    if (redo->number || take_room (redo->fd)) /* only a whole file has ever been used */
         return true;
-    if (redo->number)
-        return true; /* what is in it is needed, and its room is there */
     log_event (LEVEL_WARN, "redo-off", "there is no room for '%s': every turn commits the database, which is slower",
                path);
     sqlite_redo_close (self);
