@@ -484,6 +484,7 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
     self->blob_bytes_committed = self->blob_bytes;
     return store;
 fail:
+    self->broken = true; /* what the log has stays in the log */
     store_close (&store);
     return NULL;
 }

@@ -325,8 +325,8 @@ static bool check_name (const redo_t *redo, uint64_t found, const char *path, ch
 {
     if (found && found >> COUNT_BITS != redo->name >> COUNT_BITS) {
         snprintf (problem, size,
-                  "'%s' belongs to another gleaner.db: put that one back, or move the log away if what is in it may be "
-                  "lost.",
+                  "'%s' belongs to another gleaner.db, or that one is damaged: put the right one back, or restore a "
+                  "backup.",
                   path);
         return false;
     }

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -39,7 +40,7 @@ def test_a_submission_whose_commit_was_cut_short_is_made_once(clusters, faults, 
     cluster = clusters(broker_env=faults.env)
     native = cluster.native()
     native.ask("job-create", idempotencyKey="first", **CREATE)
-    faults.sync(point, "gleaner.db-wal")
+    faults.sync(point, "gleaner.db-redo")
     native.ask_raw(b"", 0)  # whatever it costs, nothing of it may be a job
     answer = native.receive(0.2)
     assert answer is None or answer["type"] == "error"
@@ -66,7 +67,7 @@ def test_a_result_whose_commit_was_cut_short_is_told_again(clusters, faults):
     worker = cluster.worker("zmq")
     job = cluster.api.submit("sleep 0.5; echo once")
     cluster.api.wait_job(job, until=("running",))
-    faults.sync("after", "gleaner.db-wal")
+    faults.sync("after", "gleaner.db-redo")
     faults.struck()
     start_again(cluster)
     status = cluster.api.wait_job(job, 20)
@@ -79,7 +80,7 @@ def test_a_failing_commit_ends_the_broker_without_an_answer(clusters, faults):
     """EIO at fdatasync: what is on the disk is unknown. Nothing is said any more, and status 75 asks for a new start."""
     cluster = clusters(broker_env=faults.env)
     native = cluster.native()
-    faults.sync("eio", "gleaner.db-wal")
+    faults.sync("eio", "gleaner.db-redo")
     assert ask_or_none(native, "job-create", idempotencyKey="k", **CREATE) is None
     assert cluster.broker.process.wait(10) == os.EX_TEMPFAIL
     assert cluster.broker.events("store-lost")
@@ -231,14 +232,24 @@ def test_a_gateway_killed_in_the_middle_of_an_upload_leaves_nothing(clusters):
 # ---- the database's own files ----
 
 
+def last_batch(log):
+    """Where the redo log's last batch begins, and where the one before it (broker/store_sqlite_redo.c)."""
+    data = log.read_bytes()
+    batches = [(struct.unpack_from("<QQ", data, at + 8), at) for at in range(0, len(data), 512) if data.startswith(b"GLNRREDO", at)]
+    batches.sort()
+    return batches[-1][1], batches[-2][1]
+
+
 def test_a_torn_tail_of_the_log_loses_what_was_not_acknowledged(clusters):
-    """The last transaction's last byte never reached the disk: it alone is gone."""
+    """The last turn's last byte never reached the disk: it alone is gone."""
     cluster = clusters(gateway=False)
     native = cluster.native()
     jobs = [native.ask("job-create", **CREATE)["jobId"] for _ in range(10)]
     cluster.broker.kill()
-    wal = cluster.folder / "data/gleaner.db-wal"
-    os.truncate(wal, wal.stat().st_size - 1)
+    log = cluster.folder / "data/gleaner.db-redo"
+    with open(log, "r+b") as file:
+        file.seek(last_batch(log)[0] + 70)
+        file.write(b"??")
     cluster.broker.start()
     native.open()
     assert native.ask("broker-info")["totalJobs"] == 9
@@ -248,6 +259,22 @@ def test_a_torn_tail_of_the_log_loses_what_was_not_acknowledged(clusters):
     assert new not in jobs
     cluster.stop()
     assert subprocess.run([BIN / "gleaner-broker", "--check", "--data", cluster.folder / "data"], capture_output=True).returncode == 0
+
+
+def test_a_damaged_log_is_found(clusters):
+    """A turn that was acknowledged cannot be read, though a later one can: the broker does not go on without it."""
+    cluster = clusters(gateway=False)
+    native = cluster.native()
+    for _ in range(10):
+        native.ask("job-create", **CREATE)
+    cluster.broker.kill()
+    log = cluster.folder / "data/gleaner.db-redo"
+    with open(log, "r+b") as file:
+        file.seek(last_batch(log)[1] + 70)
+        file.write(b"??")
+    for more, status in ((["--listen", "tcp://127.0.0.1:0"], 2), (["--check"], 1)):
+        refused = subprocess.run([BIN / "gleaner-broker", *more, "--data", cluster.folder / "data"], capture_output=True, text=True, timeout=60)
+        assert refused.returncode == status and "gleaner.db-redo' is damaged" in refused.stdout + refused.stderr, refused
 
 
 def test_a_damaged_page_is_found(clusters, tmp_path):

@@ -113,7 +113,7 @@ def test_a_record_of_the_schema_before_is_taken_over(cluster):
     cluster.broker.stop()
     db = sqlite3.connect(cluster.folder / "data/gleaner.db", isolation_level=None)
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    assert version == 3
+    assert version == 4
     db.execute("DELETE FROM job_label WHERE label NOT LIKE '%=%'")
     for undo in ("ALTER TABLE job DROP COLUMN brief_options", "ALTER TABLE worker DROP COLUMN draining", "DROP INDEX job_running",
                  "DROP INDEX job_completed", "ALTER TABLE job DROP COLUMN journal", "ALTER TABLE job DROP COLUMN journal_bytes",

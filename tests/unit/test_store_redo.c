@@ -360,8 +360,10 @@ static void test_a_damaged_log_is_refused (void **state)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         copy_files (self);
         spoil (self, places[i], "?", 1);
-        assert_null (open_copy (self));
-        assert_non_null (strstr (self->problem, "gleaner.db-redo"));
+        for (int again = 0; again < 2; again++) { /* a start that was refused has changed nothing */
+            assert_null (open_copy (self));
+            assert_non_null (strstr (self->problem, "gleaner.db-redo"));
+        }
     }
 }
 
