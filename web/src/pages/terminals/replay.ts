@@ -68,14 +68,12 @@ async function record(jobId: string, signal: AbortSignal): Promise<Job | null> {
   return null;
 }
 
-/** Shows one job to its end, through all its attempts. */
-export async function showJob(jobId: string, screen: Screen, signal: AbortSignal): Promise<void> {
+/** Shows one job to its end, through all its attempts. `stays` is called when it has not ended yet. */
+export async function showJob(jobId: string, screen: Screen, signal: AbortSignal, stays: () => void): Promise<void> {
   let job = await record(jobId, signal);
-  let waiting = ""; // what was said of it last
   if (job) screen.write(heading(job));
+  if (job && !over(job)) stays();
   for (let shown = 0; job && !signal.aborted; job = await record(jobId, signal)) {
-    if (job.waiting && job.waiting !== waiting) screen.write(`\x1b[2m${plain(job.waiting)}\x1b[0m\r\n`);
-    waiting = job.waiting ?? waiting;
     const begun = job.attempt ?? 0;
     const attempt: number = begun + (job.status === "pending" ? 1 : 0); // a pending one's is to come
     const canFollow = job.status !== "pending" || begun === 0; // else "the last attempt" is still the one before
