@@ -79,6 +79,45 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await line(page, /^900$/).waitFor();
   });
 
+  uiTest("is searched by an expression, and stays responsive with one that takes for ever", async ({ page, api }) => {
+    const job = await api.submit(`seq -f 'row %g' 1 50; echo ${"a".repeat(40)}b; seq -f 'row %g' 51 300`);
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^row 1$/).waitFor();
+    await page.getByRole("button", { name: "Regular expression" }).click();
+    const search = page.getByLabel("Search the output");
+    await search.fill("^row 2[57]$");
+    await page.getByText("1 of 2 lines").waitFor();
+    await page.locator(".log-row mark").getByText("row 25").waitFor();
+    await search.fill("(a+)+$");
+    await page.getByText(/takes too long/).waitFor({ timeout: 8000 });
+    await screenshot(page, "job-search-slow");
+    await checkAccessibility(page);
+    await page.setViewportSize({ width: 360, height: 740 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out at the side");
+    await page.getByText(/takes too long/).scrollIntoViewIfNeeded();
+    await screenshot(page, "job-search-slow-phone");
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await search.fill("");
+    await page.evaluate(() => {
+      globalThis.gleanerGap = 0;
+      let last = performance.now();
+      const look = () => {
+        globalThis.gleanerGap = Math.max(globalThis.gleanerGap, performance.now() - last);
+        last = performance.now();
+        setTimeout(look, 10);
+      };
+      look();
+    });
+    await search.fill("(a+)+$");
+    await page.getByText(/takes too long/).waitFor({ timeout: 8000 });
+    const gap = await page.evaluate(() => globalThis.gleanerGap);
+    assert.ok(gap < 1000, `the page stood still for ${gap} ms`);
+    await search.fill("b$");
+    await page.getByText("1 of 1 lines").waitFor();
+    await page.locator(".log-row mark").getByText("b", { exact: true }).waitFor();
+  });
+
   uiTest("cancels after a question", async ({ page, api }) => {
     const job = await api.submit("echo begun; sleep 60");
     await page.goto(`#/jobs/${job}`);

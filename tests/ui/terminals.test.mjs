@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { checkAccessibility, screenshot } from "./lib/browser.mjs";
 import { uiSuite } from "./lib/suite.mjs";
+import { waitUntil } from "./lib/wait.mjs";
 
 /** @param {import("playwright-core").Page} page @param {string} command */
 async function run(page, command) {
@@ -58,9 +59,81 @@ uiSuite("terminals", { workers: 1, worker: ["--id", "lab-1", "--hostname", "lab-
     await shows(page, "live");
     const job = (await api.get("api/jobs?limit=1")).json.jobs[0];
     assert.equal(job.status, "running");
-    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel this job" }).click();
     await shows(page, "cancelled");
     assert.equal((await api.status(job.jobId)).reason, "cancelled");
+  });
+
+  uiTest("say why a job waits, let it be cancelled, and go on with those behind it", async ({ page, api }) => {
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    await page.getByLabel("Runs on").selectOption("worker lab-1");
+    await api.post("api/workers/drain", { workerId: "lab-1" });
+    const now = page.getByRole("group", { name: "The job shown now" });
+    for (const command of ["echo head", "echo dropped", "echo dropped too"]) {
+      await run(page, command);
+      await page.locator("#prompt:placeholder-shown").waitFor();
+    }
+    await now.getByText("echo head").waitFor();
+    const head = await waitUntil(async () => (await api.get("api/jobs?state=pending&text=echo%20head")).json.jobs[0], "the job that waits");
+    const why = (await api.status(head.jobId)).waiting;
+    assert.ok(why, "the broker says why");
+    await now.getByText(why).first().waitFor();
+    await screenshot(page, "terminals-waiting-light");
+    await checkAccessibility(page);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await screenshot(page, "terminals-waiting-dark");
+    await checkAccessibility(page);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await screenshot(page, "terminals-waiting-phone");
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out at the side");
+    await checkAccessibility(page);
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.getByRole("button", { name: "Cancel the 2 behind it" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel them" }).click();
+    await page.getByText("2 jobs cancelled.").waitFor();
+    assert.equal((await api.status(head.jobId)).status, "pending", "the one shown stays");
+    await page.getByLabel("Runs on").selectOption("any");
+    await api.post("api/workers/resume", { workerId: "lab-1" });
+    await shows(page, /^head$/);
+    await run(page, "echo goes on");
+    await shows(page, /^goes on$/);
+  });
+
+  uiTest("go on behind a job that no worker fits, once it is cancelled", async ({ page, api, cluster }) => {
+    await cluster.addWorker(["--id", "lab-gone", "--hostname", "lab-pc-9"]);
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    await page.getByLabel("Runs on").selectOption("worker lab-gone");
+    await api.post("api/workers/drain", { workerId: "lab-gone" });
+    await run(page, "echo never");
+    const now = page.getByRole("group", { name: "The job shown now" });
+    await now.getByText("echo never").waitFor();
+    await page.getByLabel("Runs on").selectOption("worker lab-1");
+    await run(page, "echo 'the next one'; sleep 30");
+    await now.getByText("Cancel the one behind it").waitFor();
+    await now.getByRole("button", { name: "Cancel this job" }).click();
+    await shows(page, "the next one");
+    await now.getByText(/Running for/).waitFor();
+    const [next, never] = (await api.get("api/jobs?limit=2")).json.jobs;
+    assert.equal((await api.status(never.jobId)).reason, "cancelled");
+    assert.equal((await api.status(next.jobId)).status, "running", "those behind it stay");
+    await now.getByRole("button", { name: "Cancel this job" }).click();
+    await now.getByText("cancelled", { exact: true }).waitFor();
+  });
+
+  uiTest("take of hostile output its text and its colours", async ({ page }) => {
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    const before = await page.title();
+    await run(page, "printf 'kept\\n\\033[2J\\033[H\\033]0;owned\\007\\033]52;c;aGk=\\007\\033]8;;javascript:alert(1)\\007link\\033]8;;\\007 \\033[?1049h\\033[32mgreen\\033[0m\\n'");
+    await shows(page, "completed on");
+    await shows(page, /^kept$/);
+    await shows(page, "link green");
+    await page.locator(".xterm-rows .xterm-fg-2").getByText("green").first().waitFor();
+    assert.equal(await page.title(), before);
+    assert.equal(await page.locator(".terminal-host a").count(), 0);
+    await screenshot(page, "terminals-hostile");
   });
 
   uiTest("are told apart by keys, closed, and bounded", async ({ page }) => {

@@ -9,8 +9,9 @@ import { firstWhere, Layout, Part, sectionsOf } from "../src/lib/logindex";
 import { decode, shownLine, SHOWN_MAX, splitLines, unfinished } from "../src/lib/loglines";
 import { LineReader } from "../src/lib/logread";
 import { ScrollMap } from "../src/lib/logscroll";
-import { marks, matcher, Search } from "../src/lib/logsearch";
+import { Search } from "../src/lib/logsearch";
 import { indexBytes } from "../src/lib/logsource";
+import { marks, matcher, matching } from "../src/lib/matcher";
 
 function random(seed: number): (below: number) => number {
   let state = seed + 1;
@@ -275,7 +276,7 @@ describe("search", () => {
       const part = new Part(fed(output.journal).blocks, [STDOUT, STDERR]);
       part.sync();
       const expression = matcher(["bc", "é日", "A", "^x+$"][seed % 4] ?? "", seed % 4 === 3) as RegExp;
-      const search = new Search(expression, ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, to)), () => undefined);
+      const search = new Search((texts) => matching(texts, expression), ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, to)), () => undefined);
       await search.run([part], new AbortController().signal);
       const rows = search.rows(part);
       const expected = allLines(part, output.reader()).flatMap((line, row) => (new RegExp(expression).test(line) ? [row] : []));
@@ -291,13 +292,38 @@ describe("search", () => {
       part.sync();
       const expression = matcher("bc", false) as RegExp;
       const there: Record<number, number> = { [STDOUT]: dice(output.bytes[STDOUT].length), [STDERR]: dice(output.bytes[STDERR].length) };
-      const search = new Search(expression, ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, Math.min(to, there[stream] ?? 0))), () => undefined);
+      const search = new Search((texts) => matching(texts, expression), ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, Math.min(to, there[stream] ?? 0))), () => undefined);
       const { signal } = new AbortController();
       expect(await search.run([part], signal)).toBe(false);
       there[STDOUT] = there[STDERR] = Infinity;
       expect(await search.run([part], signal)).toBe(true);
       const rows = search.rows(part);
       const expected = allLines(part, output.reader()).flatMap((line, row) => (new RegExp(expression).test(line) ? [row] : []));
+      expect(Array.from({ length: rows.length }, (_, at) => rows.at(at))).toEqual(expected);
+    }
+  });
+  it("finds the same when another side tells what matches, stopped in between too", async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const dice = random(seed);
+      const output = new Output();
+      for (let at = 0; at < 60; at++) output.add(at, dice(2) as OutputStream, encoder.encode(randomText(dice, 1 + dice(5))));
+      const part = new Part(fed(output.journal).blocks, [STDOUT, STDERR]);
+      part.sync();
+      const expression = matcher("bc", true) as RegExp;
+      let abort = new AbortController();
+      let stops = 2;
+      const later = async (texts: readonly string[]): Promise<number[]> => {
+        await Promise.resolve();
+        if (stops-- > 0) abort.abort();
+        return matching(texts, expression);
+      };
+      const search = new Search(later, ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, to)), () => undefined);
+      for (let run = 0; run < 3; run++) {
+        abort = new AbortController();
+        await search.run([part], abort.signal);
+      }
+      const rows = search.rows(part);
+      const expected = allLines(part, output.reader()).flatMap((line, row) => (/bc/iu.test(line) ? [row] : []));
       expect(Array.from({ length: rows.length }, (_, at) => rows.at(at))).toEqual(expected);
     }
   });

@@ -1,9 +1,10 @@
 // Hooks that keep what the API says fresh.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { getJob } from "./calls";
 import { ApiError } from "./client";
 import { listen } from "./live";
-import type { GleanerEvent } from "./types";
+import type { GleanerEvent, Job } from "./types";
 
 export interface Polled<T> {
   /** The last answer; stays while later calls fail. */
@@ -70,4 +71,19 @@ export function useEvents(heard: (event: GleanerEvent | null) => void): void {
   const current = useRef(heard);
   current.current = heard;
   useEffect(() => listen((event) => current.current(event)), []);
+}
+
+const OPEN_MS = 2000;
+const OVER_MS = 60_000;
+
+/** A job's record, asked for again whenever an event tells of it. */
+export function useJob(jobId: string): Polled<Job> {
+  const [over, setOver] = useState(false);
+  const polled = usePolled(jobId, over ? OVER_MS : OPEN_MS, (signal) => getJob(jobId, { signal }));
+  const { data: job, refresh } = polled;
+  useEvents((event) => {
+    if (event === null || (event.eventType === "job" && event.jobId === jobId)) refresh();
+  });
+  useEffect(() => setOver(job?.status === "completed" || job?.status === "failed"), [job]);
+  return polled;
 }

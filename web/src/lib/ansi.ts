@@ -128,3 +128,35 @@ export function plainLine(line: string): string {
   if (!ANY_SPECIAL.test(line)) return line;
   return parseLine(line).pieces.map((piece) => piece.text).join("");
 }
+
+const SGR_MAX = 128;
+
+/** A line (no \n in it) as a terminal may have it: text, \r, \b, \t and looks. The rest would move its cursor, name its
+ *  window, fill the clipboard. */
+export function narrowLine(line: string): string {
+  if (!ANY_SPECIAL.test(line)) return line;
+  return line.replace(SPECIAL, (found: string, look: string | undefined) => {
+    if (look !== undefined) return found.length <= SGR_MAX ? found : "";
+    if (found === "\r" || found === "\b") return found;
+    return found.length === 1 ? visible(found) : "";
+  });
+}
+
+// eslint-disable-next-line no-control-regex -- see above
+const OPEN = /^\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[PX^_k][^\x1b]*\x1b?|[ -/]*)$/;
+
+/** Where a sequence begins that a line leaves open as far as it has come; the line's length: there is none. */
+export function openSequence(line: string): number {
+  const last = line.lastIndexOf("\x1b");
+  if (last < 0) return line.length;
+  const before = last > 0 && last === line.length - 1 ? line.lastIndexOf("\x1b", last - 1) : -1; // which the last may close
+  if (before >= 0 && OPEN.test(line.slice(before))) return before;
+  return OPEN.test(line.slice(last)) ? last : line.length;
+}
+
+/** What must be kept of an open sequence for the rest of it to be known as such, however long it gets. */
+export function openShort(sequence: string): string {
+  if (sequence.length <= SGR_MAX) return sequence;
+  if (sequence.startsWith("\x1b[")) return /[ -/]$/.test(sequence) ? "\x1b[< " : "\x1b[<"; // no look begins so
+  return sequence.slice(0, 2) + (sequence.endsWith("\x1b") ? "\x1b" : "");
+}

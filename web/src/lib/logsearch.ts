@@ -10,31 +10,10 @@ import { blockText } from "./logread";
 const PIECE = 1024 * 1024;
 const SLICE_MS = 8; // the page stays smooth
 const ROW_KEPT = 128 * 1024;
+const BATCH = 256 * 1024; // characters looked through at once
 
-/** What is searched for, as an expression; a sentence when it is no expression. */
-export function matcher(text: string, asRegex: boolean): RegExp | string {
-  const source = asRegex ? text : text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
-  try {
-    return new RegExp(source, "giu");
-  } catch {
-    try {
-      return new RegExp(source, "gi");
-    } catch (error) {
-      return error instanceof Error ? error.message : "This is no regular expression.";
-    }
-  }
-}
-
-/** Where an expression matches in a text, from and to. */
-export function marks(text: string, expression: RegExp, most = 200): [number, number][] {
-  const found: [number, number][] = [];
-  expression.lastIndex = 0;
-  for (const match of text.matchAll(expression)) {
-    if (match[0].length > 0) found.push([match.index, match.index + match[0].length]);
-    if (found.length >= most) break;
-  }
-  return found;
-}
+/** Which of these texts match; at once, or later from elsewhere. */
+export type Matching = (texts: readonly string[]) => number[] | Promise<number[]>;
 
 export type ReadPiece = (wanted: Wanted, signal: AbortSignal) => Promise<Uint8Array>;
 
@@ -44,6 +23,9 @@ interface Progress {
   /** The row that may go on in the next block, and its text so far. */
   row: number;
   text: string;
+  /** Rows that are whole and were not yet looked at. */
+  lines: { row: number; text: string }[];
+  size: number;
 }
 
 /** The bytes of one piece, as a cache is asked for them. */
@@ -62,7 +44,7 @@ export class Search {
   private readonly progress = new Map<Part, Progress>();
 
   constructor(
-    readonly expression: RegExp,
+    private readonly matching: Matching,
     private readonly read: ReadPiece,
     private readonly changed: () => void,
   ) {}
@@ -74,7 +56,7 @@ export class Search {
 
   private of(part: Part): Progress {
     let progress = this.progress.get(part);
-    if (!progress) this.progress.set(part, (progress = { next: 0, rows: Column.of32(), row: -1, text: "" }));
+    if (!progress) this.progress.set(part, (progress = { next: 0, rows: Column.of32(), row: -1, text: "", lines: [], size: 0 }));
     return progress;
   }
 
@@ -89,10 +71,12 @@ export class Search {
         const piece = await this.fetch(part, progress.next, to, signal);
         if (stopped()) return true;
         const all = await this.scan(part, progress, to, piece, signal);
+        await this.look(progress, signal);
         this.changed();
         if (!all) return false;
       }
-      if (progress.text) this.test(progress);
+      if (progress.text) this.note(progress);
+      await this.look(progress, signal);
     }
     this.changed();
     return true;
@@ -117,6 +101,7 @@ export class Search {
       if (stopped()) return true;
       if (!this.block(part, progress, progress.next, piece)) return false;
       this.scanned += part.blocks.bytes(part.block(progress.next));
+      if (progress.size >= BATCH) await this.look(progress, signal);
       if (performance.now() - began > SLICE_MS) {
         this.changed();
         await new Promise((resolve) => setTimeout(resolve, 0));
@@ -134,20 +119,34 @@ export class Search {
     const start = part.start(place);
     lines.forEach((line, at) => {
       const goesOn = at === 0 && start === progress.row;
-      if (!goesOn && progress.row >= 0) this.test(progress);
+      if (!goesOn && progress.row >= 0) this.note(progress);
       progress.row = start + at;
       progress.text = goesOn ? joined(progress.text, line) : line;
     });
     return true;
   }
 
-  private test(progress: Progress): void {
-    this.expression.lastIndex = 0;
-    const { rows, row } = progress;
-    if (rows.length > 0 && rows.at(rows.length - 1) >= row) return;
-    if (this.expression.test(plainLine(progress.text))) rows.push(row);
+  private note(progress: Progress): void {
+    progress.lines.push({ row: progress.row, text: plainLine(progress.text) });
+    progress.size += progress.text.length;
+  }
+
+  private async look(progress: Progress, signal: AbortSignal): Promise<void> {
+    const { lines, rows } = progress;
+    if (lines.length === 0 || signal.aborted) return;
+    const answer = this.matching(lines.map(({ text }) => text));
+    const found = Array.isArray(answer) ? answer : await answer;
+    if (stoppedBy(signal)) return; // they stay for the next run
+    for (const at of found) {
+      const row = lines[at]?.row ?? 0;
+      if (rows.length === 0 || rows.at(rows.length - 1) < row) rows.push(row); // one that grew was found before
+    }
+    progress.lines = [];
+    progress.size = 0;
   }
 }
+
+const stoppedBy = (signal: AbortSignal): boolean => signal.aborted;
 
 function joined(text: string, more: string): string {
   if (text.length < ROW_KEPT) return text + more;

@@ -5,13 +5,13 @@ import { cancelJob, runAgain } from "../../api/calls";
 import { address } from "../../api/client";
 import type { Job } from "../../api/types";
 import { bytes, jobTitle, plural } from "../../lib/format";
-import { sentence } from "../../lib/reasons";
 import { unwatch, watch, watched } from "../../lib/watch";
 import { go, href } from "../../router";
-import { CopyButton, Span, StateBadge, Time } from "../../ui/basics";
+import { CopyButton, StateBadge } from "../../ui/basics";
 import { useCommands } from "../../ui/commands";
 import { confirm } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
+import { Standing } from "../../ui/standing";
 import { attempt, toast } from "../../ui/toast";
 import { curlOf } from "./urls";
 
@@ -33,15 +33,6 @@ async function again(job: Job): Promise<void> {
   repeating = true;
   await attempt(async () => go(href("job", await runAgain(job.jobId))));
   repeating = false;
-}
-
-/** How the job stands, in one line. */
-function Standing({ job }: { job: Job }) {
-  if (job.status === "pending") return <>{job.waiting ?? "It waits for a worker."} Submitted <Time ms={job.createdAt} />.</>;
-  if (job.status === "running") return <>Running for <Span from={job.startedAt} to={null} />{job.attempt && job.attempt > 1 ? `, attempt ${job.attempt}` : ""}.</>;
-  const took = job.startedAt ? <>, after <Span from={job.startedAt} to={job.completedAt} /></> : null;
-  if (job.status === "completed") return <>Completed <Time ms={job.completedAt} />{took}.</>;
-  return <>{sentence(job) || "It failed."} Ended <Time ms={job.completedAt} />{took}.</>;
 }
 
 function Artifacts({ job }: { job: Job }) {

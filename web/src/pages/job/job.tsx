@@ -1,8 +1,7 @@
 // A job: what it is, where it stands, and everything it printed.
 
 import { useEffect, useState } from "preact/hooks";
-import { getJob } from "../../api/calls";
-import { useEvents, usePolled } from "../../api/use";
+import { useJob } from "../../api/use";
 import type { Attempt, Job as JobRecord } from "../../api/types";
 import { jobTitle } from "../../lib/format";
 import { LogSource } from "../../lib/logsource";
@@ -19,8 +18,6 @@ import { Timeline } from "./timeline";
 import "./job.css";
 import "./log.css";
 
-const RUNNING_MS = 2000;
-const OVER_MS = 60_000;
 const HIDDEN_MS = 1500;
 
 /** True when nothing more will happen to an attempt. */
@@ -79,13 +76,8 @@ function Waiting({ job }: { job: JobRecord }) {
 
 export default function Job() {
   const { id, query } = route.value;
-  const [over, setOver] = useState(false);
-  const { data: job, error, refresh } = usePolled(id, over ? OVER_MS : RUNNING_MS, (signal) => getJob(id, { signal }));
-  useEvents((event) => {
-    if (event === null || (event.eventType === "job" && event.jobId === id)) refresh();
-  });
+  const { data: job, error, refresh } = useJob(id);
   useEffect(() => {
-    setOver(job?.status === "completed" || job?.status === "failed");
     showTab(job ? jobTitle(job) : "Job", job?.status ?? "idle");
   }, [job]);
   const asked = Number(query.get("attempt") ?? "0");

@@ -8,7 +8,7 @@ import type { CommandRun } from "../../lib/journal";
 import { STDERR } from "../../lib/logblocks";
 import type { ShownSection } from "../../lib/logindex";
 import type { RowLine } from "../../lib/logread";
-import { marks } from "../../lib/logsearch";
+import type { Marks } from "../../lib/matcher";
 import { now } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
 
@@ -19,8 +19,7 @@ function span(piece: Piece, text: string, key: string) {
 }
 
 /** The pieces of a line with what was searched for marked. */
-function pieces(line: RowLine, expression: RegExp | null) {
-  const found = expression ? marks(line.text, expression) : [];
+function pieces(line: RowLine, found: Marks) {
   if (found.length === 0) return line.pieces.map((piece, at) => span(piece, piece.text, String(at)));
   const out = [];
   let base = 0;
@@ -51,18 +50,19 @@ interface RowProps {
   tint: boolean;
   chosen: boolean;
   current: boolean;
-  expression: RegExp | null;
+  /** Where it matches what is searched for. */
+  marks: Marks | undefined;
   rawUrl: string;
 }
 
-export const Row = memo(function Row({ line, time, tint, chosen, current, expression, rawUrl }: RowProps) {
+export const Row = memo(function Row({ line, time, tint, chosen, current, marks, rawUrl }: RowProps) {
   const names = ["log-row", chosen ? "is-chosen" : "", current ? "is-current" : "", tint && line?.stream === STDERR ? "is-stderr" : ""];
   return (
     <div class={names.filter(Boolean).join(" ")}>
       {time === null ? null : <span class="log-time">{time}</span>}
       {line ? (
         <span class="log-text">
-          {pieces(line, expression)}
+          {pieces(line, marks ?? [])}
           {line.cut > 0 ? <a class="log-cut" href={rawUrl}>{line.cut.toLocaleString("en-US")} more characters, in the raw output</a> : null}
         </span>
       ) : (

@@ -71,7 +71,7 @@ interface SearchProps {
 
 function stateOf(found: Found): string {
   if (found.error) return found.error;
-  if (!found.expression) return "";
+  if (!found.marks) return "";
   const part = found.progress < 1 ? ` · ${Math.floor(found.progress * 100)} % searched` : "";
   if (found.total === 0) return found.progress < 1 ? `Searching${part}` : "Nothing found";
   return `${count(found.position)} of ${count(found.total)} lines${part}`;

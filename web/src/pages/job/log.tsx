@@ -213,7 +213,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
       if (read) widest.current.columns = Math.max(widest.current.columns, width(read.text));
       const number = line.row + 1;
       out.push(
-        <Row key={line.row} line={read} time={timeText(times, read?.at ?? NaN, startedAt)} tint={shown === "both"} expression={found.expression}
+        <Row key={line.row} line={read} time={timeText(times, read?.at ?? NaN, startedAt)} tint={shown === "both"} marks={read ? found.marks?.(read.text) : undefined}
           chosen={chosen !== null && number >= chosen[0] && number <= chosen[1]} current={line.row === found.row}
           rawUrl={rawUrl(job.jobId, read ? streamNames[read.stream] : "stdout", source.attempt)} />,
       );

@@ -3,8 +3,10 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Column } from "../../lib/logblocks";
 import { firstWhere, type PartOfView } from "../../lib/logindex";
-import { matcher, Search } from "../../lib/logsearch";
+import { Search } from "../../lib/logsearch";
 import type { LogSource } from "../../lib/logsource";
+import { matcher, type Marks } from "../../lib/matcher";
+import { plainNeedle, regexNeedle, type Needle } from "../../lib/needle";
 
 const TYPING_MS = 150;
 const TELL_MS = 80;
@@ -15,9 +17,10 @@ export interface Found {
   regex: boolean;
   setText: (text: string) => void;
   setRegex: (regex: boolean) => void;
-  /** What is wrong with the expression; "" when nothing is. */
+  /** What is wrong with the expression, or why the search has ended; "" when nothing is. */
   error: string;
-  expression: RegExp | null;
+  /** Where a line has it; null: nothing is looked for. */
+  marks: ((text: string) => Marks) | null;
   /** Matching lines so far. */
   total: number;
   /** From 1; 0: at none. */
@@ -49,6 +52,19 @@ function lookup(search: Search | null, parts: readonly PartOfView[]) {
   };
 }
 
+/** What is looked for, in a worker when it is an expression; and why that one has failed, "" while it has not. */
+function useNeedle(asked: string, regex: boolean, changed: () => void): { needle: Needle | null; error: string } {
+  const [failure, setFailure] = useState<{ of: unknown; why: string } | null>(null);
+  const expression = useMemo(() => (asked ? matcher(asked, regex) : null), [asked, regex]);
+  const needle = useMemo(() => {
+    if (!(expression instanceof RegExp)) return null;
+    return regex ? regexNeedle(expression, changed, (why) => setFailure({ of: expression, why })) : plainNeedle(expression);
+  }, [expression]); // eslint-disable-line react-hooks/exhaustive-deps -- one an expression, which is another one when `regex` is
+  useEffect(() => () => needle?.close(), [needle]);
+  const failed = failure && failure.of === expression ? failure.why : "";
+  return { needle, error: typeof expression === "string" ? expression : failed };
+}
+
 /** `first`: the row from which the first match is taken. */
 export function useSearch(source: LogSource, parts: readonly PartOfView[], version: number, first: () => number, onMatch: (row: number) => void): Found {
   const [text, setText] = useState("");
@@ -60,16 +76,16 @@ export function useSearch(source: LogSource, parts: readonly PartOfView[], versi
     const timer = window.setTimeout(() => setAsked(text), TYPING_MS);
     return () => window.clearTimeout(timer);
   }, [text]);
-  const expression = useMemo(() => (asked ? matcher(asked, regex) : null), [asked, regex]);
+  const { needle, error } = useNeedle(asked, regex, () => redraw((round) => round + 1));
   const search = useMemo(() => {
     let told = 0;
-    if (!(expression instanceof RegExp)) return null;
-    return new Search(new RegExp(expression), (wanted, signal) => source.read(wanted, signal), () => {
+    if (!needle) return null;
+    return new Search(needle.matching, (wanted, signal) => source.read(wanted, signal), () => {
       if (performance.now() - told < TELL_MS) return;
       told = performance.now();
       redraw((round) => round + 1);
     });
-  }, [expression, source]);
+  }, [needle, source]);
   const main = parts[0]?.part;
   useEffect(() => {
     setRow(-1);
@@ -78,16 +94,16 @@ export function useSearch(source: LogSource, parts: readonly PartOfView[], versi
   useEffect(() => () => runner.abort.abort(), [runner]);
   const [again, setAgain] = useState(0);
   useEffect(() => {
-    if (!search || runner.busy) return;
+    if (!search || !needle || needle.over() || runner.busy) return;
     runner.busy = true;
     const over = (all: boolean): void => {
       runner.busy = false;
       redraw((round) => round + 1);
-      if (!all && !source.gone && !runner.abort.signal.aborted) window.setTimeout(() => setAgain((round) => round + 1), AGAIN_MS);
+      if (!all && !source.gone && !needle.over() && !runner.abort.signal.aborted) window.setTimeout(() => setAgain((round) => round + 1), AGAIN_MS);
     };
     search.run(parts.map(({ part }) => part), runner.abort.signal).then(over, () => over(false));
     // eslint-disable-next-line react-hooks/exhaustive-deps -- parts grow in place; `version` tells
-  }, [search, runner, version, again]);
+  }, [search, needle, runner, version, again]);
   const found = lookup(search, parts);
   useEffect(() => {
     if (row >= 0 || found.total === 0) return;
@@ -99,9 +115,8 @@ export function useSearch(source: LogSource, parts: readonly PartOfView[], versi
   }, [found.total > 0, row, search]);
   const all = parts.reduce((sum, { part }) => sum + part.bytes, 0);
   return {
-    text, regex, setText, setRegex, row,
-    error: typeof expression === "string" ? expression : "",
-    expression: expression instanceof RegExp ? expression : null,
+    text, regex, setText, setRegex, row, error,
+    marks: needle?.marks ?? null,
     total: found.total,
     position: row < 0 ? 0 : firstWhere(found.total, (index) => found.at(index) >= row) + 1,
     progress: all > 0 ? Math.min(1, (search?.scanned ?? 0) / all) : 1,

@@ -6,9 +6,10 @@ import type { Job } from "../../api/types";
 import { follow, pausing } from "../../lib/follow";
 import { jobTitle } from "../../lib/format";
 import { sentence } from "../../lib/reasons";
+import { TerminalText } from "../../lib/terminaltext";
 
 export interface Screen {
-  write: (bytes: Uint8Array | string) => void;
+  write: (text: string) => void;
 }
 
 const OLD_BYTES_MAX = 256 * 1024; // of a stream of an ended job: its end is what one looks for
@@ -20,8 +21,7 @@ const over = (job: Job): boolean => job.status === "completed" || job.status ===
 /** Control characters of a text that is not output: shown as spaces. */
 const plain = (text: string): string => text.replace(/\p{Cc}/gu, " ");
 
-// Out of the alternate screen, plain character set, soft reset: what one job left of modes is not the next one's.
-const RESET = "\x1b[?1049l\x1b(B\x1b[!p";
+const RESET = "\x1b[0m"; // what one job left of colours is not the next one's
 
 function heading(job: Job): string {
   return `${RESET}\x1b[1;36m$ ${plain(jobTitle(job))}\x1b[0m \x1b[2m${job.jobId}\x1b[0m\r\n`;
@@ -37,18 +37,20 @@ async function attemptOutput(job: Job, screen: Screen, signal: AbortSignal): Pro
   const show = async (stream: "stdout" | "stderr", length: number): Promise<void> => {
     let at = over(job) ? Math.max(0, length - OLD_BYTES_MAX) : 0;
     if (at) screen.write(`\x1b[2m… ${at} bytes of ${stream} are on the job's page\x1b[0m\r\n`);
+    const text = new TerminalText();
     await follow(
       {
         open: (offset, stop) => send("GET", "api/jobs/output", { jobId: job.jobId, stream, attempt, offset, follow: 1 }, null, { signal: stop }),
         offset: () => at,
         take: (bytes) => {
           at += bytes.length;
-          screen.write(bytes);
+          screen.write(text.take(bytes));
         },
         over: () => true, // one attempt: what comes to its end is all of it
       },
       signal,
     );
+    if (!signal.aborted) screen.write(text.end());
   };
   await Promise.all([show("stdout", job.stdoutBytes ?? 0), show("stderr", job.stderrBytes ?? 0)]);
 }
@@ -66,14 +68,12 @@ async function record(jobId: string, signal: AbortSignal): Promise<Job | null> {
   return null;
 }
 
-/** Shows one job to its end, through all its attempts. */
-export async function showJob(jobId: string, screen: Screen, signal: AbortSignal): Promise<void> {
+/** Shows one job to its end, through all its attempts. `stays` is called when it has not ended yet. */
+export async function showJob(jobId: string, screen: Screen, signal: AbortSignal, stays: () => void): Promise<void> {
   let job = await record(jobId, signal);
-  let waiting = ""; // what was said of it last
   if (job) screen.write(heading(job));
+  if (job && !over(job)) stays();
   for (let shown = 0; job && !signal.aborted; job = await record(jobId, signal)) {
-    if (job.waiting && job.waiting !== waiting) screen.write(`\x1b[2m${plain(job.waiting)}\x1b[0m\r\n`);
-    waiting = job.waiting ?? waiting;
     const begun = job.attempt ?? 0;
     const attempt: number = begun + (job.status === "pending" ? 1 : 0); // a pending one's is to come
     const canFollow = job.status !== "pending" || begun === 0; // else "the last attempt" is still the one before

@@ -1,15 +1,16 @@
 // One tab: where it runs, with which files, its output, its prompt.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { cancelJob, createJob, getInfo, listWorkers, randomId } from "../../api/calls";
+import { createJob, getInfo, listWorkers, randomId } from "../../api/calls";
 import { usePolled } from "../../api/use";
 import type { JobRequest } from "../../api/types";
 import { dark } from "../../lib/theme";
 import { jobStarted, type Tab, type Target } from "../../lib/tabs";
 import type { TerminalView } from "../../lib/xterm";
-import { href } from "../../router";
 import { Icon } from "../../ui/icon";
-import { attempt, toast } from "../../ui/toast";
+import { attempt } from "../../ui/toast";
+import { behind, Chain } from "./chain";
+import { NowBar } from "./now-bar";
 import { ProjectPicker } from "./project";
 import { showJob } from "./replay";
 import { emptyProject } from "./upload";
@@ -59,45 +60,35 @@ async function submit(tab: Tab, command: string): Promise<string> {
   return (await createJob(request, randomId())).jobId;
 }
 
-/** The tab's output in a terminal, its jobs one after the other. */
-function Output({ tab }: { tab: Tab }) {
+/** The tab's output in a terminal, its jobs one after the other. `shown`: which one it is now. */
+function Output({ tab, shown }: { tab: Tab; shown: (jobId: string | null) => void }) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<TerminalView | null>(null);
+  const chain = useRef<Chain | null>(null);
   const [ready, setReady] = useState(false);
   const first = useRef(tab.jobIds);
-  const shown = useRef<Promise<void>>(Promise.resolve());
-  const ids = useRef<string[]>([]);
+  const tell = useRef(shown);
+  tell.current = shown;
   const isDark = dark.value;
   useEffect(() => {
-    let over = false;
+    const abort = new AbortController();
+    const { signal } = abort;
     void import("../../lib/xterm").then((module) => {
-      if (over || !host.current) return;
-      view.current = module.openTerminal(host.current, dark.value);
+      if (signal.aborted || !host.current) return;
+      const { terminal } = (view.current = module.openTerminal(host.current, dark.value));
+      chain.current = new Chain((jobId, stays) => showJob(jobId, terminal, signal, stays), (jobId) => signal.aborted || tell.current(jobId));
       setReady(true);
     });
     return () => {
-      over = true;
+      chain.current?.stop();
+      abort.abort();
       view.current?.destroy();
       view.current = null;
     };
   }, []);
   useEffect(() => view.current?.setDark(isDark), [isDark, ready]);
-  const abort = useRef<AbortController | null>(null);
-  useEffect(() => {
-    abort.current = new AbortController();
-    return () => abort.current?.abort();
-  }, []);
   const list = tab.jobIds.join(" ");
-  useEffect(() => {
-    const terminal = view.current?.terminal;
-    const signal = abort.current?.signal;
-    if (!ready || !terminal || !signal) return;
-    for (const jobId of list ? list.split(" ") : []) {
-      if (ids.current.includes(jobId)) continue;
-      ids.current.push(jobId);
-      shown.current = shown.current.then(() => (signal.aborted ? undefined : showJob(jobId, terminal, signal)));
-    }
-  }, [ready, list]);
+  useEffect(() => chain.current?.add(list ? list.split(" ") : []), [ready, list]);
   return (
     <div class="tab-output">
       <div ref={host} class="terminal-host" role="region" aria-label={`Output of ${tab.name}`} />
@@ -109,7 +100,6 @@ function Output({ tab }: { tab: Tab }) {
 function Prompt({ tab, change }: TabProps) {
   const [busy, setBusy] = useState(false);
   const [back, setBack] = useState(0); // steps back in the history
-  const last = tab.jobIds.at(-1);
   const run = async (): Promise<void> => {
     const command = tab.draft.trim();
     if (!command || busy) return;
@@ -125,9 +115,6 @@ function Prompt({ tab, change }: TabProps) {
     if (steps < 0 || steps > tab.history.length) return;
     setBack(steps);
     change({ draft: steps ? (tab.history.at(-steps) ?? "") : "" });
-  };
-  const cancel = (): void => {
-    if (last) void attempt(async () => toast((await cancelJob(last)).message ?? "Cancelled."));
   };
   return (
     <form
@@ -161,28 +148,21 @@ function Prompt({ tab, change }: TabProps) {
       <button type="submit" class="button primary" disabled={busy || !tab.draft.trim()}>
         <Icon name="run" /> Run
       </button>
-      {last ? (
-        <>
-          <button type="button" class="button" onClick={cancel}>
-            <Icon name="stop" /> Cancel
-          </button>
-          <a class="button quiet" href={href("job", last)}>
-            Open job
-          </a>
-        </>
-      ) : null}
     </form>
   );
 }
 
 export function TabView({ tab, change }: TabProps) {
+  const [shown, setShown] = useState<string | null>(null);
+  const now = shown ?? tab.jobIds.at(-1);
   return (
     <>
       <div class="tab-head">
         <TargetPicker tab={tab} change={change} />
         <ProjectPicker project={tab.project} choose={(project) => change({ project })} />
       </div>
-      <Output tab={tab} />
+      <Output tab={tab} shown={setShown} />
+      {now ? <NowBar key={now} jobId={now} behind={behind(tab.jobIds, now)} /> : null}
       <Prompt tab={tab} change={change} />
     </>
   );

@@ -1,0 +1,122 @@
+import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Job } from "../src/api/types";
+import { behind, Chain } from "../src/pages/terminals/chain";
+import { NowBar } from "../src/pages/terminals/now-bar";
+import { showJob } from "../src/pages/terminals/replay";
+import { Questions } from "../src/ui/dialog";
+
+describe("the chain of a tab's jobs", () => {
+  function chained() {
+    const ends = new Map<string, { end: () => void; fail: (error: Error) => void; stays: () => void }>();
+    const shown: (string | null)[] = [];
+    const chain = new Chain(
+      (jobId, stays) => new Promise((end, fail) => void ends.set(jobId, { end, fail, stays })),
+      (jobId) => shown.push(jobId),
+    );
+    return { chain, ends, shown };
+  }
+  it("shows one after the other, and says which one stays", async () => {
+    const { chain, ends, shown } = chained();
+    chain.add(["a", "b"]);
+    chain.add(["a", "b", "c"]);
+    expect([...ends.keys()]).toEqual(["a"]);
+    ends.get("a")!.stays();
+    ends.get("a")!.end();
+    await waitFor(() => expect([...ends.keys()]).toEqual(["a", "b"]));
+    ends.get("b")!.end();
+    await waitFor(() => ends.get("c")!.stays());
+    ends.get("c")!.end();
+    await waitFor(() => expect(shown).toEqual(["a", "c", null]));
+  });
+  it("goes on behind one that cannot be shown, and with jobs that come later", async () => {
+    const { chain, ends, shown } = chained();
+    chain.add(["a", "b"]);
+    ends.get("a")!.fail(new Error("no"));
+    await waitFor(() => ends.get("b")!.end());
+    await waitFor(() => expect(shown).toEqual([null]));
+    chain.add(["c"]);
+    expect(ends.has("c")).toBe(true);
+  });
+  it("begins nothing more once it is stopped", async () => {
+    const { chain, ends, shown } = chained();
+    chain.add(["a", "b"]);
+    chain.stop();
+    ends.get("a")!.end();
+    await waitFor(() => expect(shown).toEqual([null]));
+    expect(ends.has("b")).toBe(false);
+  });
+  it("knows what is behind a job", () => {
+    expect(behind(["a", "b", "c"], "a")).toEqual(["b", "c"]);
+    expect(behind(["a", "b", "c"], "c")).toEqual([]);
+    expect(behind(["b", "c"], "a")).toEqual(["b", "c"]);
+  });
+});
+
+describe("with a server", () => {
+  let jobs: Record<string, Partial<Job>> = {};
+  let output: Record<string, Uint8Array[]> = {};
+  let cancelled: string[] = [];
+  beforeEach(() => {
+    jobs = output = {};
+    cancelled = [];
+    HTMLDialogElement.prototype.showModal = function () {
+      this.open = true;
+    };
+    HTMLDialogElement.prototype.close = function () {
+      this.open = false;
+    };
+    vi.stubGlobal("EventSource", class extends EventTarget { close = () => undefined; });
+    vi.stubGlobal("fetch", (address: string, init: RequestInit) => {
+      const url = new URL(address);
+      if (url.pathname.endsWith("jobs/cancel")) {
+        const { jobId } = JSON.parse(init.body as string) as { jobId: string };
+        cancelled.push(jobId);
+        return Promise.resolve(Response.json({ jobId, alreadyOver: jobs[jobId]?.status === "completed" }));
+      }
+      const jobId = url.searchParams.get("jobId") ?? "";
+      if (url.pathname.endsWith("jobs/status")) return Promise.resolve(Response.json({ jobId, ...jobs[jobId] }));
+      const pieces = output[url.searchParams.get("stream") ?? ""] ?? [];
+      const body = new ReadableStream<Uint8Array>({ start: (to) => (pieces.forEach((piece) => to.enqueue(piece)), to.close()) });
+      return Promise.resolve(new Response(body));
+    });
+  });
+  afterEach(() => {
+    cleanup();
+    vi.unstubAllGlobals();
+  });
+
+  it("writes what a job prints as text and colours, each stream by itself", async () => {
+    const encoder = new TextEncoder();
+    const e = encoder.encode("é");
+    jobs = { a: { status: "completed", attempt: 1, workerId: "w1", stdoutBytes: 9, stderrBytes: 3 } };
+    output = { stdout: [e.subarray(0, 1), e.subarray(1), encoder.encode("\x1b]52;c;aGk=\x07\x1b[31mred\x1b[2J\n")], stderr: [encoder.encode("日\n")] };
+    const written: string[] = [];
+    const stays = vi.fn();
+    await showJob("a", { write: (text) => written.push(text) }, new AbortController().signal, stays);
+    const all = written.join("");
+    for (const part of ["é", "日\n", "\x1b[31mred\n", "completed on w1"]) expect(all).toContain(part);
+    expect(all).not.toMatch(/\ufffd|52;c|\[2J/);
+    expect(stays).not.toHaveBeenCalled();
+  });
+
+  it("says why the job shown waits, and cancels that one, or those behind it", async () => {
+    jobs = { head: { status: "pending", command: "make", waiting: "No worker has the label gpu." }, b: { status: "completed" }, c: { status: "pending" } };
+    render(<><NowBar jobId="head" behind={["b", "c"]} /><Questions /></>);
+    expect(await screen.findAllByText(/No worker has the label gpu\./)).not.toHaveLength(0);
+    fireEvent.click(screen.getByRole("button", { name: "Cancel this job" }));
+    await waitFor(() => expect(cancelled).toEqual(["head"]));
+    fireEvent.click(screen.getByRole("button", { name: "Cancel the 2 behind it" }));
+    fireEvent.click(await screen.findByRole("button", { name: "Cancel them", hidden: true }));
+    await waitFor(() => expect(cancelled).toEqual(["head", "b", "c"]));
+    await waitFor(() => expect(screen.queryByText(/behind it/)).toBeNull());
+  });
+
+  it("offers nothing to cancel when the job has ended", async () => {
+    jobs = { a: { status: "completed", workerId: "w1", completedAt: Date.now() } };
+    render(<NowBar jobId="a" behind={[]} />);
+    await screen.findAllByText(/completed/i);
+    await waitFor(() => expect(screen.queryByRole("button")).toBeNull());
+    expect(screen.getByRole("link", { name: "Open job" }).getAttribute("href")).toContain("a");
+  });
+});
