@@ -91,7 +91,8 @@ typedef struct {
     depot_t *depot;
     requests_t *requests;
     peers_t *peers;
-    bool peers_changed; /* there is news of connections */
+    int router_fd, monitor_fd; /* of their sockets (ZMQ_FD) */
+    bool peers_changed;        /* there is news of connections */
     followers_t *followers;
     events_t *events;
     measure_t *measure;

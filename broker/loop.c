@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
@@ -26,7 +27,7 @@ static void read_clocks (broker_t *self)
     self->wall_ms = clock_wall_ms ();
 }
 
-/* Milliseconds until something is due, for zmq_poll. */
+/* Milliseconds until something is due. */
 static long patience (const broker_t *self)
 {
     enum { POLL_MAX_MS = 60 * 1000 };
@@ -41,7 +42,9 @@ static long patience (const broker_t *self)
     due = peers < due ? peers : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
-    int64_t wait = self->again || self->returned ? 0 : due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
+    int64_t wait = self->again || self->returned || self->peers_changed ? 0
+                   : due == INT64_MAX                                   ? POLL_MAX_MS
+                                                                        : due - clock_mono_ms ();
     return (long)(wait < 0 ? 0 : wait > POLL_MAX_MS ? POLL_MAX_MS : wait);
 }
 
@@ -52,20 +55,31 @@ static void take_signal (broker_t *self)
         self->stopping = true;
 }
 
+static int zmq_number (void *socket, int option)
+{
+    int number = 0;
+    size_t size = sizeof number;
+    return zmq_getsockopt (socket, option, &number, &size) == 0 ? number : 0;
+}
+
+/* zmq_poll asks each of its sockets before and after it waits, a system call a time. Here the kernel's poll does: a
+ * socket's descriptor tells only that something changed, but the loop always takes all that there is, and what sending
+ * has let pass (ZMQ_FD in zmq_getsockopt(3)) is asked for once, before the wait. */
 static void wait_for_work (broker_t *self)
 {
-    zmq_pollitem_t items[] = {
-        { .socket = self->router, .events = ZMQ_POLLIN },
-        { .fd = depot_fd (self->depot), .events = ZMQ_POLLIN },
-        { .fd = self->signals, .events = ZMQ_POLLIN },
-        { .socket = peers_monitor (self->peers), .events = ZMQ_POLLIN },
+    struct pollfd fds[] = {
+        { .fd = self->router_fd, .events = POLLIN },
+        { .fd = depot_fd (self->depot), .events = POLLIN },
+        { .fd = self->signals, .events = POLLIN },
+        { .fd = self->monitor_fd, .events = POLLIN },
     };
-    zmq_poll (items, sizeof items / sizeof *items, patience (self));
-    if (items[0].revents && core_counts (self->core).online > CROWD)
+    bool there = zmq_number (self->router, ZMQ_EVENTS) & ZMQ_POLLIN;
+    poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
+    if ((there || fds[0].revents) && core_counts (self->core).online > CROWD)
         usleep (CROWD_PAUSE_US);
-    self->peers_changed = items[3].revents;
+    self->peers_changed = self->peers_changed || fds[3].revents;
     self->again = false;
-    if (items[2].revents)
+    if (fds[2].revents)
         take_signal (self);
 }
 
@@ -80,7 +94,7 @@ static void on_gone (void *ctx, slice_t worker_id)
 static void tick (broker_t *self)
 {
     if (self->peers_changed || peers_deadline (self->peers) <= self->now_ms)
-        peers_take (self->peers, self->now_ms, on_gone, self);
+        self->peers_changed = peers_take (self->peers, self->now_ms, on_gone, self);
     if (core_deadline (self->core) <= self->now_ms) {
         event_t event = { .kind = EVENT_TICK, .now_ms = self->now_ms, .wall_ms = self->wall_ms };
         broker_step (self, &event, NULL);
@@ -123,6 +137,9 @@ static void turn (broker_t *self)
 
 void broker_run (broker_t *self)
 {
+    self->router_fd = zmq_number (self->router, ZMQ_FD);
+    self->monitor_fd = zmq_number (peers_monitor (self->peers), ZMQ_FD);
+    self->peers_changed = true; /* what came before the descriptor was looked at */
     while (!self->stopping)
         turn (self);
     self->again = true; /* one more, without waiting */

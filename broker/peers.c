@@ -266,7 +266,7 @@ static void close_fd (peers_t *self, int at, int64_t now_ms)
     }
 }
 
-void peers_take (peers_t *self, int64_t now_ms, peers_gone_fn *fn, void *ctx)
+bool peers_take (peers_t *self, int64_t now_ms, peers_gone_fn *fn, void *ctx)
 {
     self->change_count = 0;
     while (self->change_count < EVENTS_TURN_MAX && take_change (self, &self->changes[self->change_count]))
@@ -280,6 +280,7 @@ void peers_take (peers_t *self, int64_t now_ms, peers_gone_fn *fn, void *ctx)
         fn (ctx, slice_of (native->id));
         native_free (self, native);
     }
+    return self->change_count == EVENTS_TURN_MAX;
 }
 
 int64_t peers_deadline (const peers_t *self)

@@ -25,8 +25,9 @@ void peers_heard (peers_t *self, zmq_msg_t *body, const message_t *message, int6
 
 /* Called with each worker that closed its connection and has not come back. */
 typedef void peers_gone_fn (void *ctx, slice_t worker_id);
-/* When the monitor is readable or the deadline has come: after all messages that were taken in the turn. */
-void peers_take (peers_t *self, int64_t now_ms, peers_gone_fn *fn, void *ctx);
+/* When the monitor is readable or the deadline has come: after all messages that were taken in the turn. True: there is
+ * more. */
+bool peers_take (peers_t *self, int64_t now_ms, peers_gone_fn *fn, void *ctx);
 /* When peers_take is to be called at the latest; INT64_MAX: no need. */
 int64_t peers_deadline (const peers_t *self);
 

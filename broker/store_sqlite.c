@@ -81,6 +81,7 @@ const char *const sqlite_statements[SQL_COUNT] = {
                       "artifacts = CASE WHEN ?2 & 2 THEN NULL ELSE artifacts END WHERE seq = ?1",
     [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'', journal = x'' WHERE seq = ?1",
     [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
+    [SQL_JOBS_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('jobs', ?1)",
     [SQL_REDO_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('redo', ?1)",
     [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
     [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
@@ -251,7 +252,9 @@ err_t sqlite_settle (store_sqlite_t *self)
     sqlite_end_reads (self);
     if (!self->open)
         return ERR_NONE;
-    err_t err = sqlite_redo_rename (self);
+    sqlite_bind_int (self->sql[SQL_JOBS_PUT], 1, self->jobs);
+    err_t err = sqlite_run_silent (self, SQL_JOBS_PUT);
+    err = err ? err : sqlite_redo_rename (self);
     err = err ? err : sqlite_run_silent (self, SQL_COMMIT);
     if (err)
         return err;
@@ -470,8 +473,13 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
                   sqlite3_errmsg (self->db));
         goto fail;
     }
+    /* Counting a million takes a second; the database keeps the number as of its last commit. */
+    self->jobs = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'jobs'");
+    if (self->jobs < 0)
+        self->jobs = sqlite_ask (self->db, "SELECT count (*) FROM job");
     if (!sqlite_redo_open (self, path, problem, problem_size))
         goto fail;
+    self->jobs_committed = self->jobs;
     if (sqlite_settle (self)) { /* there may be no room just now */
         rollback (store);
         if (self->broken) {
@@ -479,7 +487,6 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
             goto fail;
         }
     }
-    self->jobs = self->jobs_committed = sqlite_ask (self->db, "SELECT count (*) FROM job");
     self->blob_bytes = total (self->db, "SELECT bytes FROM total WHERE name = 'blobs'");
     self->blob_bytes_committed = self->blob_bytes;
     return store;

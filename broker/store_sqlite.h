@@ -49,6 +49,7 @@ typedef enum {
     SQL_JOB_PURGE,
     SQL_ATTEMPT_PURGE,
     SQL_TOTAL_PUT,
+    SQL_JOBS_PUT,
     SQL_REDO_PUT,
     SQL_STAT_PUT,
     SQL_STAT_DROP,

@@ -70,6 +70,8 @@ bool store_sqlite_check (store_t *store, void (*fn) (void *ctx, const char *faul
         "SELECT 'job ' || seq || ' runs without a token' FROM job WHERE state = 1 AND token IS NULL LIMIT 20",
         "SELECT 'attempt ' || attempt || ' of job ' || seq || ' has no job' FROM attempt "
         "WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = attempt.seq) LIMIT 20",
+        "SELECT 'it has ' || (SELECT count (*) FROM job) || ' jobs and says ' || bytes FROM total WHERE name = 'jobs' "
+        "AND bytes <> (SELECT count (*) FROM job)",
         "SELECT 'job ' || seq || ' has more attempts than it may' FROM job WHERE attempt > max_attempts LIMIT 20",
     };
     bool sound = true;

@@ -227,6 +227,7 @@ static err_t run_statement (store_sqlite_t *self, slice_t *in)
         for (int at = 1; at <= head[1]; at++)
             if (!take_value (in, self->sql[which], at))
                 return ERR_INTERNAL;
+        self->jobs += which == SQL_JOB_INSERT;
         return sqlite_run_silent (self, which);
     }
     return ERR_INTERNAL;

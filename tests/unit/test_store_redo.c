@@ -109,6 +109,7 @@ static void assert_copy_is (fixture_t *self, const unsigned char expected[DIGEST
     if (!store)
         fail_msg ("%s", self->problem);
     digest_of (store, got);
+    assert_int_equal (store->ops->job_count (store), sqlite_ask (sqlite_of (store)->db, "SELECT count (*) FROM job"));
     store->ops->close (&store);
     assert_memory_equal (got, expected, DIGEST);
 }
