@@ -150,6 +150,18 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     }
   });
 
+  uiTest("keeps a colour until it is closed, however the output came", async ({ page, api }) => {
+    const job = await api.submit("printf '\\033[32mgreen\\n'; sleep 0.3; echo between >&2; sleep 0.3; printf 'still\\nto here\\033[0m plain\\n'\necho next");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^next$/).waitFor();
+    const colour = (text) => line(page, text).locator(".log-text").evaluate((row) => getComputedStyle(row.firstElementChild ?? row).color);
+    const green = await colour(/^green$/);
+    assert.notEqual(green, await colour(/^next$/));
+    for (const text of [/^still$/, /^to here plain$/]) assert.equal(await colour(text), green);
+    assert.notEqual(await colour(/^between$/), green);
+  });
+
   uiTest("goes on after the broker and the gateway were killed, with nothing lost or twice", async ({ page, api, cluster, watch }) => {
     watch.allow(/50[0-9]|ERR_|network|fetch/i);
     const job = await api.submit("for i in $(seq 1 60); do echo n$i; sleep 0.1; done");
