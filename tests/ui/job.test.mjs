@@ -150,6 +150,24 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     }
   });
 
+  uiTest("opens output as plain text in a tab of its own, which runs nothing of it", async ({ page, api }) => {
+    const hostile = "<!DOCTYPE html><title>mine</title><script>document.title = 'ran'</script><b>bold</b> \u00e9\n";
+    const job = await api.submit("cat page.html; echo to stderr >&2", { files: { "page.html": Buffer.from(hostile) } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    for (const [name, text] of [["stdout", hostile], ["stderr", "to stderr\n"]]) {
+      const [tab] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: `Raw ${name}` }).click()]);
+      await tab.waitForLoadState();
+      assert.deepEqual([await tab.evaluate(() => document.contentType), await tab.evaluate(() => document.characterSet)], ["text/plain", "UTF-8"]);
+      assert.equal(await tab.evaluate(() => document.body.textContent), text);
+      assert.equal(await tab.title(), "");
+      assert.equal(await tab.evaluate(() => window.opener), null);
+      await tab.close();
+    }
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download stdout" }).click()]);
+    assert.equal(readFileSync(await download.path(), "utf8"), hostile);
+  });
+
   uiTest("keeps a colour until it is closed, however the output came", async ({ page, api }) => {
     const job = await api.submit("printf '\\033[32mgreen\\n'; sleep 0.3; echo between >&2; sleep 0.3; printf 'still\\nto here\\033[0m plain\\n'\necho next");
     await api.waitJob(job);

@@ -63,7 +63,7 @@ export const Row = memo(function Row({ line, time, tint, chosen, current, expres
       {line ? (
         <span class="log-text">
           {pieces(line, expression)}
-          {line.cut > 0 ? <a class="log-cut" href={rawUrl}>{line.cut.toLocaleString("en-US")} more characters, in the raw output</a> : null}
+          {line.cut > 0 ? <a class="log-cut" href={rawUrl} target="_blank" rel="noopener">{line.cut.toLocaleString("en-US")} more characters, in the raw output</a> : null}
         </span>
       ) : (
         <span class="log-text log-loading">…</span>

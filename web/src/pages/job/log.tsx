@@ -18,7 +18,7 @@ import { LogFoot, LogState, Selection } from "./log-parts";
 import { elapsedSince, Header, LineNumber, Row, runState } from "./log-rows";
 import { nextTimes, SearchBar, Tools, type Times } from "./log-tools";
 import { LogView, type LogControl } from "./log-view";
-import { rawUrl } from "./urls";
+import { textUrl } from "./urls";
 import { useSearch } from "./use-search";
 
 const timesShown = stored<Times>("log.times", "off");
@@ -215,7 +215,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
       out.push(
         <Row key={line.row} line={read} time={timeText(times, read?.at ?? NaN, startedAt)} tint={shown === "both"} expression={found.expression}
           chosen={chosen !== null && number >= chosen[0] && number <= chosen[1]} current={line.row === found.row}
-          rawUrl={rawUrl(job.jobId, read ? streamNames[read.stream] : "stdout", source.attempt)} />,
+          rawUrl={textUrl(job.jobId, read ? streamNames[read.stream] : "stdout", source.attempt)} />,
       );
     }
     return out;
