@@ -6,7 +6,7 @@ import { streamNames } from "../../lib/logblocks";
 import type { Layout, PartOfView, Shown, ShownSection } from "../../lib/logindex";
 import type { RowLine } from "../../lib/logread";
 import type { LogSource } from "../../lib/logsource";
-import { elapsedSince, Header, LineNumber, Row } from "./log-rows";
+import { elapsedSince, headId, Header, LineNumber, Row, rowId } from "./log-rows";
 import type { Times } from "./log-tools";
 import { textUrl } from "./urls";
 
@@ -49,6 +49,8 @@ export interface Drawn {
   startedAt: number | null;
   times: Times;
   expression: RegExp | null;
+  /** The place of the current line; -1: none. */
+  here: number;
   /** The row of the match that is looked at. */
   found: number;
   chosen: readonly [number, number] | null;
@@ -62,31 +64,38 @@ function isChosen({ chosen }: Drawn, number: number): boolean {
   return chosen !== null && number >= chosen[0] && number <= chosen[1];
 }
 
-function drawHeader(log: Drawn, section: ShownSection) {
+function drawHeader(log: Drawn, place: number, section: ShownSection) {
   const { source, running } = log;
   const run = source.journal.commands[section.command - 1] ?? null;
   return (
-    <Header key={section.key} section={section} title={titleOf(section, log.texts, log.parts, source)} run={run} folded={log.folded(section)} running={running}
+    <Header key={section.key} section={section} index={place + 1} here={place === log.here} title={titleOf(section, log.texts, log.parts, source)} run={run} folded={log.folded(section)} running={running}
       elapsed={elapsedSince(log.startedAt)} onToggle={() => log.onToggle(section)} />
   );
 }
 
-function drawRow(log: Drawn, section: ShownSection, row: number) {
+function drawRow(log: Drawn, place: number, section: ShownSection, row: number) {
   const { source, times } = log;
   const read = readRow(source, section, row);
   if (read) log.wide(width(read.text));
   return (
-    <Row key={row} line={read} time={timeText(times, read?.at ?? NaN, log.startedAt)} tint={log.shown === "both"} expression={log.expression}
+    <Row key={row} row={row} index={place + 1} level={section.header ? 2 : 1} here={place === log.here} line={read} time={timeText(times, read?.at ?? NaN, log.startedAt)} tint={log.shown === "both"} expression={log.expression}
       chosen={isChosen(log, row + 1)} current={row === log.found}
       rawUrl={textUrl(log.job.jobId, read ? streamNames[read.stream] : "stdout", source.attempt)} />
   );
+}
+
+/** The id of the current line's element. */
+export function idOf(layout: Layout, place: number): string {
+  const line = layout.at(place);
+  if (!line) return "";
+  return "header" in line ? headId(line.header.key) : rowId(line.row);
 }
 
 export function drawLines(log: Drawn, first: number, last: number) {
   const out = [];
   for (let place = first; place < last; place++) {
     const line = log.layout.at(place);
-    if (line) out.push("header" in line ? drawHeader(log, line.header) : drawRow(log, line.section, line.row));
+    if (line) out.push("header" in line ? drawHeader(log, place, line.header) : drawRow(log, place, line.section, line.row));
   }
   return out;
 }
@@ -95,7 +104,7 @@ export function drawNumbers(log: Drawn, first: number, last: number) {
   return Array.from({ length: last - first }, (_, at) => {
     const line = log.layout.at(first + at);
     if (!line || "header" in line) return <i key={`h${first + at}`} />;
-    return <LineNumber key={line.row} number={line.row + 1} chosen={isChosen(log, line.row + 1)} />;
+    return <LineNumber key={line.row} number={line.row + 1} chosen={isChosen(log, line.row + 1)} here={first + at === log.here} />;
   });
 }
 

@@ -68,8 +68,8 @@ export function LogFoot({ job, attempt, source, rows }: { job: Job; attempt: Att
         return (
           <span key={name} class="log-stream">
             <span>{name} <span class="faint">{bytes(size)}</span></span>
-            <a href={textUrl(job.jobId, name, source.attempt)} target="_blank" rel="noopener" title={`${name} as plain text, in a new tab`} aria-label={`Raw ${name}`}><Icon name="file" /> Raw</a>
-            <a href={rawUrl(job.jobId, name, source.attempt)} download={`${job.jobId}.${source.attempt}.${name}.txt`} aria-label={`Download ${name}`}><Icon name="download" /> Download</a>
+            <a href={textUrl(job.jobId, name, source.attempt)} target="_blank" rel="noopener" title={`${name} as plain text, in a new tab`} aria-label={`Raw ${name}`}><Icon name="file" />Raw</a>
+            <a href={rawUrl(job.jobId, name, source.attempt)} download={`${job.jobId}.${source.attempt}.${name}.txt`} aria-label={`Download ${name}`}><Icon name="download" />Download</a>
           </span>
         );
       })}
