@@ -312,6 +312,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await press("PageDown", "PageUp");
     assert.equal(await here(), "1 seq 1 5");
     assert.deepEqual(await box.getByRole("row", { selected: true }).first().innerText(), "3");
+    assert.equal(await box.evaluate((element) => element.scrollWidth - element.clientWidth), 0, "short lines and heads need no bar below");
     await press("ArrowDown", "ArrowDown");
     await screenshot(page, "job-keys-light");
     await checkAccessibility(page);

@@ -25,7 +25,7 @@ const lineKeys: readonly Command[] = [
   { id: "line-page", title: "A page on, a page back", keys: "PgDn PgUp" },
   { id: "line-ends", title: "First line, last line", keys: "Home End" },
   { id: "line-fold", title: "On a command: fold or unfold it", keys: "Enter" },
-  { id: "line-choose", title: "On a line: choose it, its link is in the address", keys: "Enter" },
+  { id: "line-choose", title: "On a line: choose it, and link to it", keys: "Enter" },
   { id: "line-range", title: "Choose all lines up to this one", keys: "Shift Enter" },
   { id: "line-extend", title: "Choose line by line", keys: "Shift \u2193 \u2191" },
 ].map((command) => ({ ...command, group: "Lines of the log" }));

@@ -86,7 +86,10 @@ export function LogView(props: Props) {
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    const watch = new ResizeObserver(() => onResize.current(element.clientHeight));
+    const watch = new ResizeObserver(() => {
+      element.style.setProperty("--log-seen", `${element.clientWidth}px`); // 100cqw has the scroll bar's width in it
+      onResize.current(element.clientHeight);
+    });
     watch.observe(element);
     return () => {
       watch.disconnect();
