@@ -105,6 +105,7 @@ export function blockText(part: Part, place: number, bytes: Bytes, miss: (wanted
 export class LineReader {
   private readonly parsed = new Map<string, ParsedBlock>(); // the least recently used first
   private readonly joined = new Map<string, { line: ShownLine; look: Look | null }>();
+  private readonly rows = new WeakMap<ShownLine, RowLine>(); // the same line is the same object: it is not drawn again
   private parsedBytes = 0;
   private missing: Wanted[] = [];
   private readonly ids = new WeakMap<Part, number>();
@@ -124,7 +125,10 @@ export class LineReader {
     const place = part.locate(row);
     const block = part.block(place.from);
     const line = place.to > place.from ? this.longRow(part, row, place) : this.block(part, place.from)?.lines[place.line];
-    return line ? { ...line, stream: part.blocks.stream(block), at: part.blocks.at(block) } : null;
+    if (!line) return null;
+    let known = this.rows.get(line);
+    if (!known) this.rows.set(line, (known = { ...line, stream: part.blocks.stream(block), at: part.blocks.at(block) }));
+    return known;
   }
 
   private id(part: Part): number {
