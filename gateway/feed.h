@@ -36,8 +36,8 @@ struct feed {
 
     bool calling, closed, streams; /* feed.c's */
 
-    bool follow, ranged; /* the owner's */
-    int64_t limit;       /* bytes still to be handed over; -1: no limit */
+    bool follow, ranged, text; /* the owner's */
+    int64_t limit;             /* bytes still to be handed over; -1: no limit */
     int phase;
     char last[ID_MAX + 1];
     bool resumed; /* the client has read up to a place that is known */

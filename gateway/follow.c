@@ -70,7 +70,8 @@ static void answer_stream (feed_t *self, const msg_job_follow_ok_t *reply, int64
     char text[96];
     int64_t length = stream_length (self, reply);
     request_t *request = self->request;
-    struct MHD_Response *response = feed_response (self, "application/octet-stream");
+    struct MHD_Response *response =
+        feed_response (self, self->text ? "text/plain; charset=utf-8" : "application/octet-stream");
     MHD_add_response_header (response, "Content-Security-Policy", "sandbox");
     MHD_add_response_header (response, "Accept-Ranges", "bytes");
     snprintf (text, sizeof text, SLICE_FMT, SLICE_ARG (reply->status));
@@ -150,14 +151,27 @@ static err_t read_place (request_t *request, int64_t *offset, bool *follow, faul
     return err;
 }
 
+/* `view=text`: for a browser's tab, which saves any other type as a file. */
+static err_t read_view (request_t *request, bool *text, fault_t *fault)
+{
+    slice_t view = request_query (request, "view");
+    *text = slice_eq_str (view, "text");
+    if (!view.ptr || *text)
+        return 0;
+    return fault_set (fault, ERR_SCHEMA, "view", "`view` must be 'text'.");
+}
+
 static err_t begin_reading (request_t *request, const msg_job_follow_t *in, fault_t *fault)
 {
     stream_t stream = STREAM_STDOUT;
     int64_t offset = 0;
     bool follow = false;
+    bool text = false;
     err_t err = read_stream (request, &stream, fault);
     if (!err)
         err = read_place (request, &offset, &follow, fault);
+    if (!err)
+        err = read_view (request, &text, fault);
     if (err)
         return err;
     feed_t *feed = feed_new (request, in->job_id, first_reply);
@@ -166,6 +180,7 @@ static err_t begin_reading (request_t *request, const msg_job_follow_t *in, faul
     feed->stream = stream;
     feed->alone = true;
     feed->follow = follow;
+    feed->text = text;
     feed->limit = -1;
     feed->offset[stream] = offset;
     err = feed_next (feed);

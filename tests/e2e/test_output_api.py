@@ -57,10 +57,25 @@ def test_beyond_the_end(at_work, printed):
 
 
 @pytest.mark.parametrize("query, field", [("stream=both", "stream"), ("offset=-1", "offset"), ("offset=x", "offset"), ("follow=maybe", "follow"),
-                                          ("attempt=0", "attempt"), ("attempt=x", "attempt"), ("attempt=1001", "attempt")])
+                                          ("view=html", "view"), ("view=", "view"), ("attempt=0", "attempt"), ("attempt=x", "attempt"),
+                                          ("attempt=1001", "attempt")])
 def test_what_makes_no_sense_is_refused_by_its_name(at_work, printed, query, field):
     answer = at_work.api.get(f"/api/jobs/output?jobId={printed[0]}&{query}")
     assert (answer.status, answer["code"], answer["field"]) == (400, "SCHEMA", field) and field in answer["error"]
+
+
+def test_a_browser_shows_output_as_text_when_it_is_asked_to(at_work):
+    """And as nothing else, whatever was printed."""
+    page = "<!DOCTYPE html><script>alert(1)</script>\u00e9\n"
+    job = at_work.api.submit("cat page.html; cat page.html >&2", files={"page.html": page.encode()})
+    assert at_work.api.wait_job(job)["status"] == "completed"
+    for query, body in [("", page), ("&stream=stderr", page), ("&follow=1", page), ("&offset=15", page[15:])]:
+        answer = at_work.api.get(f"/api/jobs/output?jobId={job}&view=text{query}")
+        assert (answer.status, answer.body.decode()) == (200, body), query
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8" and answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"] == "sandbox" and "Content-Disposition" not in answer.headers
+    part = at_work.api.get(f"/api/jobs/output?jobId={job}&view=text", Range="bytes=0-8")
+    assert (part.status, part.body, part.headers["Content-Type"]) == (206, b"<!DOCTYPE", "text/plain; charset=utf-8")
 
 
 def test_an_offset_and_a_range_contradict_each_other(at_work, printed):

@@ -189,6 +189,36 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     }
   });
 
+  uiTest("opens output as plain text in a tab of its own, which runs nothing of it", async ({ page, api }) => {
+    const hostile = "<!DOCTYPE html><title>mine</title><script>document.title = 'ran'</script><b>bold</b> \u00e9\n";
+    const job = await api.submit("cat page.html; echo to stderr >&2", { files: { "page.html": Buffer.from(hostile) } });
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    for (const [name, text] of [["stdout", hostile], ["stderr", "to stderr\n"]]) {
+      const [tab] = await Promise.all([page.context().waitForEvent("page"), page.getByRole("link", { name: `Raw ${name}` }).click()]);
+      await tab.waitForLoadState();
+      assert.deepEqual([await tab.evaluate(() => document.contentType), await tab.evaluate(() => document.characterSet)], ["text/plain", "UTF-8"]);
+      assert.equal(await tab.evaluate(() => document.body.textContent), text);
+      assert.equal(await tab.title(), "");
+      assert.equal(await tab.evaluate(() => window.opener), null);
+      await tab.close();
+    }
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download stdout" }).click()]);
+    assert.equal(readFileSync(await download.path(), "utf8"), hostile);
+  });
+
+  uiTest("keeps a colour until it is closed, however the output came", async ({ page, api }) => {
+    const job = await api.submit("printf '\\033[32mgreen\\n'; sleep 0.3; echo between >&2; sleep 0.3; printf 'still\\nto here\\033[0m plain\\n'\necho next");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^next$/).waitFor();
+    const colour = (text) => line(page, text).locator(".log-text").evaluate((row) => getComputedStyle(row.firstElementChild ?? row).color);
+    const green = await colour(/^green$/);
+    assert.notEqual(green, await colour(/^next$/));
+    for (const text of [/^still$/, /^to here plain$/]) assert.equal(await colour(text), green);
+    assert.notEqual(await colour(/^between$/), green);
+  });
+
   uiTest("goes on after the broker and the gateway were killed, with nothing lost or twice", async ({ page, api, cluster, watch }) => {
     watch.allow(/50[0-9]|ERR_|network|fetch/i);
     const job = await api.submit("for i in $(seq 1 60); do echo n$i; sleep 0.1; done");
@@ -295,6 +325,97 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await page.keyboard.press("g");
     await page.keyboard.press("g");
     await line(page, /^1$/).waitFor();
+  });
+
+  uiTest("folds a command and chooses lines by keys", async ({ page, api }) => {
+    const job = await api.submit("seq 1 5\nseq 6 500");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^1$/).waitFor();
+    const box = page.getByRole("treegrid", { name: "Output" });
+    /** What a screen reader is told is current. */
+    const here = () => box.evaluate((element) => {
+      const rows = [...element.querySelectorAll(".is-here")];
+      const told = element.getAttribute("aria-activedescendant") ?? "";
+      return rows.length === 1 && rows[0].id === told ? `${rows[0].getAttribute("aria-rowindex")} ${rows[0].querySelector(".log-title, .log-text").textContent}` : `${rows.length} rows, told of '${told}'`;
+    });
+    const address = (text) => waitUntil(() => page.url().endsWith(text), `${text} in ${page.url()}`);
+    const press = async (...keys) => {
+      for (const key of keys) await page.keyboard.press(key);
+    };
+    await press("l");
+    assert.equal(await here(), "1 seq 1 5");
+    assert.equal(await box.getByRole("row", { expanded: true }).count(), 2);
+    await press("Enter");
+    assert.equal(await box.getByRole("row", { expanded: false }).count(), 1);
+    assert.equal(await here(), "1 seq 1 5");
+    await press("ArrowDown");
+    assert.equal(await here(), "2 seq 6 500");
+    await press("ArrowUp", " ", "ArrowDown", "ArrowDown", "ArrowDown", "Enter");
+    assert.equal(await here(), "4 3");
+    await address("line=3");
+    await press("Shift+ArrowDown", "Shift+ArrowDown");
+    await address("line=3-5");
+    await press("Shift+ArrowDown", "Shift+ArrowDown"); // over the head of the second command
+    assert.equal(await here(), "8 6");
+    await address("line=3-6");
+    await press("Shift+ArrowUp", "Shift+ArrowUp", "Shift+ArrowUp", "Shift+ArrowUp", "Shift+ArrowUp");
+    await address("line=2-3");
+    await press("End");
+    await line(page, /^500$/).waitFor();
+    assert.equal(await here(), "502 500");
+    await press("Shift+Enter");
+    await address("line=3-500");
+    await press("PageUp");
+    const [, up] = /^(\d+) /.exec(await here());
+    assert.ok(Number(up) > 470 && Number(up) < 500, `a page up is line ${up}`);
+    await press("Home");
+    assert.equal(await here(), "1 seq 1 5");
+    await press("PageDown", "PageUp");
+    assert.equal(await here(), "1 seq 1 5");
+    assert.deepEqual(await box.getByRole("row", { selected: true }).first().innerText(), "3");
+    assert.equal(await box.evaluate((element) => element.scrollWidth - element.clientWidth), 0, "short lines and heads need no bar below");
+    await press("ArrowDown", "ArrowDown");
+    await screenshot(page, "job-keys-light");
+    await checkAccessibility(page);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await screenshot(page, "job-keys-dark");
+    await checkAccessibility(page);
+    await press("?");
+    await page.getByRole("dialog").getByText("On a command: fold or unfold it").waitFor();
+    await screenshot(page, "job-keys-sheet");
+    await checkAccessibility(page);
+    await press("Escape");
+  });
+
+  uiTest("goes on by keys from the line that was clicked, and a link there hears its own", async ({ page, api }) => {
+    const job = await api.submit("seq 1 500");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^7$/).click();
+    assert.equal(await page.locator(".is-here").count(), 0, "a pointer needs no current line");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.locator(".is-here .log-text").innerText(), "8");
+    await page.locator(".log-fold").click();
+    assert.equal(await page.locator(".log-box").evaluate((element) => element === document.activeElement), true);
+    await page.keyboard.press("Enter");
+    await line(page, /^7$/).waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.locator(".is-here .log-text").innerText(), "2");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.locator(".is-here .log-text").innerText(), "3");
+    // The bar of what is chosen took room: the line at the bottom is still in sight when it comes.
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Enter");
+    await page.locator(".log-selection").waitFor({ state: "detached" });
+    for (let at = 0; at < 60; at++) await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.locator(".log-selection").waitFor();
+    await waitUntil(() => page.locator(".is-here").evaluate((row) => row.getBoundingClientRect().bottom < row.closest(".log-box").getBoundingClientRect().bottom + 1), "the current line in sight");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.locator(".is-here .log-text").innerText(), "64");
   });
 
   uiTest("fits a phone", { viewport: { width: 360, height: 740 } }, async ({ page, api }) => {

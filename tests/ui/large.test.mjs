@@ -69,13 +69,26 @@ uiSuite("very much output", { workers: 1, worker: ["--slots", "1"], broker: ["--
     const p95 = quantile(times, 0.95);
     await page.goto(`#/jobs/${job}?line=765432`);
     await page.locator(".log-row").filter({ hasText: "line 765432 of" }).waitFor();
+    await page.keyboard.press("l");
+    const keyed = await frames(page, async () => {
+      for (let at = 0; at < 120; at++) await page.keyboard.press(at % 40 < 20 ? "ArrowDown" : "PageDown");
+    });
+    const keyedP95 = quantile(keyed, 0.95);
     await page.keyboard.press("G");
     await page.locator(".log-row").filter({ hasText: "line 1000000 of" }).waitFor();
+    await page.keyboard.press("ArrowUp");
+    for (let at = 0; at < 400; at++) await page.keyboard.press("Shift+ArrowUp"); // more than a browser lets an address change
+    await page.waitForURL((url) => url.hash.endsWith("line=999600-1000000"));
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowDown");
+    assert.match(await page.locator(".is-here").innerText(), /line 1 of/);
     assert.ok((await page.locator(".log-row").count()) < 200, "only what is seen is in the page");
     const [heap, process] = [await memory(page), await renderers(browser)];
     console.log(`# frames while scrolling: p50 ${quantile(times, 0.5).toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; heap ${(heap / 1e6).toFixed(0)} MB, renderer ${(process / 1e6).toFixed(0)} MB`);
     assert.ok(heap < MEMORY_MAX && process < MEMORY_MAX, `heap ${heap}, renderer ${process} bytes`);
+    console.log(`# frames while keys move: p50 ${quantile(keyed, 0.5).toFixed(1)} ms, p95 ${keyedP95.toFixed(1)} ms`);
     assert.ok(p95 < FRAME_P95_MAX_MS, `95 % of frames within ${p95} ms`);
+    assert.ok(keyedP95 < FRAME_P95_MAX_MS, `by keys 95 % of frames within ${keyedP95} ms`);
   });
 
   uiTest("what is printed is on screen at once", async ({ page, api, cluster }) => {

@@ -40,6 +40,17 @@ describe("keys", () => {
     expect(run).toHaveBeenLastCalledWith("palette");
     remove();
   });
+  it("that are only listed are left to what has the focus", () => {
+    const remove = addCommands([...list, { id: "listed", title: "Choose a line", keys: "/", group: "g" }]);
+    press("/");
+    expect(run).toHaveBeenLastCalledWith("search");
+    const event = new KeyboardEvent("keydown", { key: "Enter", cancelable: true });
+    const more = addCommands([{ id: "enter", title: "Fold", keys: "Enter", group: "g" }]);
+    pressKey(event);
+    expect(event.defaultPrevented).toBe(false);
+    more();
+    remove();
+  });
 });
 
 describe("the palette", () => {

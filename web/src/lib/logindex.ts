@@ -187,4 +187,9 @@ export class Layout {
     if (section.header && this.folded(section)) return top;
     return top + (section.header ? 1 : 0) + row - section.row;
   }
+
+  /** Where a section's header is on the screen; -1: there is no such section. */
+  placeOfHeader(key: string): number {
+    return this.tops[this.sections.findIndex((section) => section.key === key)] ?? -1;
+  }
 }

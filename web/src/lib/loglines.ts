@@ -57,15 +57,14 @@ export function splitLines(text: string, expected: number): string[] {
   return lines;
 }
 
-/** Lines with their looks, which carry over line ends. */
-export function dressLines(lines: readonly string[]): { lines: ShownLine[]; looks: (Look | null)[] } {
+/** Lines with the looks in which they begin, which carry over line ends, and the look behind them. */
+export function dressLines(lines: readonly string[], look: Look | null = null): { lines: ShownLine[]; looks: (Look | null)[]; look: Look | null } {
   const looks: (Look | null)[] = [];
-  let look: Look | null = null;
   const shown = lines.map((line) => {
     looks.push(look);
     const parsed = parseLine(line, look);
     look = parsed.look;
     return shownLine(parsed.pieces);
   });
-  return { lines: shown, looks };
+  return { lines: shown, looks, look };
 }

@@ -11,7 +11,8 @@ export interface Command {
   keys?: string;
   /** Where it stands in the sheet. */
   group: string;
-  run: () => void;
+  /** Absent: the part of the page that has the focus hears these keys itself, and they are only listed. */
+  run?: () => void;
 }
 
 export const commands = signal<readonly Command[]>([]);
@@ -31,7 +32,7 @@ export function useCommands(list: readonly Command[]): void {
   useEffect(
     () =>
       addCommands(
-        current.now.map((command, at) => ({ ...command, run: () => current.now[at]?.run() })),
+        current.now.map((command, at) => (command.run ? { ...command, run: () => current.now[at]?.run?.() } : command)),
       ),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `current` is the same object for life
     [shape],
@@ -67,11 +68,11 @@ export function pressKey(event: KeyboardEvent): void {
   const key = keyName(event);
   if (!key || (typing(event.target) && key !== "Ctrl K") || document.querySelector("dialog[open]")) return;
   const pair = event.timeStamp - firstAt < SEQUENCE_MS && first ? `${first} ${key}` : "";
-  const find = (keys: string): Command | undefined => commands.value.findLast((command) => command.keys === keys);
+  const find = (keys: string): Command | undefined => commands.value.findLast((command) => command.run && command.keys === keys);
   const found = (pair && find(pair)) || find(key);
   first = found ? "" : key;
   firstAt = event.timeStamp;
   if (!found) return;
   event.preventDefault();
-  found.run();
+  found.run?.();
 }

@@ -34,7 +34,7 @@ function PaletteDialog() {
     <Picker
       title="Commands"
       label="What to do, or a job id"
-      find={(text) => matching(commands.value.filter((command) => command.id !== "palette"), text)}
+      find={(text) => matching(commands.value.filter((command) => command.run && command.id !== "palette"), text)}
       keyOf={(command) => command.id}
       draw={(command) => (
         <>
@@ -44,7 +44,7 @@ function PaletteDialog() {
       )}
       onPick={(command) => {
         close();
-        window.setTimeout(command.run, 0); // after the dialog has given the focus back
+        window.setTimeout(() => command.run?.(), 0); // after the dialog has given the focus back
       }}
       onClose={close}
       none="Nothing is called so."

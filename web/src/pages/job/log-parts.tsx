@@ -7,7 +7,7 @@ import type { Shown } from "../../lib/logindex";
 import type { LogSource } from "../../lib/logsource";
 import { Notice, Skeleton } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
-import { rawUrl } from "./urls";
+import { rawUrl, textUrl } from "./urls";
 
 interface StateProps {
   job: Job;
@@ -66,9 +66,11 @@ export function LogFoot({ job, attempt, source, rows }: { job: Job; attempt: Att
         const size = Math.max(ends[stream] ?? 0, current ? (sizes[stream] ?? 0) : 0);
         if (size === 0 || source.gone) return null;
         return (
-          <a key={name} href={rawUrl(job.jobId, name, source.attempt)} download={`${job.jobId}.${source.attempt}.${name}.txt`}>
-            <Icon name="download" /> {name} <span class="faint">{bytes(size)}</span>
-          </a>
+          <span key={name} class="log-stream">
+            <span>{name} <span class="faint">{bytes(size)}</span></span>
+            <a href={textUrl(job.jobId, name, source.attempt)} target="_blank" rel="noopener" title={`${name} as plain text, in a new tab`} aria-label={`Raw ${name}`}><Icon name="file" />Raw</a>
+            <a href={rawUrl(job.jobId, name, source.attempt)} download={`${job.jobId}.${source.attempt}.${name}.txt`} aria-label={`Download ${name}`}><Icon name="download" />Download</a>
+          </span>
         );
       })}
     </div>

@@ -39,12 +39,32 @@ function pieces(line: RowLine, found: Marks) {
   return out;
 }
 
+const HERE_NUMBER = "log-here-number";
+
+/** What all lines have, of text or the head of a command: they are the rows of a tree. */
+interface LineProps {
+  /** From the top of what is shown, from 1. */
+  index: number;
+  /** It is the current line. */
+  here: boolean;
+}
+
+/** The ids that the elements of a row and of a head have while they are the current line. */
+export function rowId(row: number): string {
+  return `log-row-${row}`;
+}
+export function headId(key: string): string {
+  return `log-head-${key}`;
+}
+
 /** A line's number, which chooses it. */
-export const LineNumber = memo(function LineNumber({ number, chosen }: { number: number; chosen: boolean }) {
-  return <a class={`log-number${chosen ? " is-chosen" : ""}`} tabIndex={-1} data-row={number} href={`#line-${number}`} aria-label={`Line ${number}`}>{number}</a>;
+export const LineNumber = memo(function LineNumber({ number, chosen, here }: { number: number; chosen: boolean; here: boolean }) {
+  return <a class={`log-number${chosen ? " is-chosen" : ""}`} id={here ? HERE_NUMBER : undefined} tabIndex={-1} data-row={number} href={`#line-${number}`} aria-label={`Line ${number}`}>{number}</a>;
 });
 
-interface RowProps {
+interface RowProps extends LineProps {
+  row: number;
+  level: number;
   line: RowLine | null;
   time: string | null;
   tint: boolean;
@@ -55,24 +75,24 @@ interface RowProps {
   rawUrl: string;
 }
 
-export const Row = memo(function Row({ line, time, tint, chosen, current, marks, rawUrl }: RowProps) {
-  const names = ["log-row", chosen ? "is-chosen" : "", current ? "is-current" : "", tint && line?.stream === STDERR ? "is-stderr" : ""];
+export const Row = memo(function Row({ row, index, level, here, line, time, tint, chosen, current, marks, rawUrl }: RowProps) {
+  const names = ["log-row", here ? "is-here" : "", chosen ? "is-chosen" : "", current ? "is-current" : "", tint && line?.stream === STDERR ? "is-stderr" : ""];
   return (
-    <div class={names.filter(Boolean).join(" ")}>
-      {time === null ? null : <span class="log-time">{time}</span>}
+    <div class={names.filter(Boolean).join(" ")} role="row" aria-rowindex={index} aria-level={level} aria-selected={chosen || undefined} id={here ? rowId(row) : undefined} aria-describedby={here ? HERE_NUMBER : undefined}>
+      {time === null ? null : <span role="gridcell" class="log-time">{time}</span>}
       {line ? (
-        <span class="log-text">
+        <span role="gridcell" class="log-text">
           {pieces(line, marks ?? [])}
-          {line.cut > 0 ? <a class="log-cut" href={rawUrl}>{line.cut.toLocaleString("en-US")} more characters, in the raw output</a> : null}
+          {line.cut > 0 ? <a class="log-cut" href={rawUrl} target="_blank" rel="noopener">{line.cut.toLocaleString("en-US")} more characters, in the raw output</a> : null}
         </span>
       ) : (
-        <span class="log-text log-loading">…</span>
+        <span role="gridcell" class="log-text log-loading">…</span>
       )}
     </div>
   );
 });
 
-interface HeaderProps {
+interface HeaderProps extends LineProps {
   section: ShownSection;
   title: string;
   run: CommandRun | null;
@@ -94,19 +114,21 @@ export function runEnd(run: CommandRun): string {
 }
 
 /** The foldable head of a command's output. */
-export function Header({ section, title, run, folded, running, elapsed, onToggle }: HeaderProps) {
+export function Header({ section, index, here, title, run, folded, running, elapsed, onToggle }: HeaderProps) {
   const state = run ? runState(run, running) : "unknown";
   const took = run ? (run.end ?? (running ? Math.max(elapsed, run.begin) : run.begin)) - run.begin : 0;
   return (
-    <div class={`log-head log-head-${state}`}>
-      <button type="button" tabIndex={-1} class="log-fold" aria-expanded={!folded} onClick={onToggle}>
-        <Icon name={folded ? "right" : "fold"} />
-        {state === "unknown" ? null : <Icon name={state === "running" ? "spin" : state === "completed" ? "check" : "cross"} />}
-        <span class="log-title">{title}</span>
-        {run?.end != null && state === "failed" ? <span class="log-exit">{runEnd(run)}</span> : null}
-        {folded && section.rows > 0 ? <span class="log-meta">{section.rows.toLocaleString("en-US")} lines</span> : null}
-        {run ? <span class="log-meta figure">{run.end === null && !running ? "did not end" : duration(took)}</span> : null}
-      </button>
+    <div class={`log-head log-head-${state}${here ? " is-here" : ""}`} role="row" aria-rowindex={index} aria-level={1} aria-expanded={!folded} id={here ? headId(section.key) : undefined}>
+      <span role="gridcell" class="log-head-cell">
+        <button type="button" tabIndex={-1} class="log-fold" aria-expanded={!folded} onClick={onToggle}>
+          <Icon name={folded ? "right" : "fold"} />
+          {state === "unknown" ? null : <Icon name={state === "running" ? "spin" : state === "completed" ? "check" : "cross"} />}
+          <span class="log-title">{title}</span>
+          {run?.end != null && state === "failed" ? <span class="log-exit">{runEnd(run)}</span> : null}
+          {folded && section.rows > 0 ? <span class="log-meta">{section.rows.toLocaleString("en-US")} lines</span> : null}
+          {run ? <span class="log-meta figure">{run.end === null && !running ? "did not end" : duration(took)}</span> : null}
+        </button>
+      </span>
     </div>
   );
 }
