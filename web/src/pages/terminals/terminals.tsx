@@ -135,7 +135,7 @@ export default function Terminals() {
         </>
       ) : (
         <Notice kind="empty" title="No terminal is open." action={<button type="button" class="button primary" onClick={open}>New terminal</button>}>
-          A terminal runs one command after another, on any worker or always on the same one, and keeps its name, its
+          A terminal shows the output of one command after another, run on any worker or always on the same one, and keeps its name, its
           project and its output when you come back.
         </Notice>
       )}
