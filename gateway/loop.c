@@ -18,6 +18,7 @@
 enum {
     EVENTS = 64,
     ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
+    BODY_RUNS = 16,                /* of libmicrohttpd in a round while a file comes: it reads 16 KiB in each */
     IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
     CONNECTION_MEMORY = 32 * 1024, /* headers of a request */
     SPARE_FILES = 256,             /* descriptors kept for everything but connections */
@@ -79,12 +80,18 @@ static unsigned connections (const gateway_t *gateway)
 }
 
 /* At its connection limit libmicrohttpd stops to accept, and begins again at the start of a run: it must run once more
- * when a connection has ended, or who waits waits until another one times out. */
+ * when a connection has ended, or who waits waits until another one times out. While files come, a CHUNK_MAX of them is
+ * read before the broker is looked at: that costs more system calls than the reading. */
 static bool run_http (gateway_t *gateway)
 {
     unsigned before = connections (gateway);
-    MHD_run (gateway->daemon);
-    return connections (gateway) < before;
+    for (int run = 0; run < BODY_RUNS; run++) {
+        gateway->file_came = false;
+        MHD_run (gateway->daemon);
+        if (!gateway->file_came)
+            break;
+    }
+    return connections (gateway) < before || gateway->file_came;
 }
 
 /* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */
