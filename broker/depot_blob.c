@@ -9,6 +9,7 @@
 
 #include "broker/depot_internal.h"
 #include "proto/clock.h"
+#include "proto/hash.h"
 #include "proto/id.h"
 
 enum { NAME_SIZE = 80 };
@@ -114,7 +115,7 @@ static err_t upload_write (upload_t *upload, int64_t offset, slice_t data)
     err_t err = depot_write_at (upload->fd, rest, upload->length);
     if (err)
         return err;
-    crypto_hash_sha256_update (&upload->hash, (const unsigned char *)rest.ptr, rest.len);
+    hash_update (&upload->hash, rest.ptr, rest.len);
     upload->length += (int64_t)rest.len;
     return ERR_NONE;
 }
