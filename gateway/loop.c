@@ -52,13 +52,14 @@ static unsigned connection_limit (const gateway_options_t *options)
 
 static struct MHD_Daemon *start_http (gateway_t *gateway, int listen_fd)
 {
-    return MHD_start_daemon (MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-                             request_access, gateway, MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL,
-                             MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
-                             gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
-                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000),
-                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-                             connection_limit (gateway->options), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    return MHD_start_daemon (
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access, gateway,
+        MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, connection_limit (gateway->options),
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+        1 /* program_signals; else it uses no sendfile */, MHD_OPTION_END);
 }
 
 static bool add_fd (const gateway_t *gateway, int fd, void *mark)
