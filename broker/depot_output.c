@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/depot_internal.h"
+#include "proto/hash.h"
 #include "proto/id.h"
 
 enum { PATH_SIZE = 80 };
@@ -137,7 +138,7 @@ static err_t file_extend (depot_outputs_t *self, output_file_t *file, slice_t da
         return err;
     }
     if (file->hashed == file->length) {
-        crypto_hash_sha256_update (&file->hash, (const unsigned char *)data.ptr, data.len);
+        hash_update (&file->hash, data.ptr, data.len);
         file->hashed += (int64_t)data.len;
     }
     file->length += (int64_t)data.len;
@@ -187,7 +188,7 @@ static err_t file_hash (output_file_t *file, char hex[65])
         err = depot_read_at (file->fd, file->hashed, PIECE, &piece);
         if (!err && !piece.len)
             err = ERR_INTERNAL; /* it became shorter: nobody but us may write here */
-        crypto_hash_sha256_update (&file->hash, (const unsigned char *)piece.ptr, piece.len);
+        hash_update (&file->hash, piece.ptr, piece.len);
         file->hashed += (int64_t)piece.len;
     }
     buf_fini (&piece);

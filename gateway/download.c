@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 #include "gateway/range.h"
+#include "proto/hash.h"
 #include "proto/id.h"
 #include "proto/log.h"
 
@@ -123,7 +124,7 @@ static bool hash_rest (download_t *self)
         ssize_t got = pread (self->fd, block, sizeof block, self->hashed);
         if (got <= 0)
             return false;
-        crypto_hash_sha256_update (&self->hash, block, (unsigned long long)got);
+        hash_update (&self->hash, block, (size_t)got);
         self->hashed += got;
     }
     return true;
@@ -179,7 +180,7 @@ static err_t store_piece (download_t *self, const msg_blob_get_ok_t *piece)
     }
     self->written += len;
     if (piece->offset == self->hashed) {
-        crypto_hash_sha256_update (&self->hash, (const unsigned char *)piece->data.ptr, piece->data.len);
+        hash_update (&self->hash, piece->data.ptr, piece->data.len);
         self->hashed += len;
     }
     return 0;

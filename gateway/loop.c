@@ -18,6 +18,7 @@
 enum {
     EVENTS = 64,
     ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
+    BODY_RUNS = 16,                /* of libmicrohttpd in a round while a file comes: it reads 16 KiB in each */
     IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
     CONNECTION_MEMORY = 32 * 1024, /* headers of a request */
     SPARE_FILES = 256,             /* descriptors kept for everything but connections */
@@ -51,13 +52,14 @@ static unsigned connection_limit (const gateway_options_t *options)
 
 static struct MHD_Daemon *start_http (gateway_t *gateway, int listen_fd)
 {
-    return MHD_start_daemon (MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-                             request_access, gateway, MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL,
-                             MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
-                             gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
-                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000),
-                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-                             connection_limit (gateway->options), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    return MHD_start_daemon (
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access, gateway,
+        MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, connection_limit (gateway->options),
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+        1 /* program_signals; else it uses no sendfile */, MHD_OPTION_END);
 }
 
 static bool add_fd (const gateway_t *gateway, int fd, void *mark)
@@ -79,12 +81,18 @@ static unsigned connections (const gateway_t *gateway)
 }
 
 /* At its connection limit libmicrohttpd stops to accept, and begins again at the start of a run: it must run once more
- * when a connection has ended, or who waits waits until another one times out. */
+ * when a connection has ended, or who waits waits until another one times out. While files come, a CHUNK_MAX of them is
+ * read before the broker is looked at: that costs more system calls than the reading. */
 static bool run_http (gateway_t *gateway)
 {
     unsigned before = connections (gateway);
-    MHD_run (gateway->daemon);
-    return connections (gateway) < before;
+    for (int run = 0; run < BODY_RUNS; run++) {
+        gateway->file_came = false;
+        MHD_run (gateway->daemon);
+        if (!gateway->file_came)
+            break;
+    }
+    return connections (gateway) < before || gateway->file_came;
 }
 
 /* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */

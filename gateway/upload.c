@@ -14,10 +14,16 @@
 #include "proto/id.h"
 
 enum {
-    WINDOW = 8,               /* pieces in flight */
+    PIECES_MAX = 8,           /* in flight, of one upload */
+    PIECES_MIN = 2,           /* likewise: one travels while the next is collected */
+    PIECE_MIN = 64 * 1024,    /* bytes */
     PARSE_BUFFER = 32 * 1024, /* of libmicrohttpd's form parser */
     FORM_EXTRA = 1024 * 1024, /* bytes of a form beside its file */
 };
+
+/* All uploads share this much memory for what is in flight, so that many take no more than one. The broker holds as
+ * much, as the bytes wait for its disk. */
+enum { IN_FLIGHT_MAX = UPLOADS_MAX * PIECES_MIN * PIECE_MIN };
 
 struct upload {
     gateway_t *gateway;
@@ -92,6 +98,20 @@ static void upload_fail_message (upload_t *self, const message_t *error)
 }
 
 /* ---- the file's way to the broker ---- */
+
+/* Bytes of one message. */
+static size_t piece_size (const upload_t *self)
+{
+    size_t fair = IN_FLIGHT_MAX / self->gateway->uploads / 4;
+    return fair > CHUNK_MAX ? CHUNK_MAX : fair < PIECE_MIN ? PIECE_MIN : fair;
+}
+
+/* Whether as much is in flight as may be. */
+static bool window_full (const upload_t *self)
+{
+    size_t pieces = IN_FLIGHT_MAX / self->gateway->uploads / piece_size (self);
+    return self->in_flight >= (pieces > PIECES_MAX ? PIECES_MAX : pieces);
+}
 
 /* Counts a call as ended. False when nobody waits for its outcome any more, and then `self` may be gone. */
 static bool call_ended (upload_t *self)
@@ -246,7 +266,7 @@ static void put_done (void *ctx, link_end_t end, const message_t *reply)
         upload_fail_message (self, reply);
     else if (self->ending && self->in_flight == 0 && !self->failed)
         commit (self);
-    else if (!self->ending && self->in_flight < WINDOW)
+    else if (!self->ending && !window_full (self))
         request_resume (self->request);
 }
 
@@ -271,9 +291,10 @@ static bool begins_zip (const char *bytes)
 
 static void take_file (upload_t *self, const char *data, size_t size)
 {
-    buf_reserve (&self->chunk, CHUNK_MAX);
+    size_t piece = piece_size (self);
+    buf_reserve (&self->chunk, piece);
     while (size > 0 && !self->failed) {
-        size_t room = CHUNK_MAX - self->chunk.len;
+        size_t room = self->chunk.len < piece ? piece - self->chunk.len : 0;
         size_t count = size < room ? size : room;
         buf_append (&self->chunk, data, count);
         data += count;
@@ -284,7 +305,7 @@ static void take_file (upload_t *self, const char *data, size_t size)
             upload_fail (self, ERR_NOT_ZIP, "file", NULL);
         else if (self->received > self->gateway->options->upload_max)
             upload_fail (self, ERR_TOO_LARGE, "file", NULL);
-        else if (self->chunk.len == CHUNK_MAX)
+        else if (self->chunk.len >= piece)
             send_chunk (self);
     }
 }
@@ -390,9 +411,10 @@ void upload_begin (request_t *request, uint64_t length)
 
 void upload_take (upload_t *self, const char *data, size_t size)
 {
+    self->gateway->file_came = true;
     if (MHD_post_process (self->processor, data, size) != MHD_YES)
         upload_fail (self, ERR_BAD_MULTIPART, NULL, NULL);
-    else if (self->in_flight >= WINDOW)
+    else if (window_full (self))
         request_park (self->request);
 }
 

@@ -2,7 +2,8 @@
  *
  *   RECEIVING --body's end--> FLUSHING --all pieces written--> COMMITTING --on disk--> CREATING --> answered
  *
- * Memory is one piece being filled and WINDOW pieces in flight; beyond that the connection is suspended.
+ * Memory is one piece being filled and some in flight, 2 MiB of one upload and 8 MiB of all together; beyond that the
+ * connection is suspended.
  */
 #ifndef GATEWAY_UPLOAD_H
 #define GATEWAY_UPLOAD_H

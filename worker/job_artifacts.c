@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/hash.h"
 #include "proto/id.h"
 #include "proto/lines.h"
 #include "proto/log.h"
@@ -217,7 +218,7 @@ static void hash_some (void *ctx)
         return;
     }
     if (got > 0) {
-        crypto_hash_sha256_update (&self->hash, bytes, (unsigned long long)got);
+        hash_update (&self->hash, bytes, (size_t)got);
         self->offset += got;
         loop_timer_set (self->job->host->loop, &self->timer, 0, hash_some, self);
         return;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/hash.h"
 #include "proto/id.h"
 #include "worker/job_internal.h"
 
@@ -19,7 +20,7 @@ static int on_bytes (void *ctx, const void *bytes, size_t len)
 {
     job_t *self = ctx;
     const char *at = bytes;
-    crypto_hash_sha256_update (&self->hash, bytes, len);
+    hash_update (&self->hash, bytes, len);
     while (len) {
         ssize_t written = write (self->archive_fd, at, len);
         if (written < 0 && errno != EINTR) {

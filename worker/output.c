@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proto/hash.h"
 #include "proto/id.h"
 #include "proto/log.h"
 
@@ -57,7 +58,7 @@ int output_append (output_t *self, slice_t bytes)
             continue;
         if (written < 0)
             return errno;
-        crypto_hash_sha256_update (&self->hash, (const unsigned char *)at, (unsigned long long)written);
+        hash_update (&self->hash, at, (size_t)written);
         self->length += written;
         at += written;
         len -= (size_t)written;
@@ -92,7 +93,7 @@ void output_reopen (output_t *self)
     self->fd = open (self->path, O_RDWR | O_CLOEXEC);
     ssize_t got = 0;
     while (self->fd >= 0 && (got = pread (self->fd, bytes, sizeof bytes, self->length)) > 0) {
-        crypto_hash_sha256_update (&self->hash, bytes, (unsigned long long)got);
+        hash_update (&self->hash, bytes, (size_t)got);
         self->length += got;
     }
     self->begun = true;
