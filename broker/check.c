@@ -1,6 +1,7 @@
 /* check.c - whether a data directory is sound: the database, and the files that it tells of. */
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
-#include "proto/hash.h"
 
 enum { PATIENCE_MS = 60 * 1000, PIECE = 256 * 1024, SHOWN_MAX = 100 };
 
@@ -39,8 +39,8 @@ static void fault_of_job (check_t *self, const job_record_t *job, const char *te
 /* The file's SHA-256 in hex and its length; false when it cannot be read. */
 static bool hash_file (check_t *self, const char *path, char hex[SHA256_HEX + 1], int64_t *length)
 {
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_state state;
+    unsigned char hash[SHA256_DIGEST_SIZE];
+    struct sha256_ctx state;
     struct stat info;
     int fd = openat (self->folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
@@ -50,15 +50,15 @@ static bool hash_file (check_t *self, const char *path, char hex[SHA256_HEX + 1]
         errno = EINVAL;
         return false;
     }
-    crypto_hash_sha256_init (&state);
+    sha256_init (&state);
     *length = 0;
     ssize_t got = 0;
     while ((got = read (fd, self->piece, PIECE)) > 0) {
-        hash_update (&state, self->piece, (size_t)got);
+        sha256_update (&state, (size_t)got, (const uint8_t *)self->piece);
         *length += got;
     }
     close (fd);
-    crypto_hash_sha256_final (&state, hash);
+    sha256_digest (&state, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, hex);
     return got == 0;
 }

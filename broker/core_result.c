@@ -1,6 +1,6 @@
 #include "broker/core_internal.h"
 
-#include <sodium.h>
+#include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -329,9 +329,12 @@ static slice_t hash_of (core_t *self, slice_t bytes)
 {
     if (!bytes.len)
         return SLICE ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    unsigned char hash[crypto_hash_sha256_BYTES];
+    struct sha256_ctx state;
+    uint8_t hash[SHA256_DIGEST_SIZE];
     char *hex = arena_alloc (&self->out->arena, SHA256_HEX + 1);
-    crypto_hash_sha256 (hash, (const unsigned char *)bytes.ptr, bytes.len);
+    sha256_init (&state);
+    sha256_update (&state, bytes.len, (const uint8_t *)bytes.ptr);
+    sha256_digest (&state, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, hex);
     return slice_from (hex, SHA256_HEX);
 }

@@ -9,7 +9,6 @@
 
 #include "broker/depot_internal.h"
 #include "proto/clock.h"
-#include "proto/hash.h"
 #include "proto/id.h"
 
 enum {
@@ -24,7 +23,7 @@ struct upload {
     int64_t length;
     int64_t begun; /* bytes that the disk was told to begin with */
     int64_t touched_ms;
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
 };
 
 /* What an earlier run did not finish is nobody's any more: its sender was never told that it was safe. */
@@ -102,7 +101,7 @@ static err_t upload_begin (depot_blobs_t *self, const char *id)
         free (upload);
         return depot_failed ("open an upload");
     }
-    crypto_hash_sha256_init (&upload->hash);
+    sha256_init (&upload->hash);
     self->uploads[self->count++] = upload;
     return ERR_NONE;
 }
@@ -129,7 +128,7 @@ static err_t upload_write (upload_t *upload, int64_t offset, slice_t data)
     err_t err = depot_write_at (upload->fd, rest, upload->length);
     if (err)
         return err;
-    hash_update (&upload->hash, rest.ptr, rest.len);
+    sha256_update (&upload->hash, rest.len, (const uint8_t *)rest.ptr);
     upload->length += (int64_t)rest.len;
     write_out (upload);
     return ERR_NONE;
@@ -227,8 +226,8 @@ void depot_blob_commit (depot_blobs_t *self, depot_order_t *order)
     if (order->zip && !is_zip (upload->fd, upload->length)) {
         order->err = ERR_NOT_ZIP;
     } else {
-        unsigned char hash[crypto_hash_sha256_BYTES];
-        crypto_hash_sha256_final (&upload->hash, hash);
+        unsigned char hash[SHA256_DIGEST_SIZE];
+        sha256_digest (&upload->hash, SHA256_DIGEST_SIZE, hash);
         hex_format (hash, sizeof hash, order->sha256);
         order->err = store_blob (self, upload, order->sha256);
     }

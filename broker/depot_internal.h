@@ -2,7 +2,7 @@
 #ifndef GLEANER_DEPOT_INTERNAL_H
 #define GLEANER_DEPOT_INTERNAL_H
 
-#include <sodium.h>
+#include <nettle/sha2.h>
 #include <stdatomic.h>
 
 #include "broker/depot.h"
@@ -34,7 +34,7 @@ typedef struct {
     int64_t length;
     int64_t hashed; /* bytes that `hash` has taken: behind `length` for a file that was opened again */
     int64_t dropped;
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
 } output_file_t;
 
 typedef struct {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "broker/depot_internal.h"
-#include "proto/hash.h"
 #include "proto/id.h"
 
 enum { PATH_SIZE = 80 };
@@ -106,7 +105,7 @@ static output_file_t *file_open (depot_outputs_t *self, const depot_order_t *ord
                              .replace = replace,
                              .fd = fd,
                              .length = info.st_size };
-    crypto_hash_sha256_init (&file->hash);
+    sha256_init (&file->hash);
     return file;
 }
 
@@ -138,7 +137,7 @@ static err_t file_extend (depot_outputs_t *self, output_file_t *file, slice_t da
         return err;
     }
     if (file->hashed == file->length) {
-        hash_update (&file->hash, data.ptr, data.len);
+        sha256_update (&file->hash, data.len, (const uint8_t *)data.ptr);
         file->hashed += (int64_t)data.len;
     }
     file->length += (int64_t)data.len;
@@ -152,7 +151,7 @@ static err_t file_restart (depot_outputs_t *self, output_file_t *file)
         return depot_failed ("truncate an output file");
     self->bytes -= file->length;
     file->length = file->hashed = file->dropped = 0;
-    crypto_hash_sha256_init (&file->hash);
+    sha256_init (&file->hash);
     return ERR_NONE;
 }
 
@@ -188,13 +187,13 @@ static err_t file_hash (output_file_t *file, char hex[65])
         err = depot_read_at (file->fd, file->hashed, PIECE, &piece);
         if (!err && !piece.len)
             err = ERR_INTERNAL; /* it became shorter: nobody but us may write here */
-        hash_update (&file->hash, piece.ptr, piece.len);
+        sha256_update (&file->hash, piece.len, (const uint8_t *)piece.ptr);
         file->hashed += (int64_t)piece.len;
     }
     buf_fini (&piece);
-    crypto_hash_sha256_state final = file->hash; /* more may be appended if this result is refused */
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_final (&final, hash);
+    struct sha256_ctx final = file->hash; /* more may be appended if this result is refused */
+    unsigned char hash[SHA256_DIGEST_SIZE];
+    sha256_digest (&final, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, hex);
     return err;
 }
@@ -255,7 +254,7 @@ static err_t seal_stream (depot_outputs_t *self, depot_order_t *order, stream_t 
     if (order->want[stream].expected != INT_ABSENT && order->want[stream].expected != order->length[stream])
         return ERR_OUTPUT_MISMATCH;
     output_file_t nothing = { 0 };
-    crypto_hash_sha256_init (&nothing.hash);
+    sha256_init (&nothing.hash);
     err_t unread = file_hash (file ? file : &nothing, order->hash[stream]);
     if (unread)
         return unread;

@@ -1,6 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,6 @@
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 #include "gateway/range.h"
-#include "proto/hash.h"
 #include "proto/id.h"
 #include "proto/log.h"
 
@@ -27,7 +26,7 @@ typedef struct download {
     int64_t hashed;  /* from the front */
     unsigned in_flight;
     bool over;
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
     request_t **waiting;
     size_t waiting_count;
     struct download *prev, *next;
@@ -124,7 +123,7 @@ static bool hash_rest (download_t *self)
         ssize_t got = pread (self->fd, block, sizeof block, self->hashed);
         if (got <= 0)
             return false;
-        hash_update (&self->hash, block, (size_t)got);
+        sha256_update (&self->hash, (size_t)got, block);
         self->hashed += got;
     }
     return true;
@@ -132,11 +131,11 @@ static bool hash_rest (download_t *self)
 
 static bool verify (download_t *self)
 {
-    unsigned char digest[crypto_hash_sha256_BYTES];
+    unsigned char digest[SHA256_DIGEST_SIZE];
     char hex[SHA256_HEX + 1];
     if (!hash_rest (self))
         return false;
-    crypto_hash_sha256_final (&self->hash, digest);
+    sha256_digest (&self->hash, SHA256_DIGEST_SIZE, digest);
     hex_format (digest, sizeof digest, hex);
     return strcmp (hex, self->sha256) == 0;
 }
@@ -180,7 +179,7 @@ static err_t store_piece (download_t *self, const msg_blob_get_ok_t *piece)
     }
     self->written += len;
     if (piece->offset == self->hashed) {
-        hash_update (&self->hash, piece->data.ptr, piece->data.len);
+        sha256_update (&self->hash, piece->data.len, (const uint8_t *)piece->data.ptr);
         self->hashed += len;
     }
     return 0;
@@ -241,7 +240,7 @@ static err_t download_begin (gateway_t *gateway, slice_t sha256, download_t **ou
     self->gateway = gateway;
     slice_copy (sha256, self->sha256, sizeof self->sha256);
     self->bytes = -1;
-    crypto_hash_sha256_init (&self->hash);
+    sha256_init (&self->hash);
     self->fd = cache_begin (gateway->cache, &self->path);
     if (self->fd < 0) {
         err_t err = errno == ENOSPC || errno == EDQUOT ? ERR_DISK_FULL : ERR_INTERNAL;

@@ -16,7 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proto/hash.h"
 #include "proto/id.h"
 #include "proto/lines.h"
 #include "proto/log.h"
@@ -38,7 +37,7 @@ struct job_artifacts {
     bool late;
     loop_timer_t timer;
     int fd; /* of the ZIP */
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
     int64_t offset; /* hashed, then sent */
     char upload[33];
     int uploads;
@@ -218,13 +217,13 @@ static void hash_some (void *ctx)
         return;
     }
     if (got > 0) {
-        hash_update (&self->hash, bytes, (size_t)got);
+        sha256_update (&self->hash, (size_t)got, bytes);
         self->offset += got;
         loop_timer_set (self->job->host->loop, &self->timer, 0, hash_some, self);
         return;
     }
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_final (&self->hash, hash);
+    unsigned char hash[SHA256_DIGEST_SIZE];
+    sha256_digest (&self->hash, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, self->result.sha256);
     self->result.bytes = self->offset;
     upload_begin (self);
@@ -239,7 +238,7 @@ static void hash_begin (artifacts_run_t *self)
         give_up (self, "The artifacts could not be read again: %s.", strerror (errno));
         return;
     }
-    crypto_hash_sha256_init (&self->hash);
+    sha256_init (&self->hash);
     hash_some (self);
 }
 

@@ -1,6 +1,7 @@
 /* job_env.c - what a keeper is told: the commands, and the environment that they see: what tools need, the job's own
  * folder as home, who it is, and what it asked for; nothing else of the lender's. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

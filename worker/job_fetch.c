@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/hash.h"
 #include "proto/id.h"
 #include "worker/job_internal.h"
 
@@ -20,7 +19,7 @@ static int on_bytes (void *ctx, const void *bytes, size_t len)
 {
     job_t *self = ctx;
     const char *at = bytes;
-    hash_update (&self->hash, bytes, len);
+    sha256_update (&self->hash, len, bytes);
     while (len) {
         ssize_t written = write (self->archive_fd, at, len);
         if (written < 0 && errno != EINTR) {
@@ -38,9 +37,9 @@ static int on_bytes (void *ctx, const void *bytes, size_t len)
 /* A file that the broker named by its hash must have it. */
 static bool hash_fits (job_t *self)
 {
-    unsigned char hash[crypto_hash_sha256_BYTES];
+    unsigned char hash[SHA256_DIGEST_SIZE];
     char hex[SHA256_HEX + 1];
-    crypto_hash_sha256_final (&self->hash, hash);
+    sha256_digest (&self->hash, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, hex);
     slice_t wanted = blob_url_sha256 (slice_of (self->file_url));
     return !wanted.ptr || slice_eq_str (wanted, hex);
@@ -79,7 +78,7 @@ void job_fetch (job_t *self)
         job_fail_errno (self, errno, "The worker could not write the project");
         return;
     }
-    crypto_hash_sha256_init (&self->hash);
+    sha256_init (&self->hash);
     fetch_to_t to = { on_bytes, on_fetched, self };
     self->fetch = self->host->transport->ops->fetch (self->host->transport, self->file_url, &to);
 }

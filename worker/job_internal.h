@@ -4,7 +4,7 @@
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
-#include <sodium.h>
+#include <nettle/sha2.h>
 
 #include "worker/backoff.h"
 #include "worker/child.h"
@@ -70,7 +70,7 @@ struct job {
     /* download */
     call_id_t fetch;
     int archive_fd;
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
     int tries;
     loop_timer_t retry_timer;
     backoff_t backoff;

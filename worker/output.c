@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "proto/hash.h"
 #include "proto/id.h"
 #include "proto/log.h"
 
@@ -30,7 +29,7 @@ void output_init (output_t *self, loop_t *loop, transport_t *transport, const le
         .soon_ms = SOON_MS,
         .events = *events,
     };
-    crypto_hash_sha256_init (&self->hash);
+    sha256_init (&self->hash);
 }
 
 void output_fini (output_t *self)
@@ -58,7 +57,7 @@ int output_append (output_t *self, slice_t bytes)
             continue;
         if (written < 0)
             return errno;
-        hash_update (&self->hash, at, (size_t)written);
+        sha256_update (&self->hash, (size_t)written, (const uint8_t *)at);
         self->length += written;
         at += written;
         len -= (size_t)written;
@@ -93,7 +92,7 @@ void output_reopen (output_t *self)
     self->fd = open (self->path, O_RDWR | O_CLOEXEC);
     ssize_t got = 0;
     while (self->fd >= 0 && (got = pread (self->fd, bytes, sizeof bytes, self->length)) > 0) {
-        hash_update (&self->hash, bytes, (size_t)got);
+        sha256_update (&self->hash, (size_t)got, bytes);
         self->length += got;
     }
     self->begun = true;
@@ -101,9 +100,9 @@ void output_reopen (output_t *self)
 
 void output_sha256 (const output_t *self, char hex[SHA256_HEX + 1])
 {
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_state state = self->hash;
-    crypto_hash_sha256_final (&state, hash);
+    unsigned char hash[SHA256_DIGEST_SIZE];
+    struct sha256_ctx state = self->hash;
+    sha256_digest (&state, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, hex);
 }
 

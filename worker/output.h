@@ -5,7 +5,7 @@
 #ifndef GLEANER_WORKER_OUTPUT_H
 #define GLEANER_WORKER_OUTPUT_H
 
-#include <sodium.h>
+#include <nettle/sha2.h>
 
 #include "proto/stream.h"
 #include "worker/backoff.h"
@@ -43,7 +43,7 @@ struct output {
     bool replacing;  /* what is sent goes into a copy that takes the place of what the broker has */
     bool anew;       /* and that copy is yet to begin: with a piece, be it empty */
     bool given_up;   /* nothing of it is sent any more */
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
     call_id_t call;
     loop_timer_t timer;
     backoff_t backoff;
