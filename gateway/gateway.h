@@ -24,6 +24,7 @@ typedef struct gateway {
     size_t uploads;             /* in progress */
     request_t *requests;        /* all that are in progress */
     struct download *downloads; /* blobs on their way from the broker */
+    size_t download_count;
 } gateway_t;
 
 #endif
