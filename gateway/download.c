@@ -12,7 +12,10 @@
 #include "proto/id.h"
 #include "proto/log.h"
 
-enum { WINDOW = 8 /* pieces in flight */ };
+enum {
+    PIECES_MAX = 8,  /* in flight, of one blob */
+    PIECES_ALL = 32, /* likewise of all, except that each may have one */
+};
 
 /* A blob on its way from the broker into the cache. All requests for it wait for the one copy. */
 typedef struct download {
@@ -84,6 +87,7 @@ static void download_destroy (download_t **self_p)
 static void download_end (download_t *self)
 {
     self->over = true;
+    self->gateway->download_count--;
     if (self->prev)
         self->prev->next = self->next;
     else
@@ -222,10 +226,16 @@ static err_t ask (download_t *self)
     return 0;
 }
 
+static bool window_full (const download_t *self)
+{
+    size_t fair = PIECES_ALL / self->gateway->download_count;
+    return self->in_flight >= (fair > PIECES_MAX ? PIECES_MAX : fair < 1 ? 1 : fair);
+}
+
 /* The first call tells the length; from then on the window is kept full. */
 static void ask_more (download_t *self)
 {
-    while (self->in_flight < WINDOW && self->asked < self->bytes) {
+    while (!window_full (self) && self->asked < self->bytes) {
         err_t err = ask (self);
         if (err) {
             download_fail_err (self, err);
@@ -259,6 +269,7 @@ static err_t download_begin (gateway_t *gateway, slice_t sha256, download_t **ou
     if (self->next)
         self->next->prev = self;
     gateway->downloads = self;
+    gateway->download_count++;
     *out = self;
     return 0;
 }

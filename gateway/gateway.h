@@ -19,12 +19,12 @@ typedef struct gateway {
     int64_t started_ms; /* monotonic */
     int64_t hello_due_ms;
     bool resumed;               /* a connection was resumed: libmicrohttpd has to run again */
-    bool file_came;             /* a piece of an upload was read: more may wait */
     bool stopping;              /* no new request is begun */
     size_t buffered;            /* bytes of bodies in memory */
     size_t uploads;             /* in progress */
     request_t *requests;        /* all that are in progress */
     struct download *downloads; /* blobs on their way from the broker */
+    size_t download_count;
 } gateway_t;
 
 #endif

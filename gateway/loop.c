@@ -18,7 +18,7 @@
 enum {
     EVENTS = 64,
     ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
-    BODY_RUNS = 16,                /* of libmicrohttpd in a round while a file comes: it reads 16 KiB in each */
+    HTTP_RUNS = 16,                /* of libmicrohttpd in a round, while it has more to do */
     IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
     CONNECTION_MEMORY = 32 * 1024, /* headers of a request */
     SPARE_FILES = 256,             /* descriptors kept for everything but connections */
@@ -80,19 +80,25 @@ static unsigned connections (const gateway_t *gateway)
     return info ? info->num_connections : 0;
 }
 
+/* True when libmicrohttpd has more to do at once. */
+static bool http_busy (const gateway_t *gateway)
+{
+    unsigned long long wait_ms = 1;
+    return MHD_get_timeout (gateway->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
+}
+
 /* At its connection limit libmicrohttpd stops to accept, and begins again at the start of a run: it must run once more
- * when a connection has ended, or who waits waits until another one times out. While files come, a CHUNK_MAX of them is
- * read before the broker is looked at: that costs more system calls than the reading. */
+ * when a connection has ended, or who waits waits until another one times out. Of a file it reads 16 KiB or sends 128
+ * KiB in a run, and to look at the broker after each would cost more than that. */
 static bool run_http (gateway_t *gateway)
 {
     unsigned before = connections (gateway);
-    for (int run = 0; run < BODY_RUNS; run++) {
-        gateway->file_came = false;
+    bool busy = true;
+    for (int run = 0; run < HTTP_RUNS && busy; run++) {
         MHD_run (gateway->daemon);
-        if (!gateway->file_came)
-            break;
+        busy = http_busy (gateway);
     }
-    return connections (gateway) < before || gateway->file_came;
+    return busy || connections (gateway) < before;
 }
 
 /* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */
