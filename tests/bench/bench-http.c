@@ -164,7 +164,7 @@ static int by_value (const void *a, const void *b)
 static void print_result (bench_t *self, int64_t took_us)
 {
     qsort (self->times_us, self->done, sizeof *self->times_us, by_value);
-    printf ("{\"requests\": %zu, \"errors\": %zu, \"per_second\": %.0f, \"p50_us\": %lld, \"p99_us\": %lld, "
+    printf ("{\"requests\": %zu, \"errors\": %zu, \"per_second\": %.3f, \"p50_us\": %lld, \"p99_us\": %lld, "
             "\"max_us\": %lld}\n",
             self->done, self->errors, (double)self->done * 1e6 / (double)took_us,
             (long long)self->times_us[self->done / 2], (long long)self->times_us[self->done * 99 / 100],
