@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cluster import BIN, TOP
+from cluster import BIN, SANITIZERS, TOP
 
 BENCH = TOP / "tests/bench"
 sys.path.insert(0, str(BENCH / "lib"))
@@ -22,7 +22,7 @@ def bench(tmp_path, *options, bin=BIN, **env):
     """Runs the bench. Its rows, its output and its status."""
     out = tmp_path / "rows.json"
     run = subprocess.run([BENCH / "run", "--tiny", "--no-install", "--json", out, *options], capture_output=True, text=True, timeout=120,
-                         env={**os.environ, "GLEANER_BIN": str(bin), "PYTHONDONTWRITEBYTECODE": "1", **env})
+                         env={**SANITIZERS, **os.environ, "GLEANER_BIN": str(bin), "PYTHONDONTWRITEBYTECODE": "1", **env})
     assert out.exists(), run.stderr
     return json.loads(out.read_text()), run.stdout, run.returncode
 
