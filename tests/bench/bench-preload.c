@@ -1,9 +1,10 @@
-/* bench-preload - a data folder's database with COUNT finished jobs in it, written straight through the store.
+/* bench-preload - a data folder's database with COUNT finished jobs in it, and PENDING jobs behind them, written
+ * straight through the store.
  *
- * They are of 100 workers; every 1000th has failed, and has a label and an environment. OUTPUT: bytes of stdout of
- * each.
+ * The finished ones are of 100 workers; every 1000th has failed, and has a label and an environment. OUTPUT: bytes of
+ * stdout of each, 20 by default.
  *
- * usage: bench-preload DB-FILE COUNT [OUTPUT]
+ * usage: bench-preload DB-FILE COUNT [OUTPUT [PENDING]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,21 +73,52 @@ static err_t add (store_t *store, int64_t seq, int64_t number)
     return err;
 }
 
+static err_t add_pending (store_t *store, int64_t seq, int64_t number)
+{
+    (void)number;
+    job_record_t job = {
+        .id = { .seq = seq, .salt = "bench0" },
+        .command = SLICE ("make -C project test"),
+        .file_url = SLICE ("/uploads/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.zip"),
+        .filename = SLICE ("project.zip"),
+        .timeout_ms = TIMEOUT_DEFAULT_MS,
+        .max_attempts = 3,
+        .created_ms = seq / JOB_SEQ_PER_MS,
+        .state = JOB_PENDING,
+        .slot = SLOT_NONE,
+        .exit_code = INT_ABSENT,
+        .signal = INT_ABSENT,
+        .bytes = BYTES_UNKNOWN,
+    };
+    return store->ops->job_insert (store, &job);
+}
+
+static err_t add_many (store_t *store, int64_t seq, int64_t count, err_t (*add_one) (store_t *, int64_t, int64_t))
+{
+    err_t err = ERR_NONE;
+    for (int64_t i = 0; i < count && !err; i++, seq += JOB_SEQ_PER_MS) {
+        err = add_one (store, seq, i);
+        if (!err && i % BATCH == BATCH - 1)
+            err = store->ops->commit (store);
+    }
+    return err;
+}
+
 int main (int argc, char **argv)
 {
     char problem[256];
-    int64_t count = argc == 3 || argc == 4 ? atoll (argv[2]) : 0;
-    int64_t length = argc == 4 ? atoll (argv[3]) : 20;
-    if (count < 1 || length < 1 || length > STORE_INLINE_MAX)
-        return give_up ("usage: bench-preload DB-FILE COUNT [OUTPUT]");
+    int64_t count = argc > 2 && argc < 6 ? atoll (argv[2]) : -1;
+    int64_t length = argc > 3 ? atoll (argv[3]) : 20;
+    int64_t pending = argc > 4 ? atoll (argv[4]) : 0;
+    if (count < 0 || length < 1 || length > STORE_INLINE_MAX || pending < 0)
+        return give_up ("usage: bench-preload DB-FILE COUNT [OUTPUT [PENDING]]");
     memset (output, 'x', (size_t)length);
     store_t *store = store_sqlite_open (argv[1], problem, sizeof problem);
     if (!store)
         return give_up (problem);
-    int64_t seq = (clock_wall_ms () - count) * JOB_SEQ_PER_MS;
-    for (int64_t i = 0; i < count; i++, seq += JOB_SEQ_PER_MS)
-        if (add (store, seq, i) || (i % BATCH == BATCH - 1 && store->ops->commit (store)))
-            return give_up ("the store refuses to write");
+    int64_t seq = (clock_wall_ms () - count - pending) * JOB_SEQ_PER_MS;
+    if (add_many (store, seq, count, add) || add_many (store, seq + count * JOB_SEQ_PER_MS, pending, add_pending))
+        return give_up ("the store refuses to write");
     if (store->ops->commit (store))
         return give_up ("the store refuses to commit");
     store->ops->close (&store);

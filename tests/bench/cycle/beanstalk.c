@@ -12,7 +12,7 @@ static void create (client_t *self, long number)
 
 static void take (client_t *self)
 {
-    buf_append_str (&self->out, "reserve-with-timeout 1\r\n");
+    buf_printf (&self->out, "reserve-with-timeout %d\r\n", self->wait_ms / 1000);
 }
 
 static void finish (client_t *self)

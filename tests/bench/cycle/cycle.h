@@ -25,6 +25,7 @@ typedef struct {
     step_t step;
     int part;        /* of STEP_HELLO */
     bool nothing;    /* STEP_TAKE: answered without a job */
+    int wait_ms;     /* STEP_TAKE: how long it may wait for one */
     int64_t sent_us; /* the request of this step */
     buf_t in, out;
     /* what the job's answer said */

@@ -11,7 +11,6 @@ enum {
     FLAG_MORE = 1,
     FLAG_LONG = 2,
     FLAG_COMMAND = 4,
-    WAIT_MS = 1000,
     PART_GREETING = 0,
     PART_READY,
     PART_REGISTER,
@@ -84,7 +83,7 @@ static void take (client_t *self)
     message_init (&request, MSG_JOB_POLL);
     request.job_poll.worker_id = name_of (self, name);
     request.job_poll.slot = 0;
-    request.job_poll.wait = WAIT_MS;
+    request.job_poll.wait = self->wait_ms;
     say (self, &request);
 }
 

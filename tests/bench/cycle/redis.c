@@ -1,6 +1,7 @@
 /* Redis as people use it for jobs: a list, moved to a second one while a job runs, and a hash of results. */
 #include "tests/bench/cycle/cycle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@ static void create (client_t *self, long number)
 
 static void take (client_t *self)
 {
-    buf_append_str (&self->out, "*4\r\n$10\r\nBRPOPLPUSH\r\n$1\r\nq\r\n$1\r\nr\r\n$1\r\n1\r\n");
+    char seconds[16];
+    int length = snprintf (seconds, sizeof seconds, "%d", self->wait_ms / 1000);
+    buf_printf (&self->out, "*4\r\n$10\r\nBRPOPLPUSH\r\n$1\r\nq\r\n$1\r\nr\r\n$%d\r\n%s\r\n", length, seconds);
 }
 
 static void finish (client_t *self)
