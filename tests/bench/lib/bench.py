@@ -6,6 +6,7 @@ from table import Failure, Table
 
 # Of a run: everything is divided by the first; rounds of a contest; seconds a round shall take.
 SIZES = {"full": (1, 5, 2.0), "quick": (10, 3, 0.3), "tiny": (2000, 2, 0.05)}
+FIXED_ROUNDS = 3
 
 
 class Contest:
@@ -42,8 +43,9 @@ class Bench:
         return there, reasons
 
     def contest(self, contestants, first, reasons=(), fixed=False):
-        """Runs functions of a count that return a figure, in turns. The first round of each warms up, and tells how large a
-        count takes a round's time, the figure being a rate, unless the count is fixed. `reasons`: of those that cannot run."""
+        """Runs functions of a count that return a figure, in turns. A first run of each warms up, and tells how large a
+        count takes a round's time, the figure being a rate. A fixed count is not that short: fewer rounds, and a tenth of it
+        to warm up. `reasons`: of those that cannot run."""
         contest = Contest()
         contest.reasons.update(reasons)
         counts = {}
@@ -57,11 +59,11 @@ class Bench:
                 return None
 
         for name in contestants:
-            rate = one(name, first)
+            rate = one(name, max(1, first // 10) if fixed else first)
             if rate is not None:
                 counts[name] = first if fixed else max(first, int(rate * self.round_seconds))
                 contest.runs[name] = []
-        for _ in range(self.rounds):
+        for _ in range(min(self.rounds, FIXED_ROUNDS) if fixed else self.rounds):
             for name in list(contest.runs):
                 figure = one(name, counts[name])
                 if figure is not None:
@@ -78,10 +80,5 @@ class Bench:
         ratio = statistics.median(a / b for a, b in zip(*runs))
         self.table.add(what, contest.median(ours), unit, peer=contest.median(peer), peer_name=peer, ratio=ratio,
                        target=f">= {at_least} x", met=ratio >= at_least, runs=runs)
-
-    def repeat(self, measure):
-        """Figures of all rounds: a list of dictionaries as one dictionary of lists."""
-        rounds = [measure() for _ in range(self.rounds)]
-        return {name: [r[name] for r in rounds] for name in rounds[0]}
 
 

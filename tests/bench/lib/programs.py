@@ -8,6 +8,7 @@ TOP = Path(__file__).resolve().parents[3]
 BIN = Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
 CREATE = '{"command": "make test", "fileUrl": "/uploads/x.zip", "filename": "x.zip"}'
 PAGE = 500  # jobs in one answer
+IDLE_S = 3  # the gateway closes a connection that is silent for longer than a while
 
 
 class Programs:
@@ -49,7 +50,7 @@ class Programs:
         self.gateway, line = self.start("gateway", "gateway-ready", "--listen", "127.0.0.1:0", "--broker", self.endpoint,
                                         "--cache-dir", self.folder / "cache", *options)
         self.port = int(line.rsplit(":", 1)[1])
-        self.http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.http, self.http_used = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60), time.monotonic()
 
     def broker_and_gateway(self, *broker_options, gateway_options=()):
         self.start_broker(*broker_options)
@@ -71,10 +72,14 @@ class Programs:
     def over_http(self):
         return ("--server", f"http://127.0.0.1:{self.port}")
 
-    def call(self, method, path, body=None):
-        self.http.request(method, path, json.dumps(body) if body is not None else None)
-        answer = self.http.getresponse()
-        return json.loads(answer.read())
+    def call(self, method, path, body=None, headers=None):
+        if time.monotonic() - self.http_used > IDLE_S:
+            self.http.close()  # it connects again by itself
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body)
+        self.http.request(method, path, raw, headers or {})
+        answer = self.http.getresponse().read()
+        self.http_used = time.monotonic()
+        return json.loads(answer)
 
     def load(self, connections, count, method, path, body=None, lines=()):
         return http_load(self.port, connections, count, method, path, body, lines)
@@ -159,8 +164,7 @@ def submit(p, command):
     form = b"".join(b'--bench\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % part
                     for part in ((b"mode", b"distributed"), (b"commands", command)))
     form += b'--bench\r\nContent-Disposition: form-data; name="file"; filename="p.zip"\r\n\r\n' + small_zip() + b"\r\n--bench--\r\n"
-    p.http.request("POST", "/api/execute", form, {"Content-Type": "multipart/form-data; boundary=bench"})
-    return json.loads(p.http.getresponse().read())["jobId"]
+    return p.call("POST", "/api/execute", form, {"Content-Type": "multipart/form-data; boundary=bench"})["jobId"]
 
 
 def wait_for(p, job, *states):
