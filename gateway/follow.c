@@ -166,6 +166,7 @@ static err_t begin_reading (request_t *request, const msg_job_follow_t *in, faul
     feed->stream = stream;
     feed->alone = true;
     feed->follow = follow;
+    feed->ahead = !follow;
     feed->limit = -1;
     feed->offset[stream] = offset;
     err = feed_next (feed);
