@@ -69,6 +69,8 @@ static void answer_file (request_t *request, int fd, const char *sha256, int64_t
         range_format (from, count, bytes, text, sizeof text);
         MHD_add_response_header (response, "Content-Range", text);
     }
+    request->file = true;
+    request->gateway->files_out++;
     request_answer (request, ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);
 }
 

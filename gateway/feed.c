@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/limits.h"
+
 enum { BLOCK = 64 * 1024 };
 
 static void request_ended (request_t *request)
@@ -88,6 +90,13 @@ static void client_gone (request_t *request)
     request_resume (request);
 }
 
+/* While the second half of what came goes out, the next call is on its way. Failure is told when nothing is left. */
+static void ask_ahead (feed_t *self)
+{
+    if (self->ahead && !self->ended && !self->calling && self->out.len - self->out_at < FOLLOW_MAX / 2)
+        feed_next (self);
+}
+
 static ssize_t feed_read (void *cls, uint64_t pos, char *out, size_t max)
 {
     (void)pos;
@@ -97,6 +106,7 @@ static ssize_t feed_read (void *cls, uint64_t pos, char *out, size_t max)
         size_t count = left < max ? left : max;
         memcpy (out, self->out.ptr + self->out_at, count);
         self->out_at += count;
+        ask_ahead (self);
         return (ssize_t)count;
     }
     buf_clear (&self->out);

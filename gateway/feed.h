@@ -1,7 +1,7 @@
 /* feed.h - an answer's body that is fed by job-follow calls: as the job's output comes, with bounded memory.
  *
- * The next call is made only when what the last one brought has been handed to the client. While there is nothing to
- * hand over, the connection is suspended.
+ * The next call is made only when what the last one brought has been handed to the client, or half of it. While there
+ * is nothing to hand over, the connection is suspended.
  */
 #ifndef GATEWAY_FEED_H
 #define GATEWAY_FEED_H
@@ -28,6 +28,7 @@ struct feed {
     bool alone; /* `stream` is the only one that is asked for */
     int64_t offset[STREAM_COUNT];
     int64_t wait_ms;
+    bool ahead; /* what follows is asked for before all is handed over */
 
     buf_t out;
     size_t out_at;

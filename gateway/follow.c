@@ -181,6 +181,7 @@ static err_t begin_reading (request_t *request, const msg_job_follow_t *in, faul
     feed->alone = true;
     feed->follow = follow;
     feed->text = text;
+    feed->ahead = !follow;
     feed->limit = -1;
     feed->offset[stream] = offset;
     err = feed_next (feed);

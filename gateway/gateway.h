@@ -19,6 +19,8 @@ typedef struct gateway {
     int64_t started_ms; /* monotonic */
     int64_t hello_due_ms;
     bool resumed;               /* a connection was resumed: libmicrohttpd has to run again */
+    bool file_came;             /* a piece of an upload was read */
+    size_t files_out;           /* answers in progress that are a file */
     bool stopping;              /* no new request is begun */
     size_t buffered;            /* bytes of bodies in memory */
     size_t uploads;             /* in progress */

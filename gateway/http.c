@@ -243,6 +243,7 @@ void request_completed (void *cls, struct MHD_Connection *connection, void **req
     if (self->next)
         self->next->prev = self->prev;
     gateway->buffered -= self->counted;
+    gateway->files_out -= self->file;
     buf_fini (&self->body);
     free (self->refusal);
     free (self);

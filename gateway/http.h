@@ -46,6 +46,7 @@ typedef struct request {
     bool begun, handled, bad_path;
     struct MHD_Response *response;
     unsigned status;
+    bool file;           /* the answer is one: counted in the gateway's files_out */
     char attachment[96]; /* Content-Disposition of a download; "": none */
 
     /* while it waits */

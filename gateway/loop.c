@@ -18,7 +18,7 @@
 enum {
     EVENTS = 64,
     ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
-    HTTP_RUNS = 16,                /* of libmicrohttpd in a round, while it has more to do */
+    FILE_RUNS = 16,                /* of libmicrohttpd in a round, while files pass */
     IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
     CONNECTION_MEMORY = 32 * 1024, /* headers of a request */
     SPARE_FILES = 256,             /* descriptors kept for everything but connections */
@@ -80,11 +80,12 @@ static unsigned connections (const gateway_t *gateway)
     return info ? info->num_connections : 0;
 }
 
-/* True when libmicrohttpd has more to do at once. */
-static bool http_busy (const gateway_t *gateway)
+/* True while bytes of files pass and libmicrohttpd has more to do at once. */
+static bool files_pass (const gateway_t *gateway)
 {
     unsigned long long wait_ms = 1;
-    return MHD_get_timeout (gateway->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
+    return (gateway->file_came || gateway->files_out > 0) && MHD_get_timeout (gateway->daemon, &wait_ms) == MHD_YES &&
+           wait_ms == 0;
 }
 
 /* At its connection limit libmicrohttpd stops to accept, and begins again at the start of a run: it must run once more
@@ -93,12 +94,13 @@ static bool http_busy (const gateway_t *gateway)
 static bool run_http (gateway_t *gateway)
 {
     unsigned before = connections (gateway);
-    bool busy = true;
-    for (int run = 0; run < HTTP_RUNS && busy; run++) {
+    bool more = true;
+    for (int run = 0; run < FILE_RUNS && more; run++) {
+        gateway->file_came = false;
         MHD_run (gateway->daemon);
-        busy = http_busy (gateway);
+        more = files_pass (gateway);
     }
-    return busy || connections (gateway) < before;
+    return more || connections (gateway) < before;
 }
 
 /* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */

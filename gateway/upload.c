@@ -411,6 +411,7 @@ void upload_begin (request_t *request, uint64_t length)
 
 void upload_take (upload_t *self, const char *data, size_t size)
 {
+    self->gateway->file_came = true;
     if (MHD_post_process (self->processor, data, size) != MHD_YES)
         upload_fail (self, ERR_BAD_MULTIPART, NULL, NULL);
     else if (window_full (self))
