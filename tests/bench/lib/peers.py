@@ -5,6 +5,7 @@ A peer is used with `with`. It is asked how it is set before anything is measure
 import os, shutil, socket, subprocess, time
 from pathlib import Path
 
+from programs import die_with_us
 from table import Failure, warn
 
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -71,7 +72,8 @@ class Peer:
 
     def __enter__(self):
         with open(self.folder / "log", "w") as log:
-            self.process = subprocess.Popen([self.path, *map(str, self.command())], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([self.path, *map(str, self.command())], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, preexec_fn=die_with_us)
         try:
             self.wait()
             self.verify()

@@ -1,5 +1,5 @@
 """Our own programs: a broker and a gateway in a folder of their own, workers, load generators."""
-import http.client, io, json, os, signal, subprocess, time, zipfile
+import ctypes, http.client, io, json, os, signal, subprocess, time, zipfile
 from pathlib import Path
 
 from table import Failure
@@ -9,6 +9,15 @@ BIN = Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
 CREATE = '{"command": "make test", "fileUrl": "/uploads/x.zip", "filename": "x.zip"}'
 PAGE = 500  # jobs in one answer
 IDLE_S = 3  # the gateway closes a connection that is silent for longer than a while
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def die_with_us():
+    """In a child before it becomes a server: it is ended when the bench is killed."""
+    PR_SET_PDEATHSIG = 1
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Programs:
@@ -30,7 +39,8 @@ class Programs:
     def start(self, name, event, *args):
         log = self.folder / f"{name}{len(self.started)}-{time.monotonic_ns()}.log"
         with open(log, "w") as out:
-            process = subprocess.Popen([BIN / f"gleaner-{name}", *map(str, args)], stdin=subprocess.DEVNULL, stderr=out)
+            process = subprocess.Popen([BIN / f"gleaner-{name}", *map(str, args)], stdin=subprocess.DEVNULL, stderr=out,
+                                       preexec_fn=die_with_us)
         self.started.append(process)
         for _ in range(3000):
             line = next((l for l in log.read_text().splitlines() if f" {event} " in l), None)
