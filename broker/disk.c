@@ -137,9 +137,11 @@ static void answer_waiting (broker_t *self)
 void disk_recover (broker_t *self)
 {
     self->lost = false;
-    self->store->ops->rollback (self->store);
     if (self->room_held)
         give_room_up (self);
+    err_t err = self->store->ops->rollback (self->store);
+    if (err)
+        broker_die (err);
     self->store->ops->compact (self->store);
     events_forget (self);
     measure_forget (self);
@@ -151,7 +153,7 @@ void disk_recover (broker_t *self)
     self->discards = NULL;
     broker_outbox_refuse (self, ERR_DISK_FULL);
     answer_waiting (self);
-    err_t err = broker_load_core (self);
+    err = broker_load_core (self);
     if (err)
         broker_die (err);
     set_full (self, true);

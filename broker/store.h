@@ -41,8 +41,9 @@ typedef struct {
     err_t (*commit) (store_t *self);
     /* Gives back room on the disk that is only held for speed. Not within a transaction. */
     void (*compact) (store_t *self);
-    /* Forgets the open transaction, if there is one. */
-    void (*rollback) (store_t *self);
+    /* Forgets what was written since the last commit. INTERNAL: what was committed before cannot be had again just now;
+     * nothing more can be committed. */
+    err_t (*rollback) (store_t *self);
     /* Reads. job_get: NO_SUCH_JOB when there is none (the salt must match too). */
     err_t (*job_get) (store_t *self, const job_id_t *id, job_record_t *job);
     /* The job that was created with this key; NO_SUCH_JOB. */

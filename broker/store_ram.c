@@ -484,9 +484,10 @@ static void compact (store_t *store)
     (void)store;
 }
 
-static void rollback (store_t *store)
+static err_t rollback (store_t *store)
 {
     settle (ram_of (store), false);
+    return ERR_NONE;
 }
 
 void store_ram_crash (store_t *self)

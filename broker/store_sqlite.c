@@ -17,6 +17,7 @@ enum {
     SCHEMA_VERSION = 4,
     APPLICATION_ID = 0x676c6e72,  /* "glnr" */
     VALUE_MAX = 16 * 1024 * 1024, /* bytes of one column */
+    CACHE_MAX = 32 * 1024 * 1024, /* bytes of pages that may be held in memory before the database commits */
 };
 
 /* The job's archive is a blob. */
@@ -82,6 +83,8 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'', journal = x'' WHERE seq = ?1",
     [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
     [SQL_JOBS_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('jobs', ?1)",
+    [SQL_CLEAN_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('clean', ?1)",
+    [SQL_KEY_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('redo-key', ?1)",
     [SQL_REDO_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('redo', ?1)",
     [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
     [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
@@ -221,9 +224,18 @@ err_t sqlite_run (store_sqlite_t *self, sql_t which)
     return err;
 }
 
+/* After some errors, of reads too, SQLite rolls back by itself: then many turns are gone from it that were
+ * acknowledged, and are in the log alone. */
+static bool is_lost (const store_sqlite_t *self)
+{
+    return self->broken || (self->open && sqlite3_get_autocommit (self->db));
+}
+
 err_t sqlite_begin (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
+    if (is_lost (self))
+        return ERR_INTERNAL;
     self->dirty = true;
     if (self->open)
         return ERR_NONE;
@@ -233,34 +245,52 @@ err_t sqlite_begin (store_sqlite_t *self)
 }
 
 /* Back to the end of the last turn that was committed. */
-static void rollback (store_t *store)
+static err_t rollback (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
     sqlite_end_reads (self);
-    /* After some errors (a full disk among them) SQLite has rolled back by itself. */
     if (!sqlite3_get_autocommit (self->db))
         sqlite_run_silent (self, SQL_ROLLBACK);
     self->open = self->dirty = false;
     sqlite_redo_forget (self);
-    self->broken = sqlite_redo_run (self) != ERR_NONE;
+    self->broken = self->broken || sqlite_redo_run (self);
     self->jobs = self->jobs_committed;
     self->blob_bytes = self->blob_bytes_committed;
+    return self->broken ? ERR_INTERNAL : ERR_NONE;
+}
+
+err_t sqlite_put_total (store_sqlite_t *self, sql_t which, int64_t number)
+{
+    sqlite_bind_int (self->sql[which], 1, number);
+    return sqlite_run_silent (self, which);
 }
 
 err_t sqlite_settle (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
+    if (is_lost (self))
+        return ERR_INTERNAL; /* outside of a transaction each of these statements would commit by itself */
     if (!self->open)
         return ERR_NONE;
-    sqlite_bind_int (self->sql[SQL_JOBS_PUT], 1, self->jobs);
-    err_t err = sqlite_run_silent (self, SQL_JOBS_PUT);
-    err = err ? err : sqlite_redo_rename (self);
-    err = err ? err : sqlite_run_silent (self, SQL_COMMIT);
+    err_t err = sqlite_put_total (self, SQL_JOBS_PUT, self->jobs);
+    if (!err)
+        err = sqlite_put_total (self, SQL_REDO_PUT, (int64_t)(self->redo.name + 1));
+    if (!err)
+        err = sqlite_run_silent (self, SQL_COMMIT);
+    /* A commit that failed for another reason than room may be on the disk or not. */
+    self->broken = self->broken || err == ERR_INTERNAL;
     if (err)
         return err;
     self->open = false;
     sqlite_redo_begin (self);
     return ERR_NONE;
+}
+
+/* Of a turn that is durable already. If there is no room, all stays as it was. */
+static void settle_or_stay (store_sqlite_t *self)
+{
+    if (sqlite_settle (self) == ERR_DISK_FULL)
+        rollback (&self->base);
 }
 
 /* SQLite's own log of writes goes into the file itself. */
@@ -269,17 +299,25 @@ static void compact (store_t *store)
     store_sqlite_t *self = sqlite_of (store);
     if (self->dirty)
         return;
-    if (sqlite_settle (self))
-        rollback (store);
-    else
+    settle_or_stay (self);
+    if (!self->open && !self->broken)
         sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
+/* What is not committed is in memory. */
+static bool holds_much (store_sqlite_t *self)
+{
+    int bytes = 0;
+    int highest = 0;
+    sqlite3_db_status (self->db, SQLITE_DBSTATUS_CACHE_USED, &bytes, &highest, 0);
+    return bytes > CACHE_MAX;
 }
 
 static err_t commit (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
-    if (self->broken)
-        return ERR_INTERNAL;
+    if (is_lost (self))
+        return ERR_INTERNAL; /* even if this turn has changed nothing: its answers may be of what is no longer there */
     if (!self->dirty)
         return ERR_NONE;
     sqlite_end_reads (self);
@@ -298,7 +336,9 @@ static err_t commit (store_t *store)
     self->dirty = false;
     self->jobs_committed = self->jobs;
     self->blob_bytes_committed = self->blob_bytes;
-    return ERR_NONE;
+    if (self->open && holds_much (self))
+        settle_or_stay (self);
+    return self->broken ? ERR_INTERNAL : ERR_NONE;
 }
 
 /* ---- opening ---- */
@@ -336,7 +376,7 @@ static void store_close (store_t **self_p)
         return;
     store_sqlite_t *self = sqlite_of (*self_p);
     sqlite_snapshot_step (*self_p, NULL);
-    if (self->sql[SQL_REDO_PUT] && !self->dirty && !self->broken)
+    if (!self->dirty && !self->broken && !sqlite_begin (self) && !sqlite_redo_mark (self, true))
         sqlite_settle (self); /* if that fails, the log still has it */
     sqlite_redo_close (self);
     for (int i = 0; i < SQL_COUNT; i++)
@@ -389,18 +429,23 @@ static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA cell_size_check = ON;"
                               "PRAGMA mmap_size = 0;"
                               "PRAGMA cache_size = -16384;"
+                              "PRAGMA cache_spill = OFF;" /* nothing is written but by a commit */
                               "PRAGMA wal_autocheckpoint = 4000;";
+
+static bool version_known (sqlite3 *db, const char *path, char *problem, size_t size)
+{
+    int64_t version = sqlite_ask (db, "PRAGMA user_version");
+    if (version > SCHEMA_VERSION)
+        snprintf (problem, size,
+                  "'%s' was written by a newer gleaner-broker (schema %lld, this one knows %d): upgrade it.", path,
+                  (long long)version, SCHEMA_VERSION);
+    return version <= SCHEMA_VERSION;
+}
 
 /* Brings the schema up to date, one transaction a step. False with `problem` filled. */
 static bool migrate (sqlite3 *db, const char *path, char *problem, size_t size)
 {
     int64_t version = sqlite_ask (db, "PRAGMA user_version");
-    if (version > SCHEMA_VERSION) {
-        snprintf (problem, size,
-                  "'%s' was written by a newer gleaner-broker (schema %lld, this one knows %d): upgrade it.", path,
-                  (long long)version, SCHEMA_VERSION);
-        return false;
-    }
     for (; version >= 0 && version < SCHEMA_VERSION; version++) {
         char *text =
             sqlite3_mprintf ("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
@@ -422,6 +467,7 @@ static bool configure (sqlite3 *db, const char *path, char *problem, size_t size
     sqlite3_busy_timeout (db, 0);
     sqlite3_limit (db, SQLITE_LIMIT_LENGTH, VALUE_MAX);
     sqlite3_db_config (db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config (db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* a start that is refused changes nothing */
     if (sqlite3_exec (db, pragmas, NULL, NULL, NULL) != SQLITE_OK || sqlite_ask (db, "PRAGMA user_version") < 0) {
         int code = sqlite3_errcode (db);
         if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
@@ -442,7 +488,7 @@ static bool configure (sqlite3 *db, const char *path, char *problem, size_t size
         snprintf (problem, size, "'%s': the database does not take synchronous = FULL.", path);
         return false;
     }
-    return migrate (db, path, problem, size);
+    return version_known (db, path, problem, size);
 }
 
 static int64_t total (sqlite3 *db, const char *text)
@@ -463,7 +509,8 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
         snprintf (problem, problem_size, "cannot open '%s': %s.", path, sqlite3_errmsg (self->db));
         goto fail;
     }
-    if (!configure (self->db, path, problem, problem_size))
+    if (!configure (self->db, path, problem, problem_size) || !sqlite_redo_open (self, path, problem, problem_size) ||
+        !migrate (self->db, path, problem, problem_size))
         goto fail;
     for (int i = 0; i < SQL_COUNT; i++) {
         if (sqlite3_prepare_v3 (self->db, sqlite_statements[i], -1, SQLITE_PREPARE_PERSISTENT, &self->sql[i], NULL) ==
@@ -477,18 +524,15 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
     self->jobs = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'jobs'");
     if (self->jobs < 0)
         self->jobs = sqlite_ask (self->db, "SELECT count (*) FROM job");
-    if (!sqlite_redo_open (self, path, problem, problem_size))
+    if (!sqlite_redo_start (self, path, problem, problem_size))
         goto fail;
     self->jobs_committed = self->jobs;
-    if (sqlite_settle (self)) { /* there may be no room just now */
-        rollback (store);
-        if (self->broken) {
-            snprintf (problem, problem_size, "'%s' cannot be written: %s.", path, sqlite3_errmsg (self->db));
-            goto fail;
-        }
-    }
     self->blob_bytes = total (self->db, "SELECT bytes FROM total WHERE name = 'blobs'");
     self->blob_bytes_committed = self->blob_bytes;
+    /* What WAL frames say is in the file itself before the log is written over on their word. */
+    if (!self->open)
+        sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_db_config (self->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return store;
 fail:
     self->broken = true; /* what the log has stays in the log */

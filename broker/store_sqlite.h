@@ -50,6 +50,8 @@ typedef enum {
     SQL_ATTEMPT_PURGE,
     SQL_TOTAL_PUT,
     SQL_JOBS_PUT,
+    SQL_CLEAN_PUT,
+    SQL_KEY_PUT,
     SQL_REDO_PUT,
     SQL_STAT_PUT,
     SQL_STAT_DROP,
@@ -72,6 +74,7 @@ typedef struct {
 
 typedef struct {
     int fd;          /* -1: there is none, every turn commits the database */
+    uint64_t key;    /* of the batches' hashes: what a job prints cannot be taken for a batch */
     uint64_t name;   /* of the batches since the database's last commit */
     uint64_t number; /* of the last batch */
     int64_t at;      /* where the next one goes */
@@ -89,7 +92,7 @@ typedef struct {
     sqlite3_stmt *reading_attempt;              /* likewise of the last attempt */
     bool open;                                  /* a transaction of the database; it may last many turns */
     bool dirty;                                 /* this turn has changed something */
-    bool broken;                                /* what is on disk could not be read again */
+    bool broken;                                /* what is on disk is not known: nothing more is committed */
     bound_t bound[SQL_COUNT][SQL_VALUES_MAX];
     redo_t redo;
     int64_t jobs, jobs_committed;
@@ -115,8 +118,10 @@ void sqlite_end_reads (store_sqlite_t *self);
  * values must have been set by sqlite_set_*. */
 err_t sqlite_run (store_sqlite_t *self, sql_t which);
 err_t sqlite_run_silent (store_sqlite_t *self, sql_t which); /* without the log */
-/* Commits the database; the log begins anew. DISK_FULL, INTERNAL: then call rollback. */
+/* Commits the database; the log begins anew. DISK_FULL: then call rollback. INTERNAL: it is broken. */
 err_t sqlite_settle (store_sqlite_t *self);
+/* Puts one number into `total`, by one of its statements, within the open transaction and not through the log. */
+err_t sqlite_put_total (store_sqlite_t *self, sql_t which, int64_t number);
 /* The one number that a statement gives; -1 when it gives none. */
 int64_t sqlite_ask (sqlite3 *db, const char *text);
 
@@ -131,9 +136,11 @@ int64_t sqlite_int (sqlite3_stmt *sql, int at);
 void sqlite_set_text (store_sqlite_t *self, sql_t which, int at, slice_t text);
 void sqlite_set_blob (store_sqlite_t *self, sql_t which, int at, slice_t bytes);
 void sqlite_set_int (store_sqlite_t *self, sql_t which, int at, int64_t number);
-/* Opens the log of the database at that path and runs what is in it, within an open transaction. False, with one
- * sentence, when something acknowledged could be lost. */
+/* Opens the log of the database at that path and looks whether it is that database's; nothing is changed yet, not even
+ * the schema. False, with one sentence, when something acknowledged could be lost. */
 bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size);
+/* Runs what is in it, and commits that. False as above. */
+bool sqlite_redo_start (store_sqlite_t *self, const char *db_path, char *problem, size_t size);
 void sqlite_redo_close (store_sqlite_t *self);
 /* A statement was run in this turn. */
 void sqlite_redo_note (store_sqlite_t *self, sql_t which);
@@ -145,9 +152,11 @@ err_t sqlite_redo_write (store_sqlite_t *self);
 void sqlite_redo_forget (store_sqlite_t *self);
 /* Runs again what is in the log, after the database has rolled back. */
 err_t sqlite_redo_run (store_sqlite_t *self);
-/* Gives the log its next name, within the transaction that is to be committed; sqlite_redo_begin after that. */
-err_t sqlite_redo_rename (store_sqlite_t *self);
+/* Once the database has committed the log's next name. */
 void sqlite_redo_begin (store_sqlite_t *self);
+/* Marks whether all is in the database itself, within the open transaction. While it is not, a start without the log is
+ * refused. */
+err_t sqlite_redo_mark (store_sqlite_t *self, bool clean);
 
 /* store_sqlite_rows.c: the columns of a job, for every statement that reads whole rows. */
 #define JOB_CREATED                                                                                                    \

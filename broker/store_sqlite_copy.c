@@ -26,10 +26,11 @@ static bool copy_begin (store_sqlite_t *self, const char *path)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     unlink (path); /* of an earlier one */
-    if (sqlite_settle (self)) {
+    err_t err = sqlite_settle (self);
+    if (err == ERR_DISK_FULL)
         self->base.ops->rollback (&self->base);
+    if (err)
         return false;
-    }
     if (sqlite3_open_v2 (path, &self->copy_db, flags, NULL) == SQLITE_OK)
         self->copy = sqlite3_backup_init (self->copy_db, "main", self->db, "main");
     if (self->copy)
@@ -40,6 +41,18 @@ static bool copy_begin (store_sqlite_t *self, const char *path)
     return false;
 }
 
+/* The copy is whole without a log. SQLITE_DONE, or what went wrong. */
+static int copy_mark (store_sqlite_t *self)
+{
+    sqlite3_backup_finish (self->copy);
+    self->copy = NULL;
+    int code = sqlite3_exec (self->copy_db,
+                             "PRAGMA locking_mode = EXCLUSIVE;"
+                             "INSERT OR REPLACE INTO total (name, bytes) VALUES ('clean', 1);",
+                             NULL, NULL, NULL);
+    return code == SQLITE_OK ? SQLITE_DONE : code;
+}
+
 int sqlite_snapshot_step (store_t *store, const char *path)
 {
     store_sqlite_t *self = sqlite_of (store);
@@ -47,12 +60,16 @@ int sqlite_snapshot_step (store_t *store, const char *path)
         copy_end (self);
         return -1;
     }
+    if (self->dirty)
+        return 0; /* a turn is not copied by halves */
     if (!self->copy && !copy_begin (self, path))
         return -1;
     /* What this connection writes between steps goes into the copy too: it is of the moment when it is complete. */
     int code = sqlite3_backup_step (self->copy, PAGES_A_STEP);
     if (code == SQLITE_OK)
         return 0;
+    if (code == SQLITE_DONE)
+        code = copy_mark (self);
     if (code != SQLITE_DONE)
         log_event (LEVEL_ERROR, "snapshot-failed", "'%s': %s", path, sqlite3_errstr (code));
     copy_end (self);

@@ -14,6 +14,8 @@
  *
  * One batch is written at a time, and the next one only after it was synced. So a batch that cannot be read was never
  * acknowledged if nothing follows it; if a later one can be read, the log is damaged, and the broker must not start.
+ * Two batches may share a block of the disk: as SQLite does, this trusts that a write which is cut short harms no
+ * neighbour.
  */
 #include <endian.h>
 #include <errno.h>
@@ -111,10 +113,13 @@ void sqlite_redo_note (store_sqlite_t *self, sql_t which)
 
 /* ---- writing ---- */
 
-static void hash_batch (const header_t *header, const char *statements, size_t length, unsigned char out[HASH])
+static void hash_batch (uint64_t key, const header_t *header, const char *statements, size_t length,
+                        unsigned char out[HASH])
 {
     crypto_generichash_state state;
+    uint64_t little = htole64 (key);
     crypto_generichash_init (&state, NULL, 0, HASH);
+    crypto_generichash_update (&state, (const unsigned char *)&little, sizeof little);
     crypto_generichash_update (&state, (const unsigned char *)header, offsetof (header_t, hash));
     crypto_generichash_update (&state, (const unsigned char *)statements, length);
     crypto_generichash_final (&state, out, HASH);
@@ -142,7 +147,7 @@ err_t sqlite_redo_write (store_sqlite_t *self)
                         .number = htole64 (redo->number + 1),
                         .length = htole32 ((uint32_t)length) };
     memcpy (header.magic, magic, sizeof magic);
-    hash_batch (&header, redo->batch.ptr + sizeof header, length, header.hash);
+    hash_batch (redo->key, &header, redo->batch.ptr + sizeof header, length, header.hash);
     memcpy (redo->batch.ptr, &header, sizeof header);
     ssize_t put = pwrite (redo->fd, redo->batch.ptr, size, redo->at);
     if (put != (ssize_t)size) {
@@ -165,10 +170,10 @@ void sqlite_redo_forget (store_sqlite_t *self)
     self->redo.whole = false;
 }
 
-err_t sqlite_redo_rename (store_sqlite_t *self)
+err_t sqlite_redo_mark (store_sqlite_t *self, bool clean)
 {
-    sqlite_bind_int (self->sql[SQL_REDO_PUT], 1, (int64_t)(self->redo.name + 1));
-    return sqlite_run_silent (self, SQL_REDO_PUT);
+    err_t err = sqlite_put_total (self, SQL_KEY_PUT, (int64_t)self->redo.key);
+    return err ? err : sqlite_put_total (self, SQL_CLEAN_PUT, clean);
 }
 
 void sqlite_redo_begin (store_sqlite_t *self)
@@ -233,8 +238,8 @@ static err_t run_statement (store_sqlite_t *self, slice_t *in)
     return ERR_INTERNAL;
 }
 
-/* The batch at `at` if it is whole and has that name; its statements. */
-static bool batch_at (slice_t file, size_t at, uint64_t name, uint64_t *number, slice_t *statements)
+/* The batch at `at` if it is whole and has the log's name; its statements. */
+static bool batch_at (const redo_t *redo, slice_t file, size_t at, uint64_t *number, slice_t *statements)
 {
     header_t header;
     unsigned char hash[HASH];
@@ -242,12 +247,12 @@ static bool batch_at (slice_t file, size_t at, uint64_t name, uint64_t *number, 
         return false;
     memcpy (&header, file.ptr + at, sizeof header);
     size_t length = le32toh (header.length);
-    if (memcmp (header.magic, magic, sizeof magic) != 0 || le64toh (header.name) != name ||
+    if (memcmp (header.magic, magic, sizeof magic) != 0 || le64toh (header.name) != redo->name ||
         length > file.len - at - sizeof header)
         return false;
     *statements = slice_from (file.ptr + at + sizeof header, length);
     *number = le64toh (header.number);
-    hash_batch (&header, statements->ptr, length, hash);
+    hash_batch (redo->key, &header, statements->ptr, length, hash);
     return memcmp (hash, header.hash, HASH) == 0;
 }
 
@@ -258,7 +263,7 @@ static err_t run_batches (store_sqlite_t *self, slice_t file)
     slice_t statements;
     redo->at = 0;
     redo->number = 0;
-    while (batch_at (file, (size_t)redo->at, redo->name, &number, &statements) && number == redo->number + 1) {
+    while (batch_at (redo, file, (size_t)redo->at, &number, &statements) && number == redo->number + 1) {
         size_t size = sectors (sizeof (header_t) + statements.len);
         while (statements.len) {
             err_t err = sqlite_begin (self);
@@ -309,7 +314,7 @@ static bool is_damaged (const redo_t *redo, slice_t file)
     uint64_t number = 0;
     slice_t statements;
     for (size_t at = (size_t)redo->at; at + sizeof (header_t) <= file.len; at += SECTOR)
-        if (batch_at (file, at, redo->name, &number, &statements) && number > redo->number)
+        if (batch_at (redo, file, at, &number, &statements) && number > redo->number)
             return true;
     return false;
 }
@@ -355,30 +360,79 @@ static int open_file (const char *path)
     return -1;
 }
 
+static void log_path (const char *db_path, char path[PATH_SIZE])
+{
+    snprintf (path, PATH_SIZE, "%.4096s-redo", db_path);
+}
+
+static bool is_whole (const char *path)
+{
+    struct stat info;
+    return stat (path, &info) == 0 && info.st_size >= FILE_SIZE;
+}
+
+bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size)
+{
+    redo_t *redo = &self->redo;
+    char path[PATH_SIZE];
+    log_path (db_path, path);
+    int64_t name = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'redo'");
+    int64_t key = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'redo-key'");
+    redo->name = name > 0 ? (uint64_t)name : ((uint64_t)randombytes_uniform (NAMES_MAX) + 1) << COUNT_BITS;
+    redo->key = key > 0 ? (uint64_t)key : 0;
+    while (!redo->key)
+        randombytes_buf (&redo->key, sizeof redo->key), redo->key &= INT64_MAX;
+    if (sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'clean'") == 0 && !is_whole (path)) {
+        snprintf (problem, size,
+                  "'%s' is missing or was cut, and without it the record is not whole: put it back, or restore a "
+                  "backup.",
+                  path);
+        return false;
+    }
+    redo->fd = open_file (path);
+    char *bytes = redo->fd >= 0 ? read_file (redo->fd) : NULL;
+    if (!bytes) {
+        snprintf (problem, size, "cannot open or read '%s': %s.", path, strerror (errno));
+        return false;
+    }
+    bool good = check_name (redo, name_of (slice_from (bytes, FILE_SIZE)), path, problem, size);
+    free (bytes);
+    return good;
+}
+
+static void say_what_was_run (const redo_t *redo, slice_t file)
+{
+    header_t header = { .name = 0 };
+    if (redo->number)
+        log_event (LEVEL_INFO, "redo-run", "%llu turns since the record's last commit were run again",
+                   (unsigned long long)redo->number);
+    if ((size_t)redo->at + sizeof header <= file.len)
+        memcpy (&header, file.ptr + redo->at, sizeof header);
+    if (memcmp (header.magic, magic, sizeof magic) == 0 && le64toh (header.name) == redo->name)
+        log_event (LEVEL_WARN, "redo-torn",
+                   "the log's last write is not whole; if the disk keeps its word, it was not acknowledged");
+}
+
 static bool run_at_start (store_sqlite_t *self, const char *path, char *problem, size_t size)
 {
     redo_t *redo = &self->redo;
     char *bytes = read_file (redo->fd);
-    if (!bytes) {
-        snprintf (problem, size, "cannot read '%s': %s.", path, strerror (errno));
-        return false;
-    }
-    slice_t file = slice_from (bytes, FILE_SIZE);
-    bool good = check_name (redo, name_of (file), path, problem, size);
-    if (good && run_batches (self, file)) {
+    slice_t file = slice_from (bytes, bytes ? FILE_SIZE : 0);
+    err_t err = bytes ? run_batches (self, file) : ERR_INTERNAL;
+    if (err == ERR_DISK_FULL)
+        snprintf (problem, size,
+                  "there is no room to bring what is in '%s' into the record: make some, and start again.", path);
+    else if (err)
         snprintf (problem, size, "what is in '%s' cannot be brought into the record: restore a backup.", path);
-        good = false;
-    } else if (good && is_damaged (redo, file)) {
+    bool damaged = !err && is_damaged (redo, file);
+    if (damaged)
         snprintf (problem, size, "'%s' is damaged: batch %llu cannot be read, though later ones can. Restore a backup.",
                   path, (unsigned long long)redo->number + 1);
-        good = false;
-    }
+    if (!err && !damaged)
+        say_what_was_run (redo, file);
     free (bytes);
-    if (good && redo->number)
-        log_event (LEVEL_INFO, "redo-run", "%llu turns since the record's last commit were run again",
-                   (unsigned long long)redo->number);
     self->dirty = false;
-    return good;
+    return !err && !damaged;
 }
 
 /* Its room on the disk is taken beforehand, so that a full disk does not stop what runs; and it is written, for a sync
@@ -394,26 +448,37 @@ static bool take_room (int fd)
     return good;
 }
 
-bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size)
+/* Commits what was run, and whether the log is in use from now on. */
+static err_t settle_at_start (store_sqlite_t *self, bool log)
+{
+    err_t err = sqlite_begin (self);
+    if (!err)
+        err = sqlite_redo_mark (self, !log);
+    if (!err)
+        err = sqlite_settle (self);
+    self->dirty = false;
+    return err;
+}
+
+bool sqlite_redo_start (store_sqlite_t *self, const char *db_path, char *problem, size_t size)
 {
     redo_t *redo = &self->redo;
     char path[PATH_SIZE];
-    snprintf (path, sizeof path, "%s-redo", db_path);
-    int64_t name = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'redo'");
-    redo->name = name > 0 ? (uint64_t)name : ((uint64_t)randombytes_uniform (NAMES_MAX) + 1) << COUNT_BITS;
-    redo->fd = open_file (path);
-    if (redo->fd < 0) {
-        snprintf (problem, size, "cannot open '%s': %s.", path, strerror (errno));
-        return false;
-    }
+    log_path (db_path, path);
     if (!run_at_start (self, path, problem, size))
         return false;
-    if (name <= 0 && (sqlite_begin (self) || sqlite_settle (self))) { /* nothing goes into a log that has no name */
+    self->jobs_committed = self->jobs;
+    bool log = redo->number || take_room (redo->fd); /* only a whole file has ever been used */
+    err_t err = settle_at_start (self, log);
+    if (err == ERR_DISK_FULL) {
+        err = self->base.ops->rollback (&self->base);
+        log = redo->number; /* then it was in use, and stays in use; else it is said nowhere that it is */
+    }
+    if (err) {
         snprintf (problem, size, "'%s' cannot be written: %s.", db_path, sqlite3_errmsg (self->db));
         return false;
     }
-    self->dirty = false;
-    if (redo->number || take_room (redo->fd)) /* only a whole file has ever been used */
+    if (log)
         return true;
     log_event (LEVEL_WARN, "redo-off", "there is no room for '%s': every turn commits the database, which is slower",
                path);

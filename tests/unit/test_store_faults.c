@@ -1,0 +1,302 @@
+/* The store on a disk that fails: what was acknowledged is never missing after a start that is not refused. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/store_sqlite.h"
+
+static int failing_syncs;     /* so many syncs of the WAL fail */
+static bool wal_full;         /* the WAL cannot be written */
+static bool database_damaged; /* the database cannot be read */
+
+static bool ends_with (int fd, const char *end)
+{
+    char link[64];
+    char path[512];
+    snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink (link, path, sizeof path - 1);
+    return len > (ssize_t)strlen (end) && memcmp (path + len - strlen (end), end, strlen (end)) == 0;
+}
+
+/* In place of libc's, for libsqlite3 as well. */
+ssize_t pwrite64 (int fd, const void *bytes, size_t count, off64_t at);
+ssize_t pwrite64 (int fd, const void *bytes, size_t count, off64_t at)
+{
+    ssize_t (*real) (int, const void *, size_t, off64_t) = NULL;
+    *(void **)&real = dlsym (RTLD_NEXT, "pwrite64");
+    if (wal_full && ends_with (fd, "gleaner.db-wal")) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real (fd, bytes, count, at);
+}
+
+ssize_t pread64 (int fd, void *bytes, size_t count, off64_t at);
+ssize_t pread64 (int fd, void *bytes, size_t count, off64_t at)
+{
+    ssize_t (*real) (int, void *, size_t, off64_t) = NULL;
+    *(void **)&real = dlsym (RTLD_NEXT, "pread64");
+    if (database_damaged && ends_with (fd, "gleaner.db")) {
+        errno = EBADF; /* EIO is taken for a damaged file system, and harms no transaction */
+        return -1;
+    }
+    return real (fd, bytes, count, at);
+}
+
+int fdatasync (int fd)
+{
+    int (*real) (int) = NULL;
+    *(void **)&real = dlsym (RTLD_NEXT, "fdatasync");
+    if (failing_syncs && ends_with (fd, "gleaner.db-wal")) {
+        failing_syncs--;
+        errno = EIO;
+        return -1;
+    }
+    return real (fd);
+}
+
+typedef struct {
+    char folder[64], path[128];
+    store_t *store;
+    char problem[1024];
+    int64_t last_seq;
+} fixture_t;
+
+static int setup (void **state)
+{
+    fixture_t *self = xcalloc (1, sizeof *self);
+    snprintf (self->folder, sizeof self->folder, "/tmp/gleaner-faults-XXXXXX");
+    assert_non_null (mkdtemp (self->folder));
+    snprintf (self->path, sizeof self->path, "%s/gleaner.db", self->folder);
+    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
+    assert_non_null (self->store);
+    *state = self;
+    return 0;
+}
+
+static int teardown (void **state)
+{
+    fixture_t *self = *state;
+    char command[128];
+    failing_syncs = 0;
+    wal_full = database_damaged = false;
+    if (self->store)
+        self->store->ops->close (&self->store);
+    snprintf (command, sizeof command, "rm -rf '%s'", self->folder);
+    assert_int_equal (system (command), 0);
+    free (self);
+    return 0;
+}
+
+static job_record_t sample (int64_t seq)
+{
+    return (job_record_t){ .id = { .seq = seq, .salt = "abc123" },
+                           .command = SLICE ("make test"),
+                           .file_url = SLICE ("/uploads/x.zip"),
+                           .filename = SLICE ("x.zip"),
+                           .timeout_ms = 1000,
+                           .max_attempts = 9,
+                           .created_ms = 42,
+                           .slot = SLOT_NONE,
+                           .exit_code = INT_ABSENT,
+                           .signal = INT_ABSENT,
+                           .bytes = BYTES_UNKNOWN };
+}
+
+static void insert (fixture_t *self)
+{
+    job_record_t job = sample (++self->last_seq);
+    assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
+}
+
+static void acknowledge (fixture_t *self, int count)
+{
+    for (int i = 0; i < count; i++) {
+        insert (self);
+        assert_int_equal (self->store->ops->commit (self->store), 0);
+    }
+}
+
+/* kill -9 and a start on a disk that is well again; `extra` was not acknowledged, and may be there. */
+static void assert_all_there (fixture_t *self, int extra)
+{
+    char text[512];
+    failing_syncs = 0;
+    wal_full = database_damaged = false;
+    snprintf (text, sizeof text, "rm -rf '%s/copy' && mkdir '%s/copy' && cp '%s'/gleaner.db* '%s/copy/'", self->folder,
+              self->folder, self->folder, self->folder);
+    assert_int_equal (system (text), 0);
+    snprintf (text, sizeof text, "%s/copy/gleaner.db", self->folder);
+    store_t *copy = store_sqlite_open (text, self->problem, sizeof self->problem);
+    if (!copy)
+        fail_msg ("%s", self->problem);
+    int64_t rows = sqlite_ask (sqlite_of (copy)->db, "SELECT count (*) FROM job");
+    assert_int_equal (copy->ops->job_count (copy), rows);
+    assert_in_range (rows, self->last_seq - extra, self->last_seq);
+    copy->ops->close (&copy);
+}
+
+/* ---- a commit whose outcome is not known ---- */
+
+static void test_nothing_is_acknowledged_after_a_failed_settle (void **state)
+{
+    fixture_t *self = *state;
+    acknowledge (self, 5);
+    failing_syncs = 1;
+    self->store->ops->compact (self->store);
+    assert_int_equal (failing_syncs, 0);
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL); /* of a turn that only reads, too */
+    job_record_t job = sample (self->last_seq + 1);
+    assert_int_equal (self->store->ops->job_insert (self->store, &job), ERR_INTERNAL);
+    assert_all_there (self, 0);
+}
+
+static void test_a_start_whose_settle_fails_is_refused (void **state)
+{
+    fixture_t *self = *state;
+    char text[512];
+    acknowledge (self, 5);
+    snprintf (text, sizeof text, "mkdir '%s/again' && cp '%s'/gleaner.db* '%s/again/'", self->folder, self->folder,
+              self->folder);
+    assert_int_equal (system (text), 0);
+    snprintf (text, sizeof text, "%s/again/gleaner.db", self->folder);
+    failing_syncs = 1;
+    assert_null (store_sqlite_open (text, self->problem, sizeof self->problem));
+    assert_int_equal (failing_syncs, 0);
+    store_t *store = store_sqlite_open (text, self->problem, sizeof self->problem);
+    assert_non_null (store);
+    assert_int_equal (store->ops->job_count (store), 5);
+    store->ops->close (&store);
+}
+
+static void test_nothing_is_acknowledged_after_a_failed_snapshot (void **state)
+{
+    fixture_t *self = *state;
+    char path[256];
+    acknowledge (self, 5);
+    snprintf (path, sizeof path, "%s/snapshot", self->folder);
+    failing_syncs = 1;
+    assert_int_equal (self->store->ops->snapshot_step (self->store, path), -1);
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
+    assert_all_there (self, 0);
+}
+
+/* ---- no room ---- */
+
+static void test_without_room_for_the_database_the_log_goes_on (void **state)
+{
+    fixture_t *self = *state;
+    acknowledge (self, 5);
+    wal_full = true;
+    self->store->ops->compact (self->store);
+    acknowledge (self, 5);
+    assert_all_there (self, 0);
+    self->store->ops->compact (self->store); /* there is room again */
+    acknowledge (self, 5);
+    assert_all_there (self, 0);
+}
+
+static void test_a_turn_without_room_is_forgotten_and_no_other (void **state)
+{
+    fixture_t *self = *state;
+    job_record_t got;
+    acknowledge (self, 5);
+    wal_full = true;
+    insert (self);
+    assert_int_equal (self->store->ops->stat_put (self->store, 1, 7, SLICE ("figures")), 0); /* not for the log */
+    assert_int_equal (self->store->ops->commit (self->store), ERR_DISK_FULL);
+    assert_int_equal (self->store->ops->rollback (self->store), 0);
+    job_id_t id = { .seq = self->last_seq--, .salt = "abc123" };
+    assert_int_equal (self->store->ops->job_get (self->store, &id, &got), ERR_NO_SUCH_JOB);
+    assert_int_equal (self->store->ops->job_count (self->store), self->last_seq);
+    acknowledge (self, 5);
+    assert_all_there (self, 0);
+}
+
+/* ---- a read that fails ---- */
+
+static void test_a_failed_read_ends_it_before_the_next_answer (void **state)
+{
+    fixture_t *self = *state;
+    job_record_t got;
+    acknowledge (self, 3000);
+    self->store->ops->close (&self->store);
+    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
+    assert_non_null (self->store);
+    acknowledge (self, 5);
+    database_damaged = true;
+    job_id_t id = { .seq = 1500, .salt = "abc123" };
+    assert_int_equal (self->store->ops->job_get (self->store, &id, &got), ERR_INTERNAL);
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL); /* though nothing was written */
+    assert_all_there (self, 0);
+}
+
+/* ---- what belongs together ---- */
+
+static void test_a_start_without_the_log_is_refused (void **state)
+{
+    fixture_t *self = *state;
+    char text[512];
+    acknowledge (self, 5);
+    for (int cut = 0; cut < 2; cut++) {
+        snprintf (
+            text, sizeof text,
+            "rm -rf '%s/copy' && mkdir '%s/copy' && cp '%s'/gleaner.db* '%s/copy/' && %s '%s/copy/gleaner.db-redo'",
+            self->folder, self->folder, self->folder, self->folder, cut ? "truncate -s 512" : "rm", self->folder);
+        assert_int_equal (system (text), 0);
+        snprintf (text, sizeof text, "%s/copy/gleaner.db", self->folder);
+        for (int again = 0; again < 2; again++) {
+            assert_null (store_sqlite_open (text, self->problem, sizeof self->problem));
+            assert_non_null (strstr (self->problem, "is missing or was cut"));
+        }
+    }
+    self->store->ops->close (&self->store); /* after a clean end all is in the database */
+    snprintf (text, sizeof text, "%s-redo", self->path);
+    assert_int_equal (unlink (text), 0);
+    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
+    assert_non_null (self->store);
+    assert_int_equal (self->store->ops->job_count (self->store), 5);
+}
+
+static void test_a_snapshot_waits_for_the_end_of_a_turn (void **state)
+{
+    fixture_t *self = *state;
+    char path[256];
+    acknowledge (self, 1);
+    job_record_t job = sample (1);
+    job.artifacts = SLICE ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    snprintf (path, sizeof path, "%s/snapshot", self->folder);
+    assert_int_equal (self->store->ops->job_update (self->store, &job), 0);
+    assert_int_equal (self->store->ops->snapshot_step (self->store, path), 0);
+    assert_int_equal (access (path, F_OK), -1);
+    assert_int_equal (self->store->ops->commit (self->store), 0);
+    while (self->store->ops->snapshot_step (self->store, path) == 0)
+        ;
+    store_t *copy = store_sqlite_open (path, self->problem, sizeof self->problem);
+    assert_non_null (copy);
+    assert_int_equal (sqlite_ask (sqlite_of (copy)->db, "SELECT refs FROM blob"), 1);
+    copy->ops->close (&copy);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_settle, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_start_whose_settle_fails_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_without_room_for_the_database_the_log_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_turn_without_room_is_forgotten_and_no_other, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_failed_read_ends_it_before_the_next_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_start_without_the_log_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_snapshot_waits_for_the_end_of_a_turn, setup, teardown),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
