@@ -88,7 +88,9 @@ def test_a_peer_that_is_not_durable_is_never_measured(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [peers.Redis, peers.Beanstalkd])
-def test_durable_peers_pass_their_own_check_and_are_driven(tmp_path, kind):
+def test_durable_peers_pass_their_own_check_and_are_driven(tmp_path, kind, monkeypatch):
+    for name, value in SANITIZERS.items():
+        monkeypatch.setenv(name, value)
     if not peers.find(kind.binary):
         with pytest.raises(table.Failure, match=kind.package):
             kind(tmp_path, may_install=False)

@@ -26,7 +26,7 @@ def long_output(p, length, *transport):
     status, _ = run_job(p, b"head -c %d /dev/zero" % length)
     peaks = [rss_kib(x, "VmHWM") / 1024 for x in (p.broker, p.gateway, process)]
     p.end(process)
-    told = status["stdoutBytes"] + status.get("stdoutDropped", 0)
+    told = status["stdoutBytes"] + (status.get("stdoutDropped") or 0)
     if told != length or status["status"] != "completed" or status["exitCode"] != 0:
         raise Failure(f"a job that prints {length} bytes: {({k: v for k, v in status.items() if k != 'stdout'})}")
     return peaks
