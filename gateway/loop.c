@@ -20,7 +20,7 @@ enum {
     ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
     FILE_RUNS = 16,                /* of libmicrohttpd in a round, while files pass */
     IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
-    CONNECTION_MEMORY = 32 * 1024, /* headers of a request */
+    CONNECTION_MEMORY = 14 * 1024, /* headers of a request; libmicrohttpd touches all of it with the second one */
     SPARE_FILES = 256,             /* descriptors kept for everything but connections */
     PARTING_MS = 1000,             /* for last answers to leave */
 };
