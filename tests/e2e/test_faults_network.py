@@ -75,8 +75,14 @@ def test_a_dead_connection_is_found(clusters, network, tmp_path):
     cluster = far_cluster(clusters, network, "4s")
     begin(cluster, network, tmp_path, "zmq", "sleep 4713")
 
+    def is_socket(fd):
+        try:
+            return "socket" in str(fd.readlink())
+        except FileNotFoundError:
+            return False  # closed meanwhile
+
     def connections():
-        return sum("socket" in str(fd.readlink()) for fd in pathlib.Path(f"/proc/{cluster.broker.pid}/fd").iterdir())
+        return sum(map(is_socket, pathlib.Path(f"/proc/{cluster.broker.pid}/fd").iterdir()))
 
     before = connections()
     network.cut()
