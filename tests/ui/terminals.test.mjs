@@ -64,6 +64,37 @@ uiSuite("terminals", { workers: 1, worker: ["--id", "lab-1", "--hostname", "lab-
     assert.equal((await api.status(job.jobId)).reason, "cancelled");
   });
 
+  uiTest("open in more tabs than the browser has connections, out of sight, hold up no other page", async ({ page, api }) => {
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    await run(page, "for i in $(seq 1 300); do echo tick $i; sleep 0.2; done");
+    await shows(page, /^tick 1$/);
+    const job = (await api.get("api/jobs?limit=1")).json.jobs[0].jobId;
+    const others = [];
+    for (let at = 0; at < 9; at++) {
+      const other = await page.context().newPage();
+      // Seen at first, then out of sight, as the browser tells it.
+      await other.addInitScript(() => {
+        let hidden = false;
+        Object.defineProperty(document, "hidden", { get: () => hidden });
+        Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
+        Object.assign(globalThis, { hide: (now) => ((hidden = now), document.dispatchEvent(new Event("visibilitychange"))) });
+      });
+      await other.goto("#/terminals");
+      await shows(other, /^tick \d+$/);
+      await other.evaluate(() => globalThis.hide(true));
+      others.push(other);
+    }
+    await page.goto(`#/jobs/${job}`);
+    await page.locator(".log-row").filter({ hasText: "tick" }).first().waitFor();
+    const [first] = others;
+    await first.evaluate(() => globalThis.hide(false));
+    const ticks = await first.locator(".xterm-rows").innerText();
+    await waitUntil(async () => (await first.locator(".xterm-rows").innerText()) !== ticks, "the output that goes on");
+    for (const other of others) await other.close();
+    await api.post("api/jobs/cancel", { jobId: job });
+  });
+
   uiTest("say why a job waits, let it be cancelled, and go on with those behind it", async ({ page, api }) => {
     await page.goto("#/terminals");
     await page.getByRole("button", { name: "New terminal" }).first().click();
