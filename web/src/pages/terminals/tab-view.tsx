@@ -5,7 +5,7 @@ import { createJob, getInfo, listWorkers, randomId } from "../../api/calls";
 import { usePolled } from "../../api/use";
 import type { JobRequest } from "../../api/types";
 import { dark } from "../../lib/theme";
-import { jobStarted, type Tab, type Target } from "../../lib/tabs";
+import { jobStarted, type Change, type Tab, type Target } from "../../lib/tabs";
 import type { TerminalView } from "../../lib/xterm";
 import { Icon } from "../../ui/icon";
 import { attempt } from "../../ui/toast";
@@ -17,7 +17,7 @@ import { emptyProject } from "./upload";
 
 interface TabProps {
   tab: Tab;
-  change: (change: Partial<Tab>) => void;
+  change: (change: Change) => void;
 }
 
 const WORKERS_MS = 10_000;
@@ -106,7 +106,7 @@ function Prompt({ tab, change }: TabProps) {
     setBusy(true);
     await attempt(async () => {
       const jobId = await submit(tab, command);
-      change(jobStarted(tab, jobId, command));
+      change((now) => jobStarted(now, jobId, command)); // another browser's tab may have changed it meanwhile
       setBack(0);
     });
     setBusy(false);
