@@ -2,9 +2,10 @@ import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/pr
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Job } from "../src/api/types";
 import { behind, Chain } from "../src/pages/terminals/chain";
-import { NowBar } from "../src/pages/terminals/now-bar";
+import { cancelSummary, NowBar } from "../src/pages/terminals/now-bar";
 import { showJob, type Screen } from "../src/pages/terminals/replay";
 import { Questions } from "../src/ui/dialog";
+import { Toasts } from "../src/ui/toast";
 
 const screenOf = (written: string[]): Screen => ({
   write: (text, done) => {
@@ -202,10 +203,41 @@ describe("with a server", () => {
     expect(await screen.findAllByText(/No worker has the label gpu\./)).not.toHaveLength(0);
     fireEvent.click(screen.getByRole("button", { name: "Cancel this job" }));
     await waitFor(() => expect(cancelled).toEqual(["head"]));
-    fireEvent.click(screen.getByRole("button", { name: "Cancel the 2 behind it" }));
+    fireEvent.click(await screen.findByRole("button", { name: "Cancel the one behind it" }));
     fireEvent.click(await screen.findByRole("button", { name: "Cancel them", hidden: true }));
-    await waitFor(() => expect(cancelled).toEqual(["head", "b", "c"]));
+    await waitFor(() => expect(cancelled).toEqual(["head", "c"]));
     await waitFor(() => expect(screen.queryByText(/behind it/)).toBeNull());
+    cleanup();
+    render(<NowBar jobId="head" behind={["b", "c"]} />); // what was cancelled is not offered again
+    await screen.findByRole("button", { name: "Cancel this job" });
+    await new Promise((done) => setTimeout(done, 100));
+    expect(screen.queryByText(/behind it/)).toBeNull();
+  });
+
+  it("goes on with the others when one cannot be cancelled", async () => {
+    jobs = { head: { status: "pending" }, d: { status: "pending" }, e: { status: "pending" } };
+    let refusals = 1;
+    answer = (url) => (url.pathname.endsWith("jobs/cancel") && refusals-- > 0 ? Response.json({ error: "Not now." }, { status: 500 }) : null);
+    render(<><NowBar jobId="head" behind={["d", "e"]} /><Questions /><Toasts /></>);
+    fireEvent.click(await screen.findByRole("button", { name: "Cancel the 2 behind it" }));
+    fireEvent.click(await screen.findByRole("button", { name: "Cancel them", hidden: true }));
+    await screen.findByText("1 job cancelled, 1 failed (d: Not now.).");
+    expect(cancelled).toEqual(["e"]);
+    await screen.findByRole("button", { name: "Cancel the one behind it" });
+  });
+
+  it("says what became of each", () => {
+    expect(cancelSummary(3, 0, new Map())).toBe("3 jobs cancelled.");
+    expect(cancelSummary(4, 1, new Map([["a", "No."]]))).toBe("2 jobs cancelled, 1 was over already, 1 failed (a: No.).");
+  });
+
+  it("offers nothing of a job that is no longer known, and asks for it rarely", async () => {
+    answer = () => Response.json({ error: "There is no such job.", code: "NO_SUCH_JOB" }, { status: 404 });
+    render(<NowBar jobId="a" behind={[]} />);
+    expect(await screen.findAllByText("The job is no longer known.")).toHaveLength(2);
+    expect(screen.queryByRole("button")).toBeNull();
+    await new Promise((done) => setTimeout(done, 2500));
+    expect(asked.length).toBeLessThanOrEqual(2);
   });
 
   it("offers nothing to cancel when the job has ended", async () => {
