@@ -1,6 +1,12 @@
 // Run tabs with names.
 import assert from "node:assert/strict";
-import { checkAccessibility, screenshot } from "./lib/browser.mjs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zipOf } from "./lib/api.mjs";
+import { checkAccessibility, screenshot, withPage } from "./lib/browser.mjs";
+import { startProxy } from "./lib/proxy.mjs";
 import { uiSuite } from "./lib/suite.mjs";
 import { waitUntil } from "./lib/wait.mjs";
 
@@ -151,6 +157,52 @@ uiSuite("terminals", { workers: 1, worker: ["--id", "lab-1", "--hostname", "lab-
     assert.equal((await api.status(next.jobId)).status, "running", "those behind it stay");
     await now.getByRole("button", { name: "Cancel this job" }).click();
     await now.getByText("cancelled", { exact: true }).waitFor();
+  });
+
+  uiTest("take a ZIP for their commands over a network that is cut, and refuse what is none", async ({ browser, cluster }) => {
+    const folder = mkdtempSync(join(tmpdir(), "gleaner-ui-project-"));
+    const proxy = await startProxy(cluster.url);
+    try {
+      writeFileSync(join(folder, "text.zip"), "not a zip at all");
+      writeFileSync(join(folder, "cable.zip"), zipOf({ "in.txt": "from the zip\n", "random.bin": randomBytes(60 * 1024 * 1024) }));
+      await withPage(browser, proxy.url, {}, async (page, watch) => {
+        watch.allow(/50[0-9]|ERR_|network|fetch/i);
+        await page.goto("#/terminals");
+        await page.getByRole("button", { name: "New terminal" }).first().click();
+        const project = page.locator(".tab-project");
+        const pick = (/** @type {string} */ name) => project.locator("input").setInputFiles(join(folder, name));
+        await pick("text.zip");
+        await project.getByRole("alert").getByText("text.zip is not a ZIP.").waitFor();
+        await checkAccessibility(page);
+        const begin = async () => {
+          await pick("cable.zip");
+          await project.getByText(/[1-9][\d.]* \S+ of 60\.0 MiB/).waitFor();
+        };
+        await begin();
+        await project.getByRole("button", { name: "Cancel" }).click();
+        await project.getByRole("button", { name: "none; choose a ZIP" }).waitFor();
+        await begin();
+        proxy.cut();
+        await project.getByText("Waiting for the connection").waitFor();
+        await screenshot(page, "terminals-upload-waits");
+        await checkAccessibility(page);
+        proxy.mend();
+        await project.getByRole("button", { name: "cable.zip" }).waitFor({ timeout: 40000 });
+        await run(page, "cat in.txt");
+        await shows(page, /^from the zip$/);
+      }, "terminals-cable");
+    } finally {
+      await proxy.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  uiTest("say that the page should be loaded again when the terminal's own file is gone", async ({ page, watch }) => {
+    watch.allow(/404|Failed to load/);
+    await page.route(/\/xterm-[^/]*\.js$/, (route) => route.fulfill({ status: 404, body: "" }));
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    await page.getByRole("alert").getByText(/Reload the page/).waitFor();
   });
 
   uiTest("take of hostile output its text and its colours", async ({ page }) => {
