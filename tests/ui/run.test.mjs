@@ -1,11 +1,13 @@
 // The Run page: a project is dropped or picked, sent, and runs.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zipOf } from "./lib/api.mjs";
-import { checkAccessibility, screenshot } from "./lib/browser.mjs";
+import { checkAccessibility, screenshot, withPage } from "./lib/browser.mjs";
+import { startProxy } from "./lib/proxy.mjs";
 import { uiSuite } from "./lib/suite.mjs";
 import { waitUntil } from "./lib/wait.mjs";
 
@@ -152,6 +154,62 @@ uiSuite("run", { workers: 1, gateway: ["--upload-max", "100M"] }, (uiTest) => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  uiTest("an upload goes on after the network was cut in the middle of it", async ({ api, browser, cluster }) => {
+    const folder = mkdtempSync(join(tmpdir(), "gleaner-ui-cable-"));
+    const proxy = await startProxy(cluster.url);
+    try {
+      writeFileSync(join(folder, "cable.zip"), zipOf({ "random.bin": randomBytes(80 * 1024 * 1024) }));
+      await withPage(browser, proxy.url, {}, async (page, watch) => {
+        watch.allow(/50[0-9]|ERR_|network|fetch/i);
+        await openRun(page);
+        await page.locator("#run-pick-zip").setInputFiles(join(folder, "cable.zip"));
+        await commands(page).fill("wc -c < random.bin # over the cable");
+        await page.getByText("80.0 MiB").first().waitFor();
+        await runButton(page).click();
+        const bar = page.getByRole("progressbar").first();
+        await bar.waitFor();
+        const share = async () => Number(await bar.getAttribute("value"));
+        await waitUntil(async () => (await share()) > 0, "the first bytes");
+        proxy.cut();
+        await page.getByText(/waiting for the connection/i).first().waitFor();
+        const sent = await share();
+        assert.ok(sent > 0 && sent < 1, `cut in the middle, at ${sent}`);
+        await page.waitForTimeout(1000);
+        assert.equal(await share(), sent, "nothing goes over a cut cable");
+        proxy.mend();
+        await waitUntil(async () => (await page.getByText(/waiting for the connection/i).count()) === 0, "the upload that goes on", 30);
+        const done = await api.waitJob(await openedJob(page), undefined, 60);
+        assert.equal(done.stdout.trim(), String(80 * 1024 * 1024));
+        assert.equal((await api.get("api/jobs?text=over%20the%20cable")).json.jobs.length, 1);
+      }, "run-cable");
+    } finally {
+      await proxy.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  uiTest("the whole way: a ZIP, its commands, its page, its artifact", async ({ page, api }) => {
+    await openRun(page);
+    await drop(page, "whole.zip", zipOf({ "in.txt": "from the zip" }));
+    await page.getByText("whole.zip").first().waitFor();
+    await commands(page).fill("mkdir -p out/deep; tr a-z A-Z < in.txt > out/deep/made.txt; echo printed");
+    await page.getByText("Options").click();
+    await page.getByLabel("Artifacts to keep").fill("out/**");
+    await runButton(page).click();
+    const job = await openedJob(page);
+    await page.locator(".log-row").filter({ hasText: "printed" }).first().waitFor();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /Download artifacts/ }).click()]);
+    assert.equal(download.suggestedFilename(), `${job}.zip`);
+    const folder = mkdtempSync(join(tmpdir(), "gleaner-ui-whole-"));
+    try {
+      await download.saveAs(join(folder, "a.zip"));
+      assert.equal(execFileSync("unzip", ["-p", join(folder, "a.zip"), "out/deep/made.txt"]).toString(), "FROM THE ZIP");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    assert.equal((await api.status(job)).status, "completed");
   });
 
   uiTest("what was typed survives a reload and an absent broker", async ({ page, cluster, watch }) => {

@@ -1,6 +1,12 @@
 // Run tabs with names.
 import assert from "node:assert/strict";
-import { checkAccessibility, screenshot } from "./lib/browser.mjs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zipOf } from "./lib/api.mjs";
+import { checkAccessibility, screenshot, withPage } from "./lib/browser.mjs";
+import { startProxy } from "./lib/proxy.mjs";
 import { uiSuite } from "./lib/suite.mjs";
 import { waitUntil } from "./lib/wait.mjs";
 
@@ -64,6 +70,37 @@ uiSuite("terminals", { workers: 1, worker: ["--id", "lab-1", "--hostname", "lab-
     assert.equal((await api.status(job.jobId)).reason, "cancelled");
   });
 
+  uiTest("open in more tabs than the browser has connections, out of sight, hold up no other page", async ({ page, api }) => {
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    await run(page, "for i in $(seq 1 300); do echo tick $i; sleep 0.2; done");
+    await shows(page, /^tick 1$/);
+    const job = (await api.get("api/jobs?limit=1")).json.jobs[0].jobId;
+    const others = [];
+    for (let at = 0; at < 9; at++) {
+      const other = await page.context().newPage();
+      // Seen at first, then out of sight, as the browser tells it.
+      await other.addInitScript(() => {
+        let hidden = false;
+        Object.defineProperty(document, "hidden", { get: () => hidden });
+        Object.defineProperty(document, "visibilityState", { get: () => (hidden ? "hidden" : "visible") });
+        Object.assign(globalThis, { hide: (now) => ((hidden = now), document.dispatchEvent(new Event("visibilitychange"))) });
+      });
+      await other.goto("#/terminals");
+      await shows(other, /^tick \d+$/);
+      await other.evaluate(() => globalThis.hide(true));
+      others.push(other);
+    }
+    await page.goto(`#/jobs/${job}`);
+    await page.locator(".log-row").filter({ hasText: "tick" }).first().waitFor();
+    const [first] = others;
+    await first.evaluate(() => globalThis.hide(false));
+    const ticks = await first.locator(".xterm-rows").innerText();
+    await waitUntil(async () => (await first.locator(".xterm-rows").innerText()) !== ticks, "the output that goes on");
+    for (const other of others) await other.close();
+    await api.post("api/jobs/cancel", { jobId: job });
+  });
+
   uiTest("say why a job waits, let it be cancelled, and go on with those behind it", async ({ page, api }) => {
     await page.goto("#/terminals");
     await page.getByRole("button", { name: "New terminal" }).first().click();
@@ -120,6 +157,52 @@ uiSuite("terminals", { workers: 1, worker: ["--id", "lab-1", "--hostname", "lab-
     assert.equal((await api.status(next.jobId)).status, "running", "those behind it stay");
     await now.getByRole("button", { name: "Cancel this job" }).click();
     await now.getByText("cancelled", { exact: true }).waitFor();
+  });
+
+  uiTest("take a ZIP for their commands over a network that is cut, and refuse what is none", async ({ browser, cluster }) => {
+    const folder = mkdtempSync(join(tmpdir(), "gleaner-ui-project-"));
+    const proxy = await startProxy(cluster.url);
+    try {
+      writeFileSync(join(folder, "text.zip"), "not a zip at all");
+      writeFileSync(join(folder, "cable.zip"), zipOf({ "in.txt": "from the zip\n", "random.bin": randomBytes(60 * 1024 * 1024) }));
+      await withPage(browser, proxy.url, {}, async (page, watch) => {
+        watch.allow(/50[0-9]|ERR_|network|fetch/i);
+        await page.goto("#/terminals");
+        await page.getByRole("button", { name: "New terminal" }).first().click();
+        const project = page.locator(".tab-project");
+        const pick = (/** @type {string} */ name) => project.locator("input").setInputFiles(join(folder, name));
+        await pick("text.zip");
+        await project.getByRole("alert").getByText("text.zip is not a ZIP.").waitFor();
+        await checkAccessibility(page);
+        const begin = async () => {
+          await pick("cable.zip");
+          await project.getByText(/[1-9][\d.]* \S+ of 60\.0 MiB/).waitFor();
+        };
+        await begin();
+        await project.getByRole("button", { name: "Cancel" }).click();
+        await project.getByRole("button", { name: "none; choose a ZIP" }).waitFor();
+        await begin();
+        proxy.cut();
+        await project.getByText("Waiting for the connection").waitFor();
+        await screenshot(page, "terminals-upload-waits");
+        await checkAccessibility(page);
+        proxy.mend();
+        await project.getByRole("button", { name: "cable.zip" }).waitFor({ timeout: 40000 });
+        await run(page, "cat in.txt");
+        await shows(page, /^from the zip$/);
+      }, "terminals-cable");
+    } finally {
+      await proxy.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  uiTest("say that the page should be loaded again when the terminal's own file is gone", async ({ page, watch }) => {
+    watch.allow(/404|Failed to load/);
+    await page.route(/\/xterm-[^/]*\.js$/, (route) => route.fulfill({ status: 404, body: "" }));
+    await page.goto("#/terminals");
+    await page.getByRole("button", { name: "New terminal" }).first().click();
+    await page.getByRole("alert").getByText(/Reload the page/).waitFor();
   });
 
   uiTest("take of hostile output its text and its colours", async ({ page }) => {

@@ -36,6 +36,13 @@ describe("tabs", () => {
     expect(new Set(tab.history).size).toBe(HISTORY_MAX);
     expect(tab.history.at(-1)).toBe("echo 149");
   });
+  it("keep what came while a command was on its way", () => {
+    const sent = { ...newTab([]), draft: "make " };
+    const typed = changeTab([sent], sent.id, { draft: "make test", jobIds: ["other"] });
+    const [now] = changeTab(typed, sent.id, (tab) => jobStarted(tab, "mine", "make"));
+    expect(now).toMatchObject({ draft: "make test", jobIds: ["other", "mine"], history: ["make"] });
+    expect(changeTab([sent], sent.id, (tab) => jobStarted(tab, "mine", "make"))[0]!.draft).toBe("");
+  });
   it("are read from whatever was stored", () => {
     expect(readTabs(null)).toEqual([]);
     expect(readTabs([null, 1, { id: "a" }, ...three()])).toHaveLength(3);

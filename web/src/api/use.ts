@@ -76,14 +76,14 @@ export function useEvents(heard: (event: GleanerEvent | null) => void): void {
 const OPEN_MS = 2000;
 const OVER_MS = 60_000;
 
-/** A job's record, asked for again whenever an event tells of it. */
+/** A job's record, asked for again whenever an event tells of it; rarely once it is over, or refused for good. */
 export function useJob(jobId: string): Polled<Job> {
   const [over, setOver] = useState(false);
   const polled = usePolled(jobId, over ? OVER_MS : OPEN_MS, (signal) => getJob(jobId, { signal }));
-  const { data: job, refresh } = polled;
+  const { data: job, error, refresh } = polled;
   useEvents((event) => {
     if (event === null || (event.eventType === "job" && event.jobId === jobId)) refresh();
   });
-  useEffect(() => setOver(job?.status === "completed" || job?.status === "failed"), [job]);
+  useEffect(() => setOver(job?.status === "completed" || job?.status === "failed" || (error !== null && !error.passes && error.status < 500)), [job, error]);
   return polled;
 }

@@ -10,7 +10,8 @@ export interface Followed {
   open: (offset: number, signal: AbortSignal) => Promise<Response>;
   /** Where to go on. */
   offset: () => number;
-  take: (bytes: Uint8Array) => void;
+  /** A promise is waited for before more is read. */
+  take: (bytes: Uint8Array) => void | Promise<void>;
   /** The attempt is over: what a request that begins now brings is all there will be. */
   over: () => boolean;
   /** The stream has ended, or broke: the job's state may have changed. */
@@ -35,7 +36,7 @@ export function pausing(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function readAll(response: Response, take: (bytes: Uint8Array) => void): Promise<void> {
+async function readAll(response: Response, take: Followed["take"]): Promise<void> {
   const reader = response.body?.getReader();
   if (!reader) return;
   for (;;) {
@@ -43,7 +44,7 @@ async function readAll(response: Response, take: (bytes: Uint8Array) => void): P
       throw error instanceof DOMException && error.name === "AbortError" ? error : noAnswer();
     });
     if (done) return;
-    take(value);
+    await take(value);
   }
 }
 
@@ -64,9 +65,7 @@ export async function follow(what: Followed, signal: AbortSignal): Promise<Follo
     const over = what.over();
     const before = what.offset();
     try {
-      await readAll(await what.open(before, signal), (bytes) => {
-        if (!stopped()) what.take(bytes);
-      });
+      await readAll(await what.open(before, signal), (bytes) => (stopped() ? undefined : what.take(bytes)));
       if (over && !stopped()) return "done";
     } catch (error) {
       if (stopped()) break;

@@ -128,7 +128,7 @@ export function idsBetween(rows: readonly Job[], a: number, b: number): string[]
   return rows.slice(Math.min(a, b), Math.max(a, b) + 1).map((job) => job.jobId);
 }
 
-export const isOver = (job: Job): boolean => order[job.status] === 2;
+export const isOver = (job: Pick<Job, "status">): boolean => order[job.status] === 2;
 
 /** Does something to each, a few at a time; what failed, by id. */
 export async function each(

@@ -35,8 +35,11 @@ export function newTab(tabs: readonly Tab[]): Tab {
   return { id: randomId(), name: `Terminal ${number}`, target: { kind: "any" }, project: null, jobIds: [], history: [], draft: "" };
 }
 
-export function changeTab(tabs: readonly Tab[], id: string, change: Partial<Tab>): Tab[] {
-  return tabs.map((tab) => (tab.id === id ? { ...tab, ...change } : tab));
+/** What becomes of a tab: new values, or how they follow from those that it has by then. */
+export type Change = Partial<Tab> | ((tab: Tab) => Partial<Tab>);
+
+export function changeTab(tabs: readonly Tab[], id: string, change: Change): Tab[] {
+  return tabs.map((tab) => (tab.id === id ? { ...tab, ...(typeof change === "function" ? change(tab) : change) } : tab));
 }
 
 /** An empty name leaves the old one. */
@@ -53,12 +56,12 @@ export function closeTab(tabs: readonly Tab[], id: string, shown: string): { tab
   return { tabs: left, shown: (left[at] ?? left[at - 1])?.id ?? "" };
 }
 
-/** A job was started with `command`. */
+/** A job was started with `command`. What was typed since stays. */
 export function jobStarted(tab: Tab, jobId: string, command: string): Partial<Tab> {
   return {
     jobIds: [...tab.jobIds, jobId].slice(-JOBS_MAX),
     history: [...tab.history.filter((old) => old !== command), command].slice(-HISTORY_MAX),
-    draft: "",
+    draft: tab.draft.trim() === command ? "" : tab.draft,
   };
 }
 

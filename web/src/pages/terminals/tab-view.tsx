@@ -5,7 +5,7 @@ import { createJob, getInfo, listWorkers, randomId } from "../../api/calls";
 import { usePolled } from "../../api/use";
 import type { JobRequest } from "../../api/types";
 import { dark } from "../../lib/theme";
-import { jobStarted, type Tab, type Target } from "../../lib/tabs";
+import { jobStarted, type Change, type Tab, type Target } from "../../lib/tabs";
 import type { TerminalView } from "../../lib/xterm";
 import { Icon } from "../../ui/icon";
 import { attempt } from "../../ui/toast";
@@ -17,7 +17,7 @@ import { emptyProject } from "./upload";
 
 interface TabProps {
   tab: Tab;
-  change: (change: Partial<Tab>) => void;
+  change: (change: Change) => void;
 }
 
 const WORKERS_MS = 10_000;
@@ -48,8 +48,8 @@ function TargetPicker({ tab, change }: TabProps) {
   );
 }
 
-async function submit(tab: Tab, command: string): Promise<string> {
-  const project = tab.project ?? (await emptyProject());
+async function submit(tab: Tab, command: string, waits: (waiting: unknown) => void, signal: AbortSignal): Promise<string> {
+  const project = tab.project ?? (await emptyProject(waits, signal));
   const request: JobRequest = { ...project, command, maxAttempts: 1 };
   if (tab.target.kind === "worker") request.requires = { worker: tab.target.workerId };
   if (tab.target.kind === "direct") {
@@ -66,6 +66,7 @@ function Output({ tab, shown }: { tab: Tab; shown: (jobId: string | null) => voi
   const view = useRef<TerminalView | null>(null);
   const chain = useRef<Chain | null>(null);
   const [ready, setReady] = useState(false);
+  const [failed, setFailed] = useState(false);
   const first = useRef(tab.jobIds);
   const tell = useRef(shown);
   tell.current = shown;
@@ -73,12 +74,14 @@ function Output({ tab, shown }: { tab: Tab; shown: (jobId: string | null) => voi
   useEffect(() => {
     const abort = new AbortController();
     const { signal } = abort;
-    void import("../../lib/xterm").then((module) => {
+    const open = (module: typeof import("../../lib/xterm")): void => {
       if (signal.aborted || !host.current) return;
       const { terminal } = (view.current = module.openTerminal(host.current, dark.value));
       chain.current = new Chain((jobId, stays) => showJob(jobId, terminal, signal, stays), (jobId) => signal.aborted || tell.current(jobId));
       setReady(true);
-    });
+    };
+    // Its file is gone when the gateway has another version by now.
+    void import("../../lib/xterm").then(open).catch(() => setFailed(true));
     return () => {
       chain.current?.stop();
       abort.abort();
@@ -92,24 +95,34 @@ function Output({ tab, shown }: { tab: Tab; shown: (jobId: string | null) => voi
   return (
     <div class="tab-output">
       <div ref={host} class="terminal-host" role="region" aria-label={`Output of ${tab.name}`} />
-      {tab.jobIds.length === 0 && first.current.length === 0 ? <p class="tab-hint">Type a command below. It runs as a job, and its output comes here.</p> : null}
+      {failed ? <p class="tab-hint" role="alert">The terminal could not be loaded. Reload the page; what runs goes on.</p> : null}
+      {!failed && tab.jobIds.length === 0 && first.current.length === 0 ? <p class="tab-hint">Type a command below. It runs as a job, and its output comes here.</p> : null}
     </div>
   );
 }
 
 function Prompt({ tab, change }: TabProps) {
   const [busy, setBusy] = useState(false);
+  const [waits, setWaits] = useState(false);
   const [back, setBack] = useState(0); // steps back in the history
+  const abort = useRef(new AbortController());
+  useEffect(() => () => abort.current.abort(), []);
   const run = async (): Promise<void> => {
     const command = tab.draft.trim();
     if (!command || busy) return;
+    const { signal } = abort.current;
     setBusy(true);
     await attempt(async () => {
-      const jobId = await submit(tab, command);
-      change(jobStarted(tab, jobId, command));
+      const jobId = await submit(tab, command, (waiting) => setWaits(waiting !== null), signal).catch((error: unknown) => {
+        if (signal.aborted) return null; // the command stays in the prompt
+        throw error;
+      });
+      if (jobId === null) return;
+      change((now) => jobStarted(now, jobId, command)); // another browser's tab may have changed it meanwhile
       setBack(0);
     });
     setBusy(false);
+    setWaits(false);
   };
   const recall = (steps: number): void => {
     if (steps < 0 || steps > tab.history.length) return;
@@ -148,6 +161,7 @@ function Prompt({ tab, change }: TabProps) {
       <button type="submit" class="button primary" disabled={busy || !tab.draft.trim()}>
         <Icon name="run" /> Run
       </button>
+      <span class="tab-waits" role="status">{waits ? "Waiting for the connection…" : ""}</span>
     </form>
   );
 }
