@@ -418,6 +418,26 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.equal(await page.locator(".is-here .log-text").innerText(), "64");
   });
 
+  uiTest("has lines with a link of their own, which stays with its attempt", async ({ page, api }) => {
+    const job = await api.submit("seq 1 90");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}?stream=stdout`);
+    const number = (/** @type {number} */ row) => page.locator(`.log-number[data-row="${row}"]`);
+    await number(7).waitFor();
+    const [tab] = await Promise.all([page.context().waitForEvent("page"), number(7).click({ button: "middle" })]);
+    await tab.locator(".log-row.is-chosen").filter({ hasText: /^7$/ }).waitFor();
+    assert.ok(tab.url().endsWith(`#/jobs/${job}?stream=stdout&attempt=1&line=7`), tab.url());
+    await tab.close();
+    const [other] = await Promise.all([page.context().waitForEvent("page"), number(8).click({ modifiers: ["ControlOrMeta"] })]);
+    await other.close();
+    assert.equal(await page.locator(".log-row.is-chosen").count(), 0, "what the browser opens elsewhere is not chosen here");
+    await number(5).click();
+    await number(9).click({ modifiers: ["Shift"] });
+    await page.waitForURL((url) => url.hash === `#/jobs/${job}?stream=stdout&attempt=1&line=5-9`);
+    await page.getByRole("button", { name: "Choose no line" }).click();
+    await page.waitForURL((url) => url.hash === `#/jobs/${job}?stream=stdout`);
+  });
+
   uiTest("fits a phone", { viewport: { width: 360, height: 740 } }, async ({ page, api }) => {
     const job = await api.submit(BUILD, { fields: { name: "build" } });
     await api.waitJob(job);

@@ -58,8 +58,8 @@ export function headId(key: string): string {
 }
 
 /** A line's number, which chooses it. */
-export const LineNumber = memo(function LineNumber({ number, chosen, here }: { number: number; chosen: boolean; here: boolean }) {
-  return <a class={`log-number${chosen ? " is-chosen" : ""}`} id={here ? HERE_NUMBER : undefined} tabIndex={-1} data-row={number} href={`#line-${number}`} aria-label={`Line ${number}`}>{number}</a>;
+export const LineNumber = memo(function LineNumber({ number, to, chosen, here }: { number: number; to: string; chosen: boolean; here: boolean }) {
+  return <a class={`log-number${chosen ? " is-chosen" : ""}`} id={here ? HERE_NUMBER : undefined} tabIndex={-1} data-row={number} href={to} aria-label={`Line ${number}`}>{number}</a>;
 });
 
 interface RowProps extends LineProps {
