@@ -30,9 +30,11 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await line(page, "early").waitFor();
     assert.equal((await api.status(job)).status, "running", "seen before the job ended");
     assert.match(await page.locator("#favicon").getAttribute("href"), /running/);
+    assert.equal(await page.title(), "▶ running · echo early; sleep 2; echo late · Gleaner");
     await line(page, "late").waitFor();
     await page.locator(".badge").getByText("completed").waitFor();
     await waitUntil(async () => /completed/.test(await page.locator("#favicon").getAttribute("href")), "the favicon of the end");
+    assert.equal(await page.title(), "✓ completed · echo early; sleep 2; echo late · Gleaner");
     assert.deepEqual((await shownLines(page)).map((text) => text.trim()), ["early", "late"]);
   });
 
@@ -44,6 +46,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await page.getByText("test 3 failed").first().waitFor();
     const heads = page.locator(".log-head");
     await waitUntil(async () => (await heads.count()) === 3, "a head for each command that ran");
+    assert.equal(await page.title(), "✗ failed · build · Gleaner");
     assert.match(await heads.nth(2).innerText(), /exit 2/);
     await heads.nth(0).getByRole("button").click();
     await line(page, "green plain").waitFor();

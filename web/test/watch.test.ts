@@ -11,7 +11,7 @@ class Note {
 }
 vi.stubGlobal("Notification", Note);
 vi.stubGlobal("EventSource", class extends EventTarget { close = () => undefined; });
-const { startWatching, watch, watched } = await import("../src/lib/watch");
+const { startWatching, tabTitle, watch, watched } = await import("../src/lib/watch");
 
 const answer = (status: number, body: object): void => {
   vi.stubGlobal("fetch", () => Promise.resolve(new Response(JSON.stringify(body), { status })));
@@ -50,5 +50,17 @@ describe("a watched job", () => {
     await watch("job-4");
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(watched.value).toEqual(["job-4"]);
+  });
+});
+
+describe("the title of a tab", () => {
+  it("tells first how a job stands", () => {
+    const titles = (["pending", "running", "completed", "failed", "offline"] as const).map((state) => tabTitle("build", state));
+    expect(titles).toEqual(["… waiting · build · Gleaner", "▶ running · build · Gleaner", "✓ completed · build · Gleaner", "✗ failed · build · Gleaner", "⚠ away · build · Gleaner"]);
+    expect(tabTitle("build", "failed", "cancelled")).toBe("✗ cancelled · build · Gleaner");
+    expect(tabTitle("build", "failed", "timeout")).toBe("✗ failed · build · Gleaner");
+  });
+  it("is the page's where nothing stands", () => {
+    expect([tabTitle("Jobs", "idle"), tabTitle("", "idle")]).toEqual(["Jobs · Gleaner", "Gleaner"]);
   });
 });

@@ -85,9 +85,19 @@ export function startWatching(): void {
 
 export type TabIcon = "idle" | "pending" | "running" | "completed" | "failed" | "offline";
 
-/** What the browser's tab shows. */
-export function showTab(title: string, icon: TabIcon): void {
-  document.title = title ? `${title} · Gleaner` : "Gleaner";
+const tabWords: Record<TabIcon, string> = {
+  idle: "", pending: "… waiting", running: "▶ running", completed: "✓ completed", failed: "✗ failed", offline: "⚠ away",
+};
+
+/** The title of a tab: how it stands comes first, for a tab shows little. */
+export function tabTitle(title: string, icon: TabIcon, reason: string | null | undefined = null): string {
+  const words = icon === "failed" && reason === "cancelled" ? "✗ cancelled" : tabWords[icon];
+  return [words, title, "Gleaner"].filter(Boolean).join(" · ");
+}
+
+/** What the browser's tab shows. `reason`: why a job has failed. */
+export function showTab(title: string, icon: TabIcon, reason?: string | null): void {
+  document.title = tabTitle(title, icon, reason);
   const link = document.getElementById("favicon");
   const address = `./icon.${icon}.svg`;
   if (link instanceof HTMLLinkElement && link.getAttribute("href") !== address) link.setAttribute("href", address);
