@@ -152,6 +152,19 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.deepEqual(await notes(), ["long one failed: command failed"]);
   });
 
+  uiTest("that is watched is told by the page where the browser does not notify", async ({ page, api }) => {
+    await page.addInitScript(() => delete globalThis.Notification);
+    const job = await api.submit("sleep 2", { fields: { name: "long one" } });
+    await page.goto(`#/jobs/${job}`);
+    const button = page.getByRole("button", { name: "Watch" });
+    assert.match(await button.getAttribute("title"), /does not let it notify/);
+    await button.click();
+    await page.getByRole("button", { name: "Watching, in this page only" }).waitFor();
+    await checkAccessibility(page);
+    await page.goto("#/workers");
+    await page.getByText("long one completed.").waitFor();
+  });
+
   uiTest("runs again, as it was and with changes", async ({ page, api }) => {
     const job = await api.submit("cat a.txt", { fields: { name: "again", priority: 5 } });
     await api.waitJob(job);
