@@ -28,6 +28,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     const job = await api.submit("echo early; sleep 2; echo late");
     await page.goto(`#/jobs/${job}`);
     await line(page, "early").waitFor();
+    await page.locator(".log-head .hidden").getByText("running").waitFor();
     assert.equal((await api.status(job)).status, "running", "seen before the job ended");
     assert.match(await page.locator("#favicon").getAttribute("href"), /running/);
     assert.equal(await page.title(), "▶ running · echo early; sleep 2; echo late · Gleaner");
@@ -387,6 +388,12 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.ok(Number(up) > 470 && Number(up) < 500, `a page up is line ${up}`);
     await press("Home");
     assert.equal(await here(), "1 seq 1 5");
+    await press("ArrowRight");
+    assert.equal(await box.getByRole("row", { expanded: false }).count(), 0, "it was unfolded");
+    await press("ArrowLeft", "ArrowLeft");
+    await box.getByRole("row", { expanded: false }).getByText("exit 0").waitFor();
+    await press("ArrowRight");
+    await box.getByRole("row", { expanded: false }).waitFor({ state: "detached" });
     await press("PageDown", "PageUp");
     assert.equal(await here(), "1 seq 1 5");
     assert.deepEqual(await box.getByRole("row", { selected: true }).first().innerText(), "3");
@@ -438,6 +445,9 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     const job = await api.submit("seq 1 90");
     await api.waitJob(job);
     await page.goto(`#/jobs/${job}?stream=stdout`);
+    await page.getByRole("row", { name: "Line 6 6", exact: true }).getByRole("rowheader").getByRole("button", { name: "Line 6" }).dispatchEvent("click"); // as a screen reader does
+    await page.locator(".log-row.is-chosen").filter({ hasText: /^6$/ }).waitFor();
+    await page.getByRole("button", { name: "Choose no line" }).click();
     const number = (/** @type {number} */ row) => page.locator(`.log-number[data-row="${row}"]`);
     await number(7).waitFor();
     const [tab] = await Promise.all([page.context().waitForEvent("page"), number(7).click({ button: "middle" })]);

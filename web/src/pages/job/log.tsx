@@ -70,7 +70,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
     control.current?.toEnd();
   };
   const onToggle = (section: ShownSection): void => setSaid(new Map(said).set(section.key, !folded(section)));
-  const keys = useLogKeys({ layout, control, following, onToggle, choose, extend, toStart, toEnd, leaveEnd: () => setFollow(false) });
+  const keys = useLogKeys({ layout, control, following, folded, onToggle, choose, extend, toStart, toEnd, leaveEnd: () => setFollow(false) });
   const show = (row: number): void => {
     const section = layout.sectionOf(row);
     setFollow(false);

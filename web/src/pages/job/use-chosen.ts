@@ -54,7 +54,7 @@ export function useChosen(query: URLSearchParams, { jobId, attempt, isLast }: Sh
     }, EXTEND_MS);
   };
   const clicked = (event: MouseEvent): void => {
-    const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number") : null;
+    const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number, .log-pick") : null;
     if (!number || isBrowsers(event)) return;
     event.preventDefault();
     choose(Number(number.dataset.row), event.shiftKey);
