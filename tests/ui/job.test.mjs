@@ -245,6 +245,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await cluster.broker.start();
     await line(page, /^n25$/).waitFor({ timeout: 20000 });
     await cluster.gateway.kill();
+    await waitUntil(async () => /offline/.test(await page.locator("#favicon").getAttribute("href")), "the icon of a gateway that is away", 20);
     await cluster.gateway.start();
     await page.locator(".badge").getByText("completed").waitFor({ timeout: 30000 });
     await page.setViewportSize({ width: 1280, height: 2200 });
