@@ -28,11 +28,14 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     const job = await api.submit("echo early; sleep 2; echo late");
     await page.goto(`#/jobs/${job}`);
     await line(page, "early").waitFor();
+    await page.locator(".log-head .hidden").getByText("running").waitFor();
     assert.equal((await api.status(job)).status, "running", "seen before the job ended");
     assert.match(await page.locator("#favicon").getAttribute("href"), /running/);
+    assert.equal(await page.title(), "▶ running · echo early; sleep 2; echo late · Gleaner");
     await line(page, "late").waitFor();
     await page.locator(".badge").getByText("completed").waitFor();
     await waitUntil(async () => /completed/.test(await page.locator("#favicon").getAttribute("href")), "the favicon of the end");
+    assert.equal(await page.title(), "✓ completed · echo early; sleep 2; echo late · Gleaner");
     assert.deepEqual((await shownLines(page)).map((text) => text.trim()), ["early", "late"]);
   });
 
@@ -44,6 +47,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await page.getByText("test 3 failed").first().waitFor();
     const heads = page.locator(".log-head");
     await waitUntil(async () => (await heads.count()) === 3, "a head for each command that ran");
+    assert.equal(await page.title(), "✗ failed · build · Gleaner");
     assert.match(await heads.nth(2).innerText(), /exit 2/);
     await heads.nth(0).getByRole("button").click();
     await line(page, "green plain").waitFor();
@@ -149,6 +153,19 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.deepEqual(await notes(), ["long one failed: command failed"]);
   });
 
+  uiTest("that is watched is told by the page where the browser does not notify", async ({ page, api }) => {
+    await page.addInitScript(() => delete globalThis.Notification);
+    const job = await api.submit("sleep 2", { fields: { name: "long one" } });
+    await page.goto(`#/jobs/${job}`);
+    const button = page.getByRole("button", { name: "Watch" });
+    assert.match(await button.getAttribute("title"), /does not let it notify/);
+    await button.click();
+    await page.getByRole("button", { name: "Watching, in this page only" }).waitFor();
+    await checkAccessibility(page);
+    await page.goto("#/workers");
+    await page.getByText("long one completed.").waitFor();
+  });
+
   uiTest("runs again, as it was and with changes", async ({ page, api }) => {
     const job = await api.submit("cat a.txt", { fields: { name: "again", priority: 5 } });
     await api.waitJob(job);
@@ -228,6 +245,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await cluster.broker.start();
     await line(page, /^n25$/).waitFor({ timeout: 20000 });
     await cluster.gateway.kill();
+    await waitUntil(async () => /offline/.test(await page.locator("#favicon").getAttribute("href")), "the icon of a gateway that is away", 20);
     await cluster.gateway.start();
     await page.locator(".badge").getByText("completed").waitFor({ timeout: 30000 });
     await page.setViewportSize({ width: 1280, height: 2200 });
@@ -371,6 +389,12 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.ok(Number(up) > 470 && Number(up) < 500, `a page up is line ${up}`);
     await press("Home");
     assert.equal(await here(), "1 seq 1 5");
+    await press("ArrowRight");
+    assert.equal(await box.getByRole("row", { expanded: false }).count(), 0, "it was unfolded");
+    await press("ArrowLeft", "ArrowLeft");
+    await box.getByRole("row", { expanded: false }).getByText("exit 0").waitFor();
+    await press("ArrowRight");
+    await box.getByRole("row", { expanded: false }).waitFor({ state: "detached" });
     await press("PageDown", "PageUp");
     assert.equal(await here(), "1 seq 1 5");
     assert.deepEqual(await box.getByRole("row", { selected: true }).first().innerText(), "3");
@@ -416,6 +440,29 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await waitUntil(() => page.locator(".is-here").evaluate((row) => row.getBoundingClientRect().bottom < row.closest(".log-box").getBoundingClientRect().bottom + 1), "the current line in sight");
     await page.keyboard.press("ArrowDown");
     assert.equal(await page.locator(".is-here .log-text").innerText(), "64");
+  });
+
+  uiTest("has lines with a link of their own, which stays with its attempt", async ({ page, api }) => {
+    const job = await api.submit("seq 1 90");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}?stream=stdout`);
+    await page.getByRole("row", { name: "Line 6 6", exact: true }).getByRole("rowheader").getByRole("button", { name: "Line 6" }).dispatchEvent("click"); // as a screen reader does
+    await page.locator(".log-row.is-chosen").filter({ hasText: /^6$/ }).waitFor();
+    await page.getByRole("button", { name: "Choose no line" }).click();
+    const number = (/** @type {number} */ row) => page.locator(`.log-number[data-row="${row}"]`);
+    await number(7).waitFor();
+    const [tab] = await Promise.all([page.context().waitForEvent("page"), number(7).click({ button: "middle" })]);
+    await tab.locator(".log-row.is-chosen").filter({ hasText: /^7$/ }).waitFor();
+    assert.ok(tab.url().endsWith(`#/jobs/${job}?stream=stdout&attempt=1&line=7`), tab.url());
+    await tab.close();
+    const [other] = await Promise.all([page.context().waitForEvent("page"), number(8).click({ modifiers: ["ControlOrMeta"] })]);
+    await other.close();
+    assert.equal(await page.locator(".log-row.is-chosen").count(), 0, "what the browser opens elsewhere is not chosen here");
+    await number(5).click();
+    await number(9).click({ modifiers: ["Shift"] });
+    await page.waitForURL((url) => url.hash === `#/jobs/${job}?stream=stdout&attempt=1&line=5-9`);
+    await page.getByRole("button", { name: "Choose no line" }).click();
+    await page.waitForURL((url) => url.hash === `#/jobs/${job}?stream=stdout`);
   });
 
   uiTest("fits a phone", { viewport: { width: 360, height: 740 } }, async ({ page, api }) => {

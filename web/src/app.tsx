@@ -2,7 +2,7 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { connection } from "./api/client";
+import { away, connection } from "./api/client";
 import { getInfo } from "./api/calls";
 import { showTab } from "./lib/watch";
 import { nextTheme, theme } from "./lib/theme";
@@ -76,15 +76,15 @@ const RECOVER_MS = 1500;
 /** While the broker or the gateway is away: says so, and asks more often until it is back. */
 function Banner() {
   const state = connection.value;
-  const away = state === "gateway-away" || state === "broker-away";
+  const isAway = away.value;
   useEffect(() => {
     const ask = (): void => {
       if (!document.hidden) void getInfo().catch(() => undefined);
     };
-    const timer = window.setInterval(ask, away ? RECOVER_MS : ASK_MS);
+    const timer = window.setInterval(ask, isAway ? RECOVER_MS : ASK_MS);
     return () => window.clearInterval(timer);
-  }, [away]);
-  if (!away) return null;
+  }, [isAway]);
+  if (!isAway) return null;
   return (
     <div class="banner" role="alert">
       <Icon name="warning" />
@@ -144,10 +144,10 @@ const globalCommands: Command[] = [
 export function App() {
   useCommands(globalCommands);
   const { name } = route.value;
-  const away = connection.value === "gateway-away" || connection.value === "broker-away";
+  const isAway = away.value;
   useEffect(() => {
-    if (name !== "job") showTab(places.find((place) => place.name === name)?.title ?? "", away ? "offline" : "idle");
-  }, [name, away]);
+    if (name !== "job") showTab(places.find((place) => place.name === name)?.title ?? "", isAway ? "offline" : "idle");
+  }, [name, isAway]);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>

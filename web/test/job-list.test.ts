@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Job, JobEvent, JobFilter, JobState } from "../src/api/types";
-import { addEvents, addNewest, addPage, each, everything, filterOf, idsBetween, isNarrowed, readWanted, ROWS_MAX, writeWanted } from "../src/lib/job-list";
+import { addEvents, addNewest, addPage, doneWords, each, endWords, everything, filterOf, idsBetween, isCapped, isNarrowed, readWanted, ROWS_MAX, writeWanted } from "../src/lib/job-list";
 
 const job = (number: number, status: JobState = "pending", attempt = 0): Job => ({ jobId: `job-${number}`, status, attempt });
 const event = (number: number, status: JobState, more: Partial<JobEvent> = {}): JobEvent => ({
@@ -24,11 +24,26 @@ describe("the filter", () => {
   });
 });
 
+describe("what was done to many", () => {
+  it("counts those apart that were over before, and those that failed not at all", () => {
+    expect(doneWords(3, 0, 0, "cancelled")).toBe("3 jobs cancelled.");
+    expect(doneWords(5, 1, 2, "cancelled")).toBe("2 cancelled, 2 were over already.");
+    expect(doneWords(1, 0, 1, "cancelled")).toBe("0 cancelled, 1 was over already.");
+    expect(doneWords(2, 2, 0, "cancelled")).toBe("");
+  });
+});
+
 describe("rows", () => {
   it("of an older page go behind, none twice", () => {
     expect(ids(addPage([job(3), job(2)], [job(2), job(1)]))).toBe("3 2 1");
     const many = Array.from({ length: ROWS_MAX + 5 }, (_, at) => job(at));
     expect(addPage([], many)).toHaveLength(ROWS_MAX);
+  });
+  it("end where all were read, or where no more are held", () => {
+    expect([isCapped(3, 3, null), isCapped(ROWS_MAX, ROWS_MAX, null), isCapped(ROWS_MAX - 1, 1e6, "more")]).toEqual([false, false, false]);
+    expect([isCapped(ROWS_MAX, 1e6, "more"), isCapped(ROWS_MAX, ROWS_MAX + 1, null), isCapped(ROWS_MAX, null, "more")]).toEqual([true, true, true]);
+    expect(endWords(3, false)).toBe("3 shown: all there are.");
+    expect(endWords(ROWS_MAX, true)).toBe("The newest 20,000 are shown. Narrow by time or text to see further back.");
   });
   it("of the newest page go in front and bring the known ones up to date", () => {
     const rows = addNewest([job(2, "pending"), job(1, "completed", 1)], [job(3), job(2, "running", 1), job(1, "running", 1)], false) ?? [];

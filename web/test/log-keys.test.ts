@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { Blocks, STDOUT } from "../src/lib/logblocks";
-import { hereAt, moved, moveOf, placeOfHere, type Sight } from "../src/lib/logcursor";
+import { hereAt, moved, moveOf, placeOfHere, turnsFold, type Sight } from "../src/lib/logcursor";
 import { Layout, Part, sectionsOf } from "../src/lib/logindex";
 
 function layoutOf(rows: readonly number[], folded: readonly number[] = []): Layout {
@@ -22,6 +22,10 @@ describe("the current line", () => {
     expect([to("PageDown", 110), to("PageUp", 110)]).toEqual([129, 91]);
     expect([to("Home", 110), to("End", 110)]).toEqual([0, 999]);
     expect(moveOf("x")).toBeNull();
+  });
+  it("on a command unfolds it to the right and folds it to the left", () => {
+    expect([turnsFold("ArrowRight", true), turnsFold("ArrowLeft", true)]).toEqual([true, false]);
+    expect([turnsFold("ArrowRight", false), turnsFold("ArrowLeft", false), turnsFold("Enter", true)]).toEqual([false, true, false]);
   });
   it("begins at the edge of what is seen when it is out of sight", () => {
     expect(moved("down", -1, sight, 1000)).toBe(100);

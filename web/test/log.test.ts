@@ -327,6 +327,28 @@ describe("search", () => {
       expect(Array.from({ length: rows.length }, (_, at) => rows.at(at))).toEqual(expected);
     }
   });
+  it("skips nothing and reads nothing twice when a run is stopped and the next one begins at once", async () => {
+    const output = new Output();
+    for (let at = 0; at < 100; at++) output.add(at, STDOUT, encoder.encode(`${"x".repeat(8000)}${at % 10}\n`));
+    const part = new Part(fed(output.journal).blocks, [STDOUT, STDERR]);
+    part.sync();
+    const expression = matcher("x7$", true) as RegExp;
+    const first = new AbortController();
+    let second = Promise.resolve(false);
+    const later = async (texts: readonly string[]): Promise<number[]> => {
+      if (!first.signal.aborted) {
+        first.abort();
+        await (second = search.run([part], new AbortController().signal));
+      }
+      return matching(texts, expression);
+    };
+    const search = new Search(later, ({ stream, from, to }) => Promise.resolve(output.bytes[stream].subarray(from, to)), () => undefined);
+    await search.run([part], first.signal);
+    await second;
+    const rows = search.rows(part);
+    expect(Array.from({ length: rows.length }, (_, at) => rows.at(at))).toEqual([7, 17, 27, 37, 47, 57, 67, 77, 87, 97]);
+    expect(search.scanned).toBe(part.bytes);
+  });
   it("takes plain text as it is, and says what is wrong with an expression", () => {
     expect(marks("a.b a.B axb", matcher("a.b", false) as RegExp)).toEqual([[0, 3], [4, 7]]);
     expect(marks("a-b [x]", matcher("-b [x]", false) as RegExp)).toEqual([[1, 7]]);

@@ -1,7 +1,7 @@
 // Every call to the gateway goes through here: addresses relative to the page, errors as one type, one word on whether
 // the broker can be reached.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 /** A refusal, or the lack of an answer. `message` is a sentence for people. */
 export class ApiError extends Error {
@@ -28,6 +28,9 @@ export type Connection = "unknown" | "ok" | "gateway-away" | "broker-away";
 
 /** Whether the last calls were answered. */
 export const connection = signal<Connection>("unknown");
+
+/** The broker or the gateway cannot be reached. */
+export const away = computed(() => connection.value === "gateway-away" || connection.value === "broker-away");
 
 const CLOCK_SLACK_MS = 5000; // the header has whole seconds, and the way takes time
 let clockOffset = 0;

@@ -1,9 +1,20 @@
 // The list of jobs as the page holds it: filters in the address, pages put together, live changes merged in. Pure.
 
 import type { Job, JobEvent, JobFilter, JobState } from "../api/types";
+import { count, plural } from "./format";
 
 /** Rows held at most; who wants to see further back narrows the list. */
 export const ROWS_MAX = 20_000;
+
+/** True when there are jobs further back than the rows that are held. */
+export function isCapped(rows: number, total: number | null, cursor: string | null): boolean {
+  return rows >= ROWS_MAX && (cursor !== null || (total ?? 0) > rows);
+}
+
+/** What stands below the last row, when no more are read. */
+export function endWords(rows: number, capped: boolean): string {
+  return capped ? `The newest ${count(rows)} are shown. Narrow by time or text to see further back.` : `${count(rows)} shown: all there are.`;
+}
 
 export type Span = "" | "hour" | "day" | "week" | "custom";
 
@@ -126,6 +137,13 @@ function begins(event: JobEvent, filter: JobFilter): boolean {
 /** Ids from one row to another, both included, whichever is first. */
 export function idsBetween(rows: readonly Job[], a: number, b: number): string[] {
   return rows.slice(Math.min(a, b), Math.max(a, b) + 1).map((job) => job.jobId);
+}
+
+/** What was done to how many of `all` jobs; "" when nothing was. `over`: those that were over already. */
+export function doneWords(all: number, failed: number, over: number, done: string): string {
+  const good = all - failed;
+  if (good <= 0) return "";
+  return over > 0 ? `${good - over} ${done}, ${over} ${over === 1 ? "was" : "were"} over already.` : `${plural(good, "job")} ${done}.`;
 }
 
 export const isOver = (job: Pick<Job, "status">): boolean => order[job.status] === 2;

@@ -49,6 +49,11 @@ export function moved(move: Move, place: number, sight: Sight, length: number): 
 
 const moves: Record<string, Move> = { ArrowUp: "up", ArrowDown: "down", PageUp: "pageUp", PageDown: "pageDown", Home: "first", End: "last" };
 
+/** True when a key asks to fold the command it is pressed on, or to unfold it. */
+export function turnsFold(key: string, folded: boolean): boolean {
+  return key === (folded ? "ArrowRight" : "ArrowLeft");
+}
+
 /** The move that a key asks for; null: none. */
 export function moveOf(key: string): Move | null {
   return moves[key] ?? null;

@@ -75,6 +75,7 @@ export class Search {
         this.changed();
         if (!all) return false;
       }
+      if (stopped()) return true;
       if (progress.text) this.note(progress);
       await this.look(progress, signal);
     }
@@ -97,10 +98,12 @@ export class Search {
   private async scan(part: Part, progress: Progress, to: number, piece: Piece, signal: AbortSignal): Promise<boolean> {
     const stopped = (): boolean => signal.aborted;
     let began = performance.now();
-    for (; progress.next < to; progress.next++) {
+    while (progress.next < to) {
       if (stopped()) return true;
-      if (!this.block(part, progress, progress.next, piece)) return false;
-      this.scanned += part.blocks.bytes(part.block(progress.next));
+      const place = progress.next;
+      if (!this.block(part, progress, place, piece)) return false;
+      progress.next++; // before others have their turn: a run that is stopped leaves the next one where it is
+      this.scanned += part.blocks.bytes(part.block(place));
       if (progress.size >= BATCH) await this.look(progress, signal);
       if (performance.now() - began > SLICE_MS) {
         this.changed();

@@ -19,11 +19,11 @@ function drop(id: number): void {
   toasts.value = toasts.value.filter((toast) => toast.id !== id);
 }
 
-/** Shows a message for a while; errors stay until they are closed. */
-export function toast(text: string, kind: Toast["kind"] = "done"): void {
+/** Shows a message for a while; errors, and others that shall, stay until they are closed. */
+export function toast(text: string, kind: Toast["kind"] = "done", stays = kind === "error"): void {
   const id = ++last;
   toasts.value = [...toasts.value.slice(-(TOASTS_MAX - 1)), { id, kind, text }];
-  if (kind === "done") window.setTimeout(() => drop(id), SHOWN_MS);
+  if (!stays) window.setTimeout(() => drop(id), SHOWN_MS);
 }
 
 /** Does something, and shows what went wrong with it. */

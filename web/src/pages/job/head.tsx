@@ -5,7 +5,7 @@ import { cancelJob, runAgain } from "../../api/calls";
 import { address } from "../../api/client";
 import type { Job } from "../../api/types";
 import { bytes, jobTitle, plural } from "../../lib/format";
-import { unwatch, watch, watched } from "../../lib/watch";
+import { canNotify, unwatch, watch, watched } from "../../lib/watch";
 import { go, href } from "../../router";
 import { CopyButton, StateBadge } from "../../ui/basics";
 import { useCommands } from "../../ui/commands";
@@ -88,8 +88,8 @@ export function Head({ job, refresh }: { job: Job; refresh: () => void }) {
         <Action icon="again" onClick={() => void again(job)}>Run again</Action>
         <Action icon="edit" onClick={change}>Run with changes</Action>
         {open ? (
-          <button type="button" class="button small" aria-pressed={isWatched} onClick={toggleWatch} title="The browser says when it is over">
-            <Icon name="bell" />{isWatched ? "Watching" : "Watch"}
+          <button type="button" class="button small" aria-pressed={isWatched} onClick={toggleWatch} title={canNotify.value ? "The browser says when it is over" : "This page says when it is over, while it is open: the browser does not let it notify"}>
+            <Icon name="bell" />{isWatched ? (canNotify.value ? "Watching" : "Watching, in this page only") : "Watch"}
           </button>
         ) : null}
         <CopyButton text={() => curlOf(job, address("api/jobs/create"))} label="Copy as curl" />

@@ -1,6 +1,7 @@
 // A job: what it is, where it stands, and everything it printed.
 
 import { useEffect, useState } from "preact/hooks";
+import { away } from "../../api/client";
 import { useJob } from "../../api/use";
 import type { Attempt, Job as JobRecord } from "../../api/types";
 import { jobTitle } from "../../lib/format";
@@ -77,9 +78,10 @@ function Waiting({ job }: { job: JobRecord }) {
 export default function Job() {
   const { id, query } = route.value;
   const { data: job, error, refresh } = useJob(id);
+  const isAway = away.value;
   useEffect(() => {
-    showTab(job ? jobTitle(job) : "Job", job?.status ?? "idle");
-  }, [job]);
+    showTab(job ? jobTitle(job) : "Job", isAway ? "offline" : (job?.status ?? "idle"), job?.reason);
+  }, [job, isAway]);
   const asked = Number(query.get("attempt") ?? "0");
   const last = job?.attempt ?? 0;
   const number = Number.isInteger(asked) && asked > 0 && asked <= last ? asked : last; // one that never was is the last

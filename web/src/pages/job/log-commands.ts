@@ -23,8 +23,10 @@ export const turnTimes = (): void => {
 const lineKeys: readonly Command[] = [
   { id: "line-move", title: "Next line, line before", keys: "\u2193 \u2191" },
   { id: "line-page", title: "A page on, a page back", keys: "PgDn PgUp" },
+  { id: "line-space", title: "On a line: a page on; with Shift, a page back", keys: "Space" },
   { id: "line-ends", title: "First line, last line", keys: "Home End" },
-  { id: "line-fold", title: "On a command: fold or unfold it", keys: "Enter" },
+  { id: "line-fold", title: "On a command: fold or unfold it", keys: "Enter Space" },
+  { id: "line-turn", title: "On a command: unfold it, fold it", keys: "\u2192 \u2190" },
   { id: "line-choose", title: "On a line: choose it, and link to it", keys: "Enter" },
   { id: "line-range", title: "Choose all lines up to this one", keys: "Shift Enter" },
   { id: "line-extend", title: "Choose line by line", keys: "Shift \u2193 \u2191" },

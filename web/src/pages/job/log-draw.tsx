@@ -58,6 +58,8 @@ export interface Drawn {
   chosen: readonly [number, number] | null;
   folded: (section: ShownSection) => boolean;
   onToggle: (section: ShownSection) => void;
+  /** The address of a line, by its number. */
+  lineHref: (line: number) => string;
   /** Is told how wide a line is. */
   wide: (columns: number) => void;
 }
@@ -106,7 +108,7 @@ export function drawNumbers(log: Drawn, first: number, last: number) {
   return Array.from({ length: last - first }, (_, at) => {
     const line = log.layout.at(first + at);
     if (!line || "header" in line) return <i key={`h${first + at}`} />;
-    return <LineNumber key={line.row} number={line.row + 1} chosen={isChosen(log, line.row + 1)} here={first + at === log.here} />;
+    return <LineNumber key={line.row} number={line.row + 1} to={log.lineHref(line.row + 1)} chosen={isChosen(log, line.row + 1)} />;
   });
 }
 

@@ -39,8 +39,6 @@ function pieces(line: RowLine, found: Marks) {
   return out;
 }
 
-const HERE_NUMBER = "log-here-number";
-
 /** What all lines have, of text or the head of a command: they are the rows of a tree. */
 interface LineProps {
   /** From the top of what is shown, from 1. */
@@ -57,9 +55,9 @@ export function headId(key: string): string {
   return `log-head-${key}`;
 }
 
-/** A line's number, which chooses it. */
-export const LineNumber = memo(function LineNumber({ number, chosen, here }: { number: number; chosen: boolean; here: boolean }) {
-  return <a class={`log-number${chosen ? " is-chosen" : ""}`} id={here ? HERE_NUMBER : undefined} tabIndex={-1} data-row={number} href={`#line-${number}`} aria-label={`Line ${number}`}>{number}</a>;
+/** A line's number, which chooses it. For pointers: screen readers have the heads of the rows. */
+export const LineNumber = memo(function LineNumber({ number, to, chosen }: { number: number; to: string; chosen: boolean }) {
+  return <a class={`log-number${chosen ? " is-chosen" : ""}`} tabIndex={-1} data-row={number} href={to}>{number}</a>;
 });
 
 interface RowProps extends LineProps {
@@ -78,7 +76,8 @@ interface RowProps extends LineProps {
 export const Row = memo(function Row({ row, index, level, here, line, time, tint, chosen, current, marks, rawUrl }: RowProps) {
   const names = ["log-row", here ? "is-here" : "", chosen ? "is-chosen" : "", current ? "is-current" : "", tint && line?.stream === STDERR ? "is-stderr" : ""];
   return (
-    <div class={names.filter(Boolean).join(" ")} role="row" aria-rowindex={index} aria-level={level} aria-selected={chosen || undefined} id={here ? rowId(row) : undefined} aria-describedby={here ? HERE_NUMBER : undefined}>
+    <div class={names.filter(Boolean).join(" ")} role="row" aria-rowindex={index} aria-level={level} aria-selected={chosen || undefined} id={here ? rowId(row) : undefined}>
+      <span role="rowheader" class="log-pick-cell"><button type="button" class="log-pick" tabIndex={-1} data-row={row + 1} aria-label={`Line ${row + 1}`} /></span>
       {time === null ? null : <span role="gridcell" class="log-time">{time}</span>}
       {line ? (
         <span role="gridcell" class="log-text">
@@ -124,7 +123,8 @@ export function Header({ section, index, here, title, run, folded, running, elap
           <Icon name={folded ? "right" : "fold"} />
           {state === "unknown" ? null : <Icon name={state === "running" ? "spin" : state === "completed" ? "check" : "cross"} />}
           <span class="log-title">{title}</span>
-          {run?.end != null && state === "failed" ? <span class="log-exit">{runEnd(run)}</span> : null}
+          {state === "running" ? <span class="hidden">running</span> : null}
+          {run?.end != null ? <span class={state === "failed" ? "log-exit" : "log-meta"}>{runEnd(run)}</span> : null}
           {folded && section.rows > 0 ? <span class="log-meta">{section.rows.toLocaleString("en-US")} lines</span> : null}
           {run ? <span class="log-meta figure">{run.end === null && !running ? "did not end" : duration(took)}</span> : null}
         </button>

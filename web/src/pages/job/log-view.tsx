@@ -155,7 +155,7 @@ export function LogView(props: Props) {
 
   // What is pressed among the lines may soon be out of sight and gone: the focus is the whole's.
   const pressed = (event: MouseEvent): void => {
-    if (!(event.target instanceof Element) || !event.target.closest(".log-fold, .log-number")) return;
+    if (event.button !== 0 || !(event.target instanceof Element) || !event.target.closest(".log-fold, .log-number, .log-pick")) return;
     event.preventDefault();
     control.current?.focus();
   };

@@ -49,7 +49,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
   const { folded, said, setSaid } = useFolds(source, running);
   const layout = new Layout(sectionsOf(parts), folded);
   const texts = useMemo(() => commandTexts(job.command), [job.command]);
-  const { chosen, ask, choose, extend, clicked, newLine } = useChosen(query);
+  const { chosen, ask, choose, extend, clicked, newLine, lineHref } = useChosen(query, { jobId: job.jobId, attempt: source.attempt, isLast: source.attempt === job.attempt });
   const [follow, setFollow] = useState(chosen === null);
   const following = follow && running;
   const control = useRef<LogControl | null>(null);
@@ -70,7 +70,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
     control.current?.toEnd();
   };
   const onToggle = (section: ShownSection): void => setSaid(new Map(said).set(section.key, !folded(section)));
-  const keys = useLogKeys({ layout, control, following, onToggle, choose, extend, toStart, toEnd, leaveEnd: () => setFollow(false) });
+  const keys = useLogKeys({ layout, control, following, folded, onToggle, choose, extend, toStart, toEnd, leaveEnd: () => setFollow(false) });
   const show = (row: number): void => {
     const section = layout.sectionOf(row);
     setFollow(false);
@@ -122,7 +122,7 @@ export function Log({ job, attempt, source, running, startedAt, query }: Props) 
 
   const drawn: Drawn = {
     job, source, layout, parts, shown, texts, running, startedAt, times, marks: found.marks, found: found.row, chosen, folded,
-    here: keys.place, onToggle,
+    here: keys.place, onToggle, lineHref,
     wide: (columns) => (widest.current.columns = Math.max(widest.current.columns, columns)),
   };
   const foldable = layout.sections.filter((section) => section.header).length > 1;

@@ -51,7 +51,9 @@ export function Timeline({ job, attempt, source, running, startedAt }: Props) {
             <div class="step-line">
               <Icon name={step.state === "running" ? "spin" : step.state === "failed" ? "cross" : "check"} />
               <span class={step.command ? "step-title mono" : "step-title"} title={step.title}>{step.title}</span>
-              {step.state === "failed" && step.more ? <span class="step-exit">{step.more}</span> : null}
+              {step.state === "running" ? <span class="hidden">running</span> : null}
+              {step.state === "failed" && step.more ? <span class="hidden">failed</span> : null}
+              {step.state === "failed" ? <span class="step-exit">{step.more || "failed"}</span> : null}
               <span class="step-time figure">{duration((step.to ?? now.value) - step.from)}</span>
             </div>
             <div class="step-bar" aria-hidden="true">

@@ -1,13 +1,24 @@
 // The chosen lines of the log, which are in the address.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { setQuery } from "../../router";
+import { href, setQuery } from "../../router";
 import { lineQuery, linesOf } from "./chosen";
 
 const EXTEND_MS = 250; // browsers bound how often an address may change
 
+/** The browser opens a link itself: in another tab, say. */
+const isBrowsers = (event: MouseEvent): boolean => event.button !== 0 || event.ctrlKey || event.metaKey || event.altKey;
+
+/** Whose lines are chosen. */
+export interface ShownAttempt {
+  jobId: string;
+  attempt: number;
+  /** The job has had no later one, so far. */
+  isLast: boolean;
+}
+
 /** What of the log the address says: which lines are chosen. */
-export function useChosen(query: URLSearchParams) {
+export function useChosen(query: URLSearchParams, { jobId, attempt, isLast }: ShownAttempt) {
   const [extended, setExtended] = useState<string | null>(null); // on its way into the address
   const chosen = linesOf(extended ?? query.get("line"));
   const timer = useRef<number | undefined>(undefined);
@@ -17,7 +28,9 @@ export function useChosen(query: URLSearchParams) {
   const ask = (change: Record<string, string>): void => {
     window.clearTimeout(timer.current);
     setExtended(null);
-    setQuery({ stream: query.get("stream") ?? "", attempt: query.get("attempt") ?? "", line: query.get("line") ?? "", ...change });
+    const { stream, line } = { stream: query.get("stream") ?? "", line: query.get("line") ?? "", ...change };
+    // Lines are those of an attempt, whichever is the last by the time the link is followed.
+    setQuery({ stream, attempt: line === "" && isLast ? "" : String(attempt), line });
   };
   const latest = useRef(ask);
   latest.current = ask;
@@ -41,8 +54,8 @@ export function useChosen(query: URLSearchParams) {
     }, EXTEND_MS);
   };
   const clicked = (event: MouseEvent): void => {
-    const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number") : null;
-    if (!number) return;
+    const number = event.target instanceof Element ? event.target.closest<HTMLElement>(".log-number, .log-pick") : null;
+    if (!number || isBrowsers(event)) return;
     event.preventDefault();
     choose(Number(number.dataset.row), event.shiftKey);
   };
@@ -54,5 +67,8 @@ export function useChosen(query: URLSearchParams) {
     anchor.current = 0;
     return linesOf(line)?.[0] ?? 0;
   };
-  return { chosen, ask, choose, extend, clicked, newLine };
+  const stem = href("job", jobId, { stream: query.get("stream") ?? "", attempt: String(attempt) });
+  /** The address of a line. */
+  const lineHref = (line: number): string => `${stem}&line=${line}`;
+  return { chosen, ask, choose, extend, clicked, newLine, lineHref };
 }

@@ -1,7 +1,7 @@
 // The keys of the log while its lines have the focus: a current line, which they move and act on.
 
 import { useState } from "preact/hooks";
-import { hereAt, moved, moveOf, pageOf, placeOfHere, type Here, type Move } from "../../lib/logcursor";
+import { hereAt, moved, moveOf, pageOf, placeOfHere, turnsFold, type Here, type Move } from "../../lib/logcursor";
 import type { Layout, ShownSection } from "../../lib/logindex";
 import type { LogControl } from "./log-view";
 
@@ -9,6 +9,7 @@ interface Acts {
   layout: Layout;
   control: { current: LogControl | null };
   following: boolean;
+  folded: (section: ShownSection) => boolean;
   onToggle: (section: ShownSection) => void;
   choose: (line: number, range: boolean) => void;
   extend: (from: number, to: number) => void;
@@ -23,7 +24,7 @@ function rowAt(layout: Layout, place: number): number {
   return line && !("header" in line) ? line.row : -1;
 }
 
-export function useLogKeys({ layout, control, following, onToggle, choose, extend, toStart, toEnd, leaveEnd }: Acts) {
+export function useLogKeys({ layout, control, following, folded, onToggle, choose, extend, toStart, toEnd, leaveEnd }: Acts) {
   const [here, setHere] = useState<Here | null>(null);
   const [shown, setShown] = useState(false); // by keys; a pointer needs no such line, but says where keys begin
   const place = placeOfHere(layout, here);
@@ -57,17 +58,26 @@ export function useLogKeys({ layout, control, following, onToggle, choose, exten
     else if ("header" in line) onToggle(line.header);
     else choose(line.row + 1, range);
   };
+  /** The command to fold or unfold by a key to a side; null: none, and the browser scrolls. */
+  const turned = (key: string): ShownSection | null => {
+    const sight = control.current?.sight();
+    const line = layout.at(place);
+    if (!sight || !line || !("header" in line) || place < sight.first || place > sight.last) return null;
+    return turnsFold(key, folded(line.header)) ? line.header : null;
+  };
   const pressed = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const inner = event.target !== event.currentTarget; // a link or a button among the lines, which hears Enter itself
     const onLine = rowAt(layout, place) >= 0;
     let move = moveOf(event.key);
     if (event.key === " " && !inner && onLine) move = event.shiftKey ? "pageUp" : "pageDown"; // as a page does, and less
-    if (!move && (inner || (event.key !== "Enter" && event.key !== " "))) return;
+    const turn = event.shiftKey ? null : turned(event.key);
+    if (!move && !turn && (inner || (event.key !== "Enter" && event.key !== " "))) return;
     event.preventDefault();
     setShown(true);
     if (inner) control.current?.focus();
-    if (move) go(move, event.shiftKey && event.key !== " ");
+    if (turn) onToggle(turn);
+    else if (move) go(move, event.shiftKey && event.key !== " ");
     else act(event.shiftKey);
   };
   const pointed = (event: MouseEvent): void => {

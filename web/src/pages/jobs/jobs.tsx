@@ -3,7 +3,7 @@
 import { useCallback, useMemo, useState } from "preact/hooks";
 import { serverNow } from "../../api/client";
 import { count } from "../../lib/format";
-import { everything, filterOf, idsBetween, isNarrowed, readWanted, writeWanted, type Wanted } from "../../lib/job-list";
+import { endWords, everything, filterOf, idsBetween, isNarrowed, readWanted, writeWanted, type Wanted } from "../../lib/job-list";
 import { go, href, route, setQuery } from "../../router";
 import { Notice, Skeleton, Time } from "../../ui/basics";
 import { useCommands } from "../../ui/commands";
@@ -46,7 +46,7 @@ function Foot({ jobs }: { jobs: JobRows }) {
       </p>
     );
   if (jobs.error) return <p class="jobs-foot field-error" role="alert">{jobs.error.message}</p>;
-  if (!jobs.more && jobs.rows.length > 0) return <p class="jobs-foot faint">{count(jobs.rows.length)} shown: all there are.</p>;
+  if (!jobs.more && jobs.rows.length > 0) return <p class="jobs-foot faint">{endWords(jobs.rows.length, jobs.capped)}</p>;
   return <p class="jobs-foot faint">{jobs.busy ? "Reading further back …" : `${count(jobs.rows.length)} read so far.`}</p>;
 }
 

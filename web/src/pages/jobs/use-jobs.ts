@@ -5,7 +5,7 @@ import { listJobs } from "../../api/calls";
 import { ApiError } from "../../api/client";
 import { useEvents } from "../../api/use";
 import type { Job, JobEvent, JobFilter } from "../../api/types";
-import { addEvents, addNewest, addPage, ROWS_MAX } from "../../lib/job-list";
+import { addEvents, addNewest, addPage, isCapped, ROWS_MAX } from "../../lib/job-list";
 
 const PAGE = 100;
 const EMPTY_PAGES_MAX = 10; // of a search, one after the other, before the user is asked
@@ -21,6 +21,8 @@ export interface JobRows {
   error: ApiError | null;
   /** There may be more behind the last row. */
   more: boolean;
+  /** There is more, but no more rows are held. */
+  capped: boolean;
   /** A search has looked far without a find: it goes on when `readMore` is called. */
   paused: boolean;
   readMore: () => void;
@@ -97,7 +99,8 @@ export function useJobs(key: string, filter: () => JobFilter): JobRows {
 
   useFreshRows(now, set, asking);
   const more = state.first || (state.cursor !== null && state.rows.length < ROWS_MAX);
-  return { rows: state.rows, total: state.total, busy: state.busy, error: state.error, more, paused: state.paused, readMore };
+  const capped = isCapped(state.rows.length, state.total, state.cursor);
+  return { rows: state.rows, total: state.total, busy: state.busy, error: state.error, more, capped, paused: state.paused, readMore };
 }
 
 /** Merges what events tell, some times a second; new jobs are asked for, once a second at most. */
