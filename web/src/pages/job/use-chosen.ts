@@ -36,7 +36,8 @@ export function useChosen(query: URLSearchParams, { jobId, attempt, isLast }: Sh
   latest.current = ask;
   const choose = (line: number, range: boolean): void => {
     const from = range && chosen ? anchor.current || chosen[0] : line;
-    const same = !range && chosen?.[0] === line && chosen[1] === line;
+    // By what was chosen last, for the address tells of it a moment later only.
+    const same = !range && extended === null && own.current === lineQuery(line, line);
     anchor.current = same ? 0 : from;
     own.current = same ? "" : lineQuery(from, line);
     ask({ line: own.current });
