@@ -6,9 +6,10 @@ import { ApiError, send } from "../api/client";
 import { Journal } from "./journal";
 import { Blocks, STDERR, STDOUT, streamNames, type OutputStream } from "./logblocks";
 import { ByteCache, type Wanted } from "./logbytes";
-import { follow, type FollowEnd } from "./follow";
+import type { FollowEnd } from "./follow";
 import { Part, type PartOfView, type Shown } from "./logindex";
 import { LineReader } from "./logread";
+import { followSeen } from "./seen";
 
 const TELL_MS = 16;
 const BLOCK = 64 * 1024;
@@ -160,7 +161,7 @@ export class LogSource {
   }
 
   private async followJournal(stop: AbortSignal): Promise<void> {
-    const end = await follow(
+    const end = await followSeen(
       {
         open: (offset, signal) => this.open("journal", offset, signal),
         offset: () => this.journal.size,
@@ -217,7 +218,7 @@ export class LogSource {
 
   private followRest(stream: OutputStream, stop: AbortSignal): Promise<FollowEnd> {
     const blocks = this.rest[stream];
-    return follow(
+    return followSeen(
       {
         // What has no journal prints little or nothing before it ends: two connections held for it would be missed
         // elsewhere, of the six that a browser has.

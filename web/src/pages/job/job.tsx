@@ -19,7 +19,6 @@ import { Timeline } from "./timeline";
 import "./job.css";
 import "./log.css";
 
-const HIDDEN_MS = 1500;
 
 /** True when nothing more will happen to an attempt. */
 function isOver(job: JobRecord, attempt: number): boolean {
@@ -39,28 +38,7 @@ function useSource(jobId: string, attempt: number, refresh: () => void): LogSour
     const made = new LogSource(jobId, attempt, refresh);
     setSource(made);
     made.start();
-    let timer: number | undefined;
-    let following = true;
-    // Browsers allow a server few connections, over all tabs: a page out of sight gives its own back.
-    const shown = (): void => {
-      window.clearTimeout(timer);
-      if (document.hidden) {
-        timer = window.setTimeout(() => {
-          made.stop();
-          following = false;
-        }, HIDDEN_MS);
-      } else if (!following) {
-        made.start();
-        following = true;
-      }
-    };
-    document.addEventListener("visibilitychange", shown);
-    shown(); // a tab that was opened in the background
-    return () => {
-      document.removeEventListener("visibilitychange", shown);
-      window.clearTimeout(timer);
-      made.close();
-    };
+    return () => made.close();
   }, [jobId, attempt, refresh]);
   return source?.jobId === jobId && source.attempt === attempt ? source : null;
 }
