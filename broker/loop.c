@@ -42,9 +42,9 @@ static long patience (const broker_t *self)
     due = peers < due ? peers : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
-    int64_t wait = self->again || self->returned || self->peers_changed ? 0
-                   : due == INT64_MAX                                   ? POLL_MAX_MS
-                                                                        : due - clock_mono_ms ();
+    if (self->again || self->returned || self->peers_changed)
+        return 0;
+    int64_t wait = due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
     return (long)(wait < 0 ? 0 : wait > POLL_MAX_MS ? POLL_MAX_MS : wait);
 }
 
