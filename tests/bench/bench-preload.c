@@ -37,13 +37,9 @@ static slice_t options (bool brief, slice_t labels, buf_t *raw)
     return buf_slice (raw);
 }
 
-static err_t add (store_t *store, int64_t seq, int64_t number)
+static job_record_t pending (int64_t seq)
 {
-    char worker[32];
-    buf_t raw = { 0 };
-    buf_t brief = { 0 };
-    snprintf (worker, sizeof worker, "bench-worker-%d", (int)(number % WORKERS));
-    job_record_t job = {
+    return (job_record_t){
         .id = { .seq = seq, .salt = "bench0" },
         .command = SLICE ("make -C project test"),
         .file_url = SLICE ("/uploads/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.zip"),
@@ -51,16 +47,34 @@ static err_t add (store_t *store, int64_t seq, int64_t number)
         .timeout_ms = TIMEOUT_DEFAULT_MS,
         .max_attempts = 3,
         .created_ms = seq / JOB_SEQ_PER_MS,
-        .state = JOB_COMPLETED,
-        .attempt = 1,
-        .worker_id = slice_of (worker),
-        .token = SLICE ("0123456789abcdef0123456789abcdef"),
-        .started_ms = seq / JOB_SEQ_PER_MS,
-        .completed_ms = seq / JOB_SEQ_PER_MS + 1,
-        .exit_code = 0,
-        .data = { slice_of (output), SLICE (""), SLICE ("") },
-        .bytes = { (int64_t)strlen (output), 0, 0 },
+        .state = JOB_PENDING,
+        .slot = SLOT_NONE,
+        .exit_code = INT_ABSENT,
+        .signal = INT_ABSENT,
+        .bytes = BYTES_UNKNOWN,
     };
+}
+
+static err_t add_finished (store_t *store, int64_t seq, int64_t number)
+{
+    char worker[32];
+    buf_t raw = { 0 };
+    buf_t brief = { 0 };
+    snprintf (worker, sizeof worker, "bench-worker-%d", (int)(number % WORKERS));
+    job_record_t job = pending (seq);
+    job.state = JOB_COMPLETED;
+    job.attempt = 1;
+    job.worker_id = slice_of (worker);
+    job.token = SLICE ("0123456789abcdef0123456789abcdef");
+    job.slot = 0;
+    job.started_ms = job.created_ms;
+    job.completed_ms = job.created_ms + 1;
+    job.exit_code = 0;
+    job.signal = 0;
+    job.data[STREAM_STDOUT] = slice_of (output);
+    job.data[STREAM_STDERR] = job.data[STREAM_JOURNAL] = SLICE ("");
+    job.bytes[STREAM_STDOUT] = (int64_t)strlen (output);
+    job.bytes[STREAM_STDERR] = job.bytes[STREAM_JOURNAL] = 0;
     if (number % FAILED_EVERY == 0) {
         job.state = JOB_FAILED;
         job.labels = SLICE ("kind=nightly\n");
@@ -76,20 +90,7 @@ static err_t add (store_t *store, int64_t seq, int64_t number)
 static err_t add_pending (store_t *store, int64_t seq, int64_t number)
 {
     (void)number;
-    job_record_t job = {
-        .id = { .seq = seq, .salt = "bench0" },
-        .command = SLICE ("make -C project test"),
-        .file_url = SLICE ("/uploads/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.zip"),
-        .filename = SLICE ("project.zip"),
-        .timeout_ms = TIMEOUT_DEFAULT_MS,
-        .max_attempts = 3,
-        .created_ms = seq / JOB_SEQ_PER_MS,
-        .state = JOB_PENDING,
-        .slot = SLOT_NONE,
-        .exit_code = INT_ABSENT,
-        .signal = INT_ABSENT,
-        .bytes = BYTES_UNKNOWN,
-    };
+    job_record_t job = pending (seq);
     return store->ops->job_insert (store, &job);
 }
 
@@ -109,15 +110,16 @@ int main (int argc, char **argv)
     char problem[256];
     int64_t count = argc > 2 && argc < 6 ? atoll (argv[2]) : -1;
     int64_t length = argc > 3 ? atoll (argv[3]) : 20;
-    int64_t pending = argc > 4 ? atoll (argv[4]) : 0;
-    if (count < 0 || length < 1 || length > STORE_INLINE_MAX || pending < 0)
+    int64_t waiting = argc > 4 ? atoll (argv[4]) : 0;
+    if (count < 0 || length < 1 || length > STORE_INLINE_MAX || waiting < 0)
         return give_up ("usage: bench-preload DB-FILE COUNT [OUTPUT [PENDING]]");
     memset (output, 'x', (size_t)length);
     store_t *store = store_sqlite_open (argv[1], problem, sizeof problem);
     if (!store)
         return give_up (problem);
-    int64_t seq = (clock_wall_ms () - count - pending) * JOB_SEQ_PER_MS;
-    if (add_many (store, seq, count, add) || add_many (store, seq + count * JOB_SEQ_PER_MS, pending, add_pending))
+    int64_t seq = (clock_wall_ms () - count - waiting) * JOB_SEQ_PER_MS;
+    if (add_many (store, seq, count, add_finished) ||
+        add_many (store, seq + count * JOB_SEQ_PER_MS, waiting, add_pending))
         return give_up ("the store refuses to write");
     if (store->ops->commit (store))
         return give_up ("the store refuses to commit");
