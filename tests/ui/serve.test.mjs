@@ -128,6 +128,7 @@ uiSuite("serving", { workers: 1 }, (uiTest) => {
       gzipped += (await api.get(url, { "Accept-Encoding": "gzip" })).body.length;
     }
     assert.ok(gzipped < FIRST_LOAD_MAX, `${gzipped} bytes by gzip`);
+    console.log(`# first load: ${bytes.sum()} bytes, ${gzipped} by gzip`);
   });
 
   uiTest("the second load comes from the cache", async ({ page }) => {
@@ -152,6 +153,7 @@ uiSuite("serving", { workers: 1 }, (uiTest) => {
     const fast = () => runs.some(({ paint, interactive }) => paint < FIRST_PAINT_MAX_MS && interactive < INTERACTIVE_MAX_MS);
     while (!fast() && runs.length < 10) runs.push(await timesOf(page));
     assert.ok(fast(), JSON.stringify(runs));
+    console.log(`# first paint and interactive, ms, load by load: ${runs.map(({ paint, interactive }) => `${paint.toFixed(0)}/${interactive.toFixed(0)}`).join(" ")}`);
   });
 
   uiTest("a page that was left open survives a restart of the gateway", async ({ page, cluster, watch }) => {
