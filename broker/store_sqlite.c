@@ -81,11 +81,7 @@ const char *const sqlite_statements[SQL_COUNT] = {
                       "journal = CASE WHEN ?2 & 1 THEN x'' ELSE journal END, "
                       "artifacts = CASE WHEN ?2 & 2 THEN NULL ELSE artifacts END WHERE seq = ?1",
     [SQL_ATTEMPT_PURGE] = "UPDATE attempt SET stdout = x'', stderr = x'', journal = x'' WHERE seq = ?1",
-    [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('blobs', ?1)",
-    [SQL_JOBS_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('jobs', ?1)",
-    [SQL_CLEAN_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('clean', ?1)",
-    [SQL_KEY_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('redo-key', ?1)",
-    [SQL_REDO_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES ('redo', ?1)",
+    [SQL_TOTAL_PUT] = "INSERT OR REPLACE INTO total (name, bytes) VALUES (?1, ?2)",
     [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
     [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
     [SQL_STAT_EACH] = "SELECT kind, time, bytes FROM stat ORDER BY kind, time",
@@ -259,10 +255,11 @@ static err_t rollback (store_t *store)
     return self->broken ? ERR_INTERNAL : ERR_NONE;
 }
 
-err_t sqlite_put_total (store_sqlite_t *self, sql_t which, int64_t number)
+err_t sqlite_put_total (store_sqlite_t *self, const char *name, int64_t number)
 {
-    sqlite_bind_int (self->sql[which], 1, number);
-    return sqlite_run_silent (self, which);
+    sqlite_bind_text (self->sql[SQL_TOTAL_PUT], 1, slice_of (name));
+    sqlite_bind_int (self->sql[SQL_TOTAL_PUT], 2, number);
+    return sqlite_run_silent (self, SQL_TOTAL_PUT);
 }
 
 err_t sqlite_settle (store_sqlite_t *self)
@@ -272,9 +269,9 @@ err_t sqlite_settle (store_sqlite_t *self)
         return ERR_INTERNAL; /* outside of a transaction each of these statements would commit by itself */
     if (!self->open)
         return ERR_NONE;
-    err_t err = sqlite_put_total (self, SQL_JOBS_PUT, self->jobs);
+    err_t err = sqlite_put_total (self, "jobs", self->jobs);
     if (!err)
-        err = sqlite_put_total (self, SQL_REDO_PUT, (int64_t)(self->redo.name + 1));
+        err = sqlite_put_total (self, "redo", (int64_t)(self->redo.name + 1));
     if (!err)
         err = sqlite_run_silent (self, SQL_COMMIT);
     /* A commit that failed for another reason than room may be on the disk or not. */
@@ -322,7 +319,8 @@ static err_t commit (store_t *store)
         return ERR_NONE;
     sqlite_end_reads (self);
     if (self->blob_bytes != self->blob_bytes_committed) {
-        sqlite_set_int (self, SQL_TOTAL_PUT, 1, self->blob_bytes);
+        sqlite_set_text (self, SQL_TOTAL_PUT, 1, SLICE ("blobs"));
+        sqlite_set_int (self, SQL_TOTAL_PUT, 2, self->blob_bytes);
         err_t err = sqlite_run (self, SQL_TOTAL_PUT);
         if (err)
             return err;
@@ -351,6 +349,13 @@ int64_t sqlite_ask (sqlite3 *db, const char *text)
         number = sqlite3_column_int64 (sql, 0);
     sqlite3_finalize (sql);
     return number;
+}
+
+int64_t sqlite_total (sqlite3 *db, const char *name)
+{
+    char text[64];
+    snprintf (text, sizeof text, "SELECT bytes FROM total WHERE name = '%s'", name);
+    return sqlite_ask (db, text);
 }
 
 static int64_t job_count (store_t *store)
@@ -491,12 +496,6 @@ static bool configure (sqlite3 *db, const char *path, char *problem, size_t size
     return version_known (db, path, problem, size);
 }
 
-static int64_t total (sqlite3 *db, const char *text)
-{
-    int64_t number = sqlite_ask (db, text);
-    return number > 0 ? number : 0;
-}
-
 store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size)
 {
     store_sqlite_t *self = xcalloc (1, sizeof *self);
@@ -521,14 +520,14 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
         goto fail;
     }
     /* Counting a million takes a second; the database keeps the number as of its last commit. */
-    self->jobs = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'jobs'");
+    self->jobs = sqlite_total (self->db, "jobs");
     if (self->jobs < 0)
         self->jobs = sqlite_ask (self->db, "SELECT count (*) FROM job");
     if (!sqlite_redo_start (self, path, problem, problem_size))
         goto fail;
     self->jobs_committed = self->jobs;
-    self->blob_bytes = total (self->db, "SELECT bytes FROM total WHERE name = 'blobs'");
-    self->blob_bytes_committed = self->blob_bytes;
+    int64_t blobs = sqlite_total (self->db, "blobs");
+    self->blob_bytes = self->blob_bytes_committed = blobs > 0 ? blobs : 0;
     /* What WAL frames say is in the file itself before the log is written over on their word. */
     if (!self->open)
         sqlite3_wal_checkpoint_v2 (self->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

@@ -49,10 +49,6 @@ typedef enum {
     SQL_JOB_PURGE,
     SQL_ATTEMPT_PURGE,
     SQL_TOTAL_PUT,
-    SQL_JOBS_PUT,
-    SQL_CLEAN_PUT,
-    SQL_KEY_PUT,
-    SQL_REDO_PUT,
     SQL_STAT_PUT,
     SQL_STAT_DROP,
     SQL_STAT_EACH,
@@ -120,8 +116,10 @@ err_t sqlite_run (store_sqlite_t *self, sql_t which);
 err_t sqlite_run_silent (store_sqlite_t *self, sql_t which); /* without the log */
 /* Commits the database; the log begins anew. DISK_FULL: then call rollback. INTERNAL: it is broken. */
 err_t sqlite_settle (store_sqlite_t *self);
-/* Puts one number into `total`, by one of its statements, within the open transaction and not through the log. */
-err_t sqlite_put_total (store_sqlite_t *self, sql_t which, int64_t number);
+/* A number of the table `total`; -1: there is none, or no such table. The name is ours, and plain. */
+int64_t sqlite_total (sqlite3 *db, const char *name);
+/* Puts one into it, within the open transaction and not through the log. */
+err_t sqlite_put_total (store_sqlite_t *self, const char *name, int64_t number);
 /* The one number that a statement gives; -1 when it gives none. */
 int64_t sqlite_ask (sqlite3 *db, const char *text);
 

@@ -172,8 +172,8 @@ void sqlite_redo_forget (store_sqlite_t *self)
 
 err_t sqlite_redo_mark (store_sqlite_t *self, bool clean)
 {
-    err_t err = sqlite_put_total (self, SQL_KEY_PUT, (int64_t)self->redo.key);
-    return err ? err : sqlite_put_total (self, SQL_CLEAN_PUT, clean);
+    err_t err = sqlite_put_total (self, "redo-key", (int64_t)self->redo.key);
+    return err ? err : sqlite_put_total (self, "clean", clean);
 }
 
 void sqlite_redo_begin (store_sqlite_t *self)
@@ -319,12 +319,14 @@ static bool is_damaged (const redo_t *redo, slice_t file)
     return false;
 }
 
-/* The name in the file's first header; 0: there is none, as in a new file. */
-static uint64_t name_of (slice_t file)
+/* The name in the file's first header; 0: there is none, as in a new file. False: it cannot be read. */
+static bool read_name (int fd, uint64_t *name)
 {
-    header_t header;
-    memcpy (&header, file.ptr, sizeof header);
-    return memcmp (header.magic, magic, sizeof magic) == 0 ? le64toh (header.name) : 0;
+    header_t header = { .name = 0 };
+    if (pread (fd, &header, sizeof header, 0) < 0)
+        return false;
+    *name = memcmp (header.magic, magic, sizeof magic) == 0 ? le64toh (header.name) : 0;
+    return true;
 }
 
 static bool check_name (const redo_t *redo, uint64_t found, const char *path, char *problem, size_t size)
@@ -371,18 +373,22 @@ static bool is_whole (const char *path)
     return stat (path, &info) == 0 && info.st_size >= FILE_SIZE;
 }
 
+/* Positive as SQLite's integers go, so that -1 and 0 can mean that there is none. */
+static uint64_t new_key (void)
+{
+    return (uint64_t)randombytes_random () << 31 | randombytes_random () >> 1 | 1;
+}
+
 bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size)
 {
     redo_t *redo = &self->redo;
     char path[PATH_SIZE];
     log_path (db_path, path);
-    int64_t name = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'redo'");
-    int64_t key = sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'redo-key'");
+    int64_t name = sqlite_total (self->db, "redo");
+    int64_t key = sqlite_total (self->db, "redo-key");
     redo->name = name > 0 ? (uint64_t)name : ((uint64_t)randombytes_uniform (NAMES_MAX) + 1) << COUNT_BITS;
-    redo->key = key > 0 ? (uint64_t)key : 0;
-    while (!redo->key)
-        randombytes_buf (&redo->key, sizeof redo->key), redo->key &= INT64_MAX;
-    if (sqlite_ask (self->db, "SELECT bytes FROM total WHERE name = 'clean'") == 0 && !is_whole (path)) {
+    redo->key = key > 0 ? (uint64_t)key : new_key ();
+    if (sqlite_total (self->db, "clean") == 0 && !is_whole (path)) {
         snprintf (problem, size,
                   "'%s' is missing or was cut, and without it the record is not whole: put it back, or restore a "
                   "backup.",
@@ -390,14 +396,12 @@ bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem,
         return false;
     }
     redo->fd = open_file (path);
-    char *bytes = redo->fd >= 0 ? read_file (redo->fd) : NULL;
-    if (!bytes) {
+    uint64_t found = 0;
+    if (redo->fd < 0 || !read_name (redo->fd, &found)) {
         snprintf (problem, size, "cannot open or read '%s': %s.", path, strerror (errno));
         return false;
     }
-    bool good = check_name (redo, name_of (slice_from (bytes, FILE_SIZE)), path, problem, size);
-    free (bytes);
-    return good;
+    return check_name (redo, found, path, problem, size);
 }
 
 static void say_what_was_run (const redo_t *redo, slice_t file)
