@@ -1,6 +1,7 @@
 /* store_sqlite.h - what the files of the SQLite store share. Nobody else includes it.
  *
- *   store_sqlite.c       opening, schema, transactions
+ *   store_sqlite.c       opening, transactions
+ *   store_sqlite_schema.c  statements, tables, migrations
  *   store_sqlite_redo.c  the redo log
  *   store_sqlite_rows.c  jobs, attempts, workers
  *   store_sqlite_list.c  lists of jobs
@@ -102,8 +103,15 @@ static inline store_sqlite_t *sqlite_of (store_t *store)
     return (store_sqlite_t *)(void *)store;
 }
 
-/* store_sqlite.c */
+/* store_sqlite_schema.c */
+enum { APPLICATION_ID = 0x676c6e72 /* "glnr" */ };
 extern const char *const sqlite_statements[SQL_COUNT];
+/* False, with one sentence, when the tables are of a newer version than this program knows. */
+bool sqlite_version_known (sqlite3 *db, const char *path, char *problem, size_t size);
+/* Brings the tables up to date, one transaction a step. False with `problem` filled. */
+bool sqlite_migrate (sqlite3 *db, const char *path, char *problem, size_t size);
+
+/* store_sqlite.c */
 /* Logs the database's last error; DISK_FULL or INTERNAL. */
 err_t sqlite_failed (store_sqlite_t *self, const char *what);
 /* Opens the transaction unless it is open. */
