@@ -1,17 +1,13 @@
 /* The store on a disk that fails: what was acknowledged is never missing after a start that is not refused. */
 #include <dlfcn.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "broker/store_sqlite.h"
+#include "store_fixture.h"
 
 static int failing_syncs;     /* so many syncs of the WAL fail */
 static bool wal_full;         /* the WAL cannot be written */
@@ -63,57 +59,16 @@ int fdatasync (int fd)
     return real (fd);
 }
 
-typedef struct {
-    char folder[64], path[128];
-    store_t *store;
-    char problem[1024];
-    int64_t last_seq;
-} fixture_t;
-
-static int setup (void **state)
-{
-    fixture_t *self = xcalloc (1, sizeof *self);
-    snprintf (self->folder, sizeof self->folder, "/tmp/gleaner-faults-XXXXXX");
-    assert_non_null (mkdtemp (self->folder));
-    snprintf (self->path, sizeof self->path, "%s/gleaner.db", self->folder);
-    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
-    assert_non_null (self->store);
-    *state = self;
-    return 0;
-}
-
 static int teardown (void **state)
 {
-    fixture_t *self = *state;
-    char command[128];
     failing_syncs = 0;
     wal_full = database_damaged = false;
-    if (self->store)
-        self->store->ops->close (&self->store);
-    snprintf (command, sizeof command, "rm -rf '%s'", self->folder);
-    assert_int_equal (system (command), 0);
-    free (self);
-    return 0;
-}
-
-static job_record_t sample (int64_t seq)
-{
-    return (job_record_t){ .id = { .seq = seq, .salt = "abc123" },
-                           .command = SLICE ("make test"),
-                           .file_url = SLICE ("/uploads/x.zip"),
-                           .filename = SLICE ("x.zip"),
-                           .timeout_ms = 1000,
-                           .max_attempts = 9,
-                           .created_ms = 42,
-                           .slot = SLOT_NONE,
-                           .exit_code = INT_ABSENT,
-                           .signal = INT_ABSENT,
-                           .bytes = BYTES_UNKNOWN };
+    return fixture_teardown (state);
 }
 
 static void insert (fixture_t *self)
 {
-    job_record_t job = sample (++self->last_seq);
+    job_record_t job = fixture_job (++self->last_seq);
     assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
 }
 
@@ -128,14 +83,10 @@ static void acknowledge (fixture_t *self, int count)
 /* kill -9 and a start on a disk that is well again; `extra` was not acknowledged, and may be there. */
 static void assert_all_there (fixture_t *self, int extra)
 {
-    char text[512];
     failing_syncs = 0;
     wal_full = database_damaged = false;
-    snprintf (text, sizeof text, "rm -rf '%s/copy' && mkdir '%s/copy' && cp '%s'/gleaner.db* '%s/copy/'", self->folder,
-              self->folder, self->folder, self->folder);
-    assert_int_equal (system (text), 0);
-    snprintf (text, sizeof text, "%s/copy/gleaner.db", self->folder);
-    store_t *copy = store_sqlite_open (text, self->problem, sizeof self->problem);
+    fixture_copy (self);
+    store_t *copy = fixture_open_copy (self);
     if (!copy)
         fail_msg ("%s", self->problem);
     int64_t rows = sqlite_ask (sqlite_of (copy)->db, "SELECT count (*) FROM job");
@@ -154,7 +105,7 @@ static void test_nothing_is_acknowledged_after_a_failed_settle (void **state)
     self->store->ops->compact (self->store);
     assert_int_equal (failing_syncs, 0);
     assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL); /* of a turn that only reads, too */
-    job_record_t job = sample (self->last_seq + 1);
+    job_record_t job = fixture_job (self->last_seq + 1);
     assert_int_equal (self->store->ops->job_insert (self->store, &job), ERR_INTERNAL);
     assert_all_there (self, 0);
 }
@@ -162,16 +113,12 @@ static void test_nothing_is_acknowledged_after_a_failed_settle (void **state)
 static void test_a_start_whose_settle_fails_is_refused (void **state)
 {
     fixture_t *self = *state;
-    char text[512];
     acknowledge (self, 5);
-    snprintf (text, sizeof text, "mkdir '%s/again' && cp '%s'/gleaner.db* '%s/again/'", self->folder, self->folder,
-              self->folder);
-    assert_int_equal (system (text), 0);
-    snprintf (text, sizeof text, "%s/again/gleaner.db", self->folder);
+    fixture_copy (self);
     failing_syncs = 1;
-    assert_null (store_sqlite_open (text, self->problem, sizeof self->problem));
+    assert_null (fixture_open_copy (self));
     assert_int_equal (failing_syncs, 0);
-    store_t *store = store_sqlite_open (text, self->problem, sizeof self->problem);
+    store_t *store = fixture_open_copy (self);
     assert_non_null (store);
     assert_int_equal (store->ops->job_count (store), 5);
     store->ops->close (&store);
@@ -247,14 +194,11 @@ static void test_a_start_without_the_log_is_refused (void **state)
     char text[512];
     acknowledge (self, 5);
     for (int cut = 0; cut < 2; cut++) {
-        snprintf (
-            text, sizeof text,
-            "rm -rf '%s/copy' && mkdir '%s/copy' && cp '%s'/gleaner.db* '%s/copy/' && %s '%s/copy/gleaner.db-redo'",
-            self->folder, self->folder, self->folder, self->folder, cut ? "truncate -s 512" : "rm", self->folder);
+        fixture_copy (self);
+        snprintf (text, sizeof text, "%s '%s/copy/gleaner.db-redo'", cut ? "truncate -s 512" : "rm", self->folder);
         assert_int_equal (system (text), 0);
-        snprintf (text, sizeof text, "%s/copy/gleaner.db", self->folder);
         for (int again = 0; again < 2; again++) {
-            assert_null (store_sqlite_open (text, self->problem, sizeof self->problem));
+            assert_null (fixture_open_copy (self));
             assert_non_null (strstr (self->problem, "is missing or was cut"));
         }
     }
@@ -271,7 +215,7 @@ static void test_a_snapshot_waits_for_the_end_of_a_turn (void **state)
     fixture_t *self = *state;
     char path[256];
     acknowledge (self, 1);
-    job_record_t job = sample (1);
+    job_record_t job = fixture_job (1);
     job.artifacts = SLICE ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     snprintf (path, sizeof path, "%s/snapshot", self->folder);
     assert_int_equal (self->store->ops->job_update (self->store, &job), 0);
@@ -289,14 +233,14 @@ static void test_a_snapshot_waits_for_the_end_of_a_turn (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_settle, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_start_whose_settle_fails_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_snapshot, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_without_room_for_the_database_the_log_goes_on, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_turn_without_room_is_forgotten_and_no_other, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_failed_read_ends_it_before_the_next_answer, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_start_without_the_log_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_snapshot_waits_for_the_end_of_a_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_settle, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_start_whose_settle_fails_is_refused, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_snapshot, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_without_room_for_the_database_the_log_goes_on, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_turn_without_room_is_forgotten_and_no_other, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_failed_read_ends_it_before_the_next_answer, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_start_without_the_log_is_refused, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_snapshot_waits_for_the_end_of_a_turn, fixture_setup, teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

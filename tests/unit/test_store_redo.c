@@ -1,54 +1,16 @@
 /* The redo log: what a crash at any moment leaves is the last turn that was committed, whole, or the start is refused.
  */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <sodium.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "broker/store_sqlite.h"
+#include "store_fixture.h"
 
 enum { DIGEST = 16, SECTOR = 512, HEADER = 64 };
-
-typedef struct {
-    char folder[64], path[128], copy[128];
-    store_t *store;
-    char problem[1024];
-    int64_t last_seq;
-    unsigned dice;
-} fixture_t;
-
-static int setup (void **state)
-{
-    fixture_t *self = xcalloc (1, sizeof *self);
-    snprintf (self->folder, sizeof self->folder, "/tmp/gleaner-redo-XXXXXX");
-    assert_non_null (mkdtemp (self->folder));
-    snprintf (self->path, sizeof self->path, "%s/gleaner.db", self->folder);
-    snprintf (self->copy, sizeof self->copy, "%s/copy", self->folder);
-    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
-    assert_non_null (self->store);
-    *state = self;
-    return 0;
-}
-
-static int teardown (void **state)
-{
-    fixture_t *self = *state;
-    char command[128];
-    if (self->store)
-        self->store->ops->close (&self->store);
-    snprintf (command, sizeof command, "rm -rf '%s'", self->folder);
-    assert_int_equal (system (command), 0);
-    free (self);
-    return 0;
-}
 
 /* ---- what is in a database ---- */
 
@@ -86,26 +48,10 @@ static void digest_of (store_t *store, unsigned char out[DIGEST])
 
 /* ---- crashes ---- */
 
-/* The files as they are now: what the disk has after a kill -9. */
-static void copy_files (fixture_t *self)
-{
-    char command[512];
-    snprintf (command, sizeof command, "rm -rf '%s' && mkdir '%s' && cp '%s'/gleaner.db* '%s'/", self->copy, self->copy,
-              self->folder, self->copy);
-    assert_int_equal (system (command), 0);
-}
-
-static store_t *open_copy (fixture_t *self)
-{
-    char path[256];
-    snprintf (path, sizeof path, "%s/gleaner.db", self->copy);
-    return store_sqlite_open (path, self->problem, sizeof self->problem);
-}
-
 static void assert_copy_is (fixture_t *self, const unsigned char expected[DIGEST])
 {
     unsigned char got[DIGEST];
-    store_t *store = open_copy (self);
+    store_t *store = fixture_open_copy (self);
     if (!store)
         fail_msg ("%s", self->problem);
     digest_of (store, got);
@@ -118,7 +64,7 @@ static void assert_copy_is (fixture_t *self, const unsigned char expected[DIGEST
 static void spoil (fixture_t *self, off_t at, const char *bytes, size_t length)
 {
     char path[256];
-    snprintf (path, sizeof path, "%s/gleaner.db-redo", self->copy);
+    snprintf (path, sizeof path, "%s/copy/gleaner.db-redo", self->folder);
     int fd = open (path, O_WRONLY);
     assert_true (fd >= 0);
     assert_int_equal (pwrite (fd, bytes, length, at), length);
@@ -135,20 +81,9 @@ static unsigned roll (fixture_t *self, unsigned sides)
 
 static job_record_t sample (int64_t seq)
 {
-    return (job_record_t){
-        .id = { .seq = seq, .salt = "abc123" },
-        .command = SLICE ("make test"),
-        .file_url = SLICE ("/uploads/x.zip"),
-        .filename = SLICE ("x.zip"),
-        .labels = SLICE ("team=blue\nkind=x\n"),
-        .timeout_ms = 1000,
-        .max_attempts = 9,
-        .created_ms = 42,
-        .slot = SLOT_NONE,
-        .exit_code = INT_ABSENT,
-        .signal = INT_ABSENT,
-        .bytes = BYTES_UNKNOWN,
-    };
+    job_record_t job = fixture_job (seq);
+    job.labels = SLICE ("team=blue\nkind=x\n");
+    return job;
 }
 
 static void insert (fixture_t *self)
@@ -278,7 +213,7 @@ static void test_a_crash_leaves_the_last_turn (void **state)
         digest_of (self->store, committed);
         turn (self);
         if (roll (self, 12) == 0) { /* killed within a turn */
-            copy_files (self);
+            fixture_copy (self);
             if (i)
                 assert_copy_is (self, committed);
         }
@@ -294,7 +229,7 @@ static void test_a_crash_leaves_the_last_turn (void **state)
         if (roll (self, 20) == 0) {
             self->store->ops->compact (self->store);
         } else if (roll (self, 12) == 0) { /* killed after the commit */
-            copy_files (self);
+            fixture_copy (self);
             assert_copy_is (self, committed);
             assert_copy_is (self, committed); /* and once more after the start that followed */
         }
@@ -340,7 +275,7 @@ static void three_turns (fixture_t *self, unsigned char digests[3][DIGEST])
     }
     assert_int_equal (sqlite_of (self->store)->redo.number, 3);
     assert_int_equal (sqlite_of (self->store)->redo.at, 3 * SECTOR);
-    copy_files (self);
+    fixture_copy (self);
 }
 
 static void test_a_torn_last_write_was_never_acknowledged (void **state)
@@ -359,10 +294,10 @@ static void test_a_damaged_log_is_refused (void **state)
     static const off_t places[] = { 0, 9, 17, 25, HEADER - 1, HEADER + 1, SECTOR + 3, SECTOR + HEADER + 20 };
     three_turns (self, digests);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        copy_files (self);
+        fixture_copy (self);
         spoil (self, places[i], "?", 1);
         for (int again = 0; again < 2; again++) { /* a start that was refused has changed nothing */
-            assert_null (open_copy (self));
+            assert_null (fixture_open_copy (self));
             assert_non_null (strstr (self->problem, "gleaner.db-redo"));
         }
     }
@@ -374,11 +309,11 @@ static void test_a_log_of_another_database_is_refused (void **state)
     unsigned char digests[3][DIGEST];
     char path[256];
     three_turns (self, digests);
-    snprintf (path, sizeof path, "%s/gleaner.db", self->copy);
+    snprintf (path, sizeof path, "%s/copy/gleaner.db", self->folder);
     assert_int_equal (unlink (path), 0);
-    snprintf (path, sizeof path, "%s/gleaner.db-wal", self->copy);
+    snprintf (path, sizeof path, "%s/copy/gleaner.db-wal", self->folder);
     unlink (path);
-    assert_null (open_copy (self));
+    assert_null (fixture_open_copy (self));
     assert_non_null (strstr (self->problem, "belongs to another"));
 }
 
@@ -391,9 +326,9 @@ static void test_a_database_that_lost_a_commit_is_refused (void **state)
     self->store->ops->compact (self->store); /* the database commits; the log begins anew */
     insert (self);
     assert_int_equal (self->store->ops->commit (self->store), 0);
-    snprintf (command, sizeof command, "cp '%s/gleaner.db-redo' '%s/gleaner.db-redo'", self->folder, self->copy);
+    snprintf (command, sizeof command, "cp '%s/gleaner.db-redo' '%s/copy/gleaner.db-redo'", self->folder, self->folder);
     assert_int_equal (system (command), 0);
-    assert_null (open_copy (self));
+    assert_null (fixture_open_copy (self));
     assert_non_null (strstr (self->problem, "lost a commit"));
 }
 
@@ -404,25 +339,27 @@ static void test_what_is_left_of_an_old_log_is_not_run (void **state)
     unsigned char now[DIGEST];
     three_turns (self, digests);
     self->store->ops->compact (self->store);
-    copy_files (self);
+    fixture_copy (self);
     assert_copy_is (self, digests[2]);
     insert (self); /* takes the first one's place; the old second and third stand behind it */
     assert_int_equal (self->store->ops->commit (self->store), 0);
     digest_of (self->store, now);
-    copy_files (self);
+    fixture_copy (self);
     assert_copy_is (self, now);
 }
 
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown (test_a_crash_leaves_the_last_turn, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_copy_is_of_whole_turns, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_torn_last_write_was_never_acknowledged, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_damaged_log_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_log_of_another_database_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_database_that_lost_a_commit_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown (test_what_is_left_of_an_old_log_is_not_run, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_crash_leaves_the_last_turn, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_copy_is_of_whole_turns, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_torn_last_write_was_never_acknowledged, fixture_setup,
+                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_damaged_log_is_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_log_of_another_database_is_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_database_that_lost_a_commit_is_refused, fixture_setup,
+                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_what_is_left_of_an_old_log_is_not_run, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
