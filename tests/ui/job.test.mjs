@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkAccessibility, screenshot } from "./lib/browser.mjs";
+import { withGate } from "./lib/gate.mjs";
 import { uiSuite } from "./lib/suite.mjs";
 import { waitUntil } from "./lib/wait.mjs";
 
@@ -24,20 +25,21 @@ const BUILD = [
 ].join("\n");
 
 uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] }, (uiTest) => {
-  uiTest("shows output while the job runs, and its end", async ({ page, api }) => {
-    const job = await api.submit("echo early; sleep 2; echo late");
+  uiTest("shows output while the job runs, and its end", async ({ page, api }) => withGate(async (gate) => {
+    const job = await api.submit(`echo early; ${gate.wait}; echo late`, { fields: { name: "two lines" } });
     await page.goto(`#/jobs/${job}`);
     await line(page, "early").waitFor();
     await page.locator(".log-head .hidden").getByText("running").waitFor();
     assert.equal((await api.status(job)).status, "running", "seen before the job ended");
     assert.match(await page.locator("#favicon").getAttribute("href"), /running/);
-    assert.equal(await page.title(), "▶ running · echo early; sleep 2; echo late · Gleaner");
+    assert.equal(await page.title(), "▶ running · two lines · Gleaner");
+    gate.open();
     await line(page, "late").waitFor();
     await page.locator(".badge").getByText("completed").waitFor();
     await waitUntil(async () => /completed/.test(await page.locator("#favicon").getAttribute("href")), "the favicon of the end");
-    assert.equal(await page.title(), "✓ completed · echo early; sleep 2; echo late · Gleaner");
+    assert.equal(await page.title(), "✓ completed · two lines · Gleaner");
     assert.deepEqual((await shownLines(page)).map((text) => text.trim()), ["early", "late"]);
-  });
+  }));
 
   uiTest("tells how it died, command by command", async ({ page, api }) => {
     const job = await api.submit(BUILD, { fields: { name: "build" } });
@@ -132,7 +134,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.equal((await api.status(job)).reason, "cancelled");
   });
 
-  uiTest("that is watched is told by the browser when it ends", async ({ page, api }) => {
+  uiTest("that is watched is told by the browser when it ends", async ({ page, api }) => withGate(async (gate) => {
     // Without a window the browser shows none: what it is asked to show is noted.
     await page.addInitScript(() => {
       globalThis.gleanerNotes = [];
@@ -144,18 +146,19 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
         }
       };
     });
-    const job = await api.submit("sleep 2; exit 4", { fields: { name: "long one" } });
+    const job = await api.submit(`${gate.wait}; exit 4`, { fields: { name: "long one" } });
     await page.goto(`#/jobs/${job}`);
     await page.getByRole("button", { name: "Watch" }).click();
     await page.goto("#/workers");
+    gate.open();
     const notes = () => page.evaluate(() => globalThis.gleanerNotes);
     await waitUntil(async () => (await notes()).length > 0, "the notification");
     assert.deepEqual(await notes(), ["long one failed: command failed"]);
-  });
+  }));
 
-  uiTest("that is watched is told by the page where the browser does not notify", async ({ page, api }) => {
+  uiTest("that is watched is told by the page where the browser does not notify", async ({ page, api }) => withGate(async (gate) => {
     await page.addInitScript(() => delete globalThis.Notification);
-    const job = await api.submit("sleep 2", { fields: { name: "long one" } });
+    const job = await api.submit(gate.wait, { fields: { name: "long one" } });
     await page.goto(`#/jobs/${job}`);
     const button = page.getByRole("button", { name: "Watch" });
     assert.match(await button.getAttribute("title"), /does not let it notify/);
@@ -163,8 +166,9 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     await page.getByRole("button", { name: "Watching, in this page only" }).waitFor();
     await checkAccessibility(page);
     await page.goto("#/workers");
+    gate.open();
     await page.getByText("long one completed.").waitFor();
-  });
+  }));
 
   uiTest("runs again, as it was and with changes", async ({ page, api }) => {
     const job = await api.submit("cat a.txt", { fields: { name: "again", priority: 5 } });
@@ -269,11 +273,12 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out at the side");
   });
 
-  uiTest("of a lost attempt shows both, each with its own output", async ({ page, api, cluster }) => {
+  uiTest("of a lost attempt shows both, each with its own output", async ({ page, api, cluster }) => withGate(async (gate) => {
     const worker = await cluster.addWorker(["--id", "weak", "--label", "weak=yes"]);
-    const job = await api.submit("echo here; sleep 3; echo done", { fields: { requires: JSON.stringify({ weak: "yes" }) } });
+    const job = await api.submit(`echo here; ${gate.wait}; echo done`, { fields: { requires: JSON.stringify({ weak: "yes" }) } });
     await waitUntil(async () => (await api.status(job)).stdout === "here\n", "its first output");
     await worker.kill();
+    gate.open();
     await worker.start();
     await api.waitJob(job, undefined, 60);
     await page.goto(`#/jobs/${job}?attempt=1`);
@@ -281,7 +286,7 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.deepEqual((await shownLines(page)).map((text) => text.trim()), ["here"]);
     await page.getByRole("link", { name: /attempt 2|^2\b/i }).first().click();
     await line(page, "done").waitFor();
-  });
+  }));
 
   uiTest("opened in more tabs than the browser has connections still loads in each", async ({ page, api }) => {
     const job = await api.submit("for i in $(seq 1 200); do echo tick $i; sleep 0.2; done");

@@ -5,6 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { checkAccessibility, screenshot } from "./lib/browser.mjs";
 import { BIN } from "./lib/paths.mjs";
+import { withGate } from "./lib/gate.mjs";
 import { uiSuite } from "./lib/suite.mjs";
 import { waitUntil } from "./lib/wait.mjs";
 
@@ -24,14 +25,15 @@ uiSuite("jobs", { workers: 1, worker: ["--slots", "2", "--id", "lab-1"] }, (uiTe
     await screenshot(page, "jobs-none");
   });
 
-  uiTest("come and change while one looks", async ({ page, api }) => {
+  uiTest("come and change while one looks", async ({ page, api }) => withGate(async (gate) => {
     await page.goto("#/jobs");
     await page.getByRole("heading", { name: "Jobs" }).waitFor();
-    await api.submit("sleep 1; echo x", { fields: { name: "watch me" } });
+    await api.submit(`${gate.wait}; echo x`, { fields: { name: "watch me" } });
     await row(page, "watch me").waitFor();
     await row(page, "watch me").getByText("running").waitFor();
+    gate.open();
     await row(page, "watch me").getByText("completed").waitFor();
-  });
+  }));
 
   uiTest("are narrowed, and the address keeps it", async ({ page, api }) => {
     await api.waitJob(await api.submit("exit 7", { fields: { name: "bad one", labels: JSON.stringify({ team: "blue" }) } }));
@@ -54,17 +56,18 @@ uiSuite("jobs", { workers: 1, worker: ["--slots", "2", "--id", "lab-1"] }, (uiTe
     await page.getByText("No job fits this.").waitFor();
   });
 
-  uiTest("come to a list that is narrowed to a state as they come into it", async ({ page, api }) => {
+  uiTest("come to a list that is narrowed to a state as they come into it", async ({ page, api }) => withGate(async (gate) => {
     const blocked = await api.submit("true", { fields: { name: "a row that is there", requires: JSON.stringify({ no: "such" }) } });
     await page.goto("#/jobs?state=running");
     await page.getByText("No job fits this.").waitFor();
-    await api.submit("sleep 2; exit 1", { fields: { name: "comes and goes", delayMs: 500 } });
+    await api.submit(`${gate.wait}; exit 1`, { fields: { name: "comes and goes", delayMs: 500 } });
     await row(page, "comes and goes").waitFor();
+    gate.open();
     await page.goto("#/jobs?state=failed");
     await row(page, "comes and goes").getByText("failed", { exact: true }).waitFor();
     await api.post("api/jobs/cancel", { jobId: blocked });
     await row(page, "a row that is there").waitFor();
-  });
+  }));
 
   uiTest("hostile names stay text", async ({ page, api }) => {
     await api.waitJob(await api.submit("true", { fields: { name: HOSTILE.slice(0, 250) } }));
