@@ -34,4 +34,7 @@ bool archive_path_check (archive_names_t *self, const char *path, bool is_folder
 /* Writes one sentence about an entry, its name made printable. Returns false. */
 bool archive_refuse_entry (const char *path, const char *why, char *problem, size_t problem_size);
 
+/* Reads a ZIP of its own, so that what the library does once is done before a process is forked that reads another. */
+void archive_warm (void);
+
 #endif

@@ -3,24 +3,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "proto/buf.h"
-#include "proto/log.h"
+#include "worker/fork_server.h"
 
 typedef struct {
     int null_fd;
-    int out[2]; /* the pipes' writing ends */
-    int alive;  /* of a kept child, else -1 */
-    int report; /* likewise */
+    int out[2]; /* the pipes' writing ends; -1: null_fd */
+    int talk;   /* or -1 */
 } streams_t;
 
 enum { FD_MIN = 16 }; /* above those that a child has at fixed numbers */
@@ -57,16 +56,18 @@ static int become (const child_spec_t *spec, const streams_t *streams)
     const struct rlimit no_core = { 0, 0 };
     sigset_t none;
     setpgid (0, 0);
-    if (!spec->kept) /* a keeper outlives us to end what it started */
+    if (!spec->outlives)
         prctl (PR_SET_PDEATHSIG, SIGKILL);
     setrlimit (RLIMIT_CORE, &no_core);
     umask (077);
-    if (dup2 (spec->input < 0 ? streams->null_fd : spec->input, 0) < 0 || dup2 (streams->out[0], 1) < 0 ||
-        dup2 (streams->out[1], 2) < 0 || chdir (spec->folder) != 0)
+    if (dup2 (streams->null_fd, 0) < 0 || chdir (spec->folder) != 0)
         return errno;
-    if (spec->kept && (dup2 (streams->alive, CHILD_ALIVE_FD) < 0 || dup2 (streams->report, CHILD_REPORT_FD) < 0))
+    for (int i = 0; i < 2; i++)
+        if (dup2 (streams->out[i] < 0 ? streams->null_fd : streams->out[i], i + 1) < 0)
+            return errno;
+    if (streams->talk >= 0 && dup2 (streams->talk, CHILD_TALK_FD) < 0)
         return errno;
-    syscall (SYS_close_range, spec->kept ? CHILD_REPORT_FD + 1U : 3U, ~0U, 0U);
+    syscall (SYS_close_range, streams->talk >= 0 ? CHILD_TALK_FD + 1U : CHILD_TALK_FD + 0U, ~0U, 0U);
     for (int number = 1; number < SIGRTMAX; number++)
         if (number != SIGKILL && number != SIGSTOP)
             signal (number, SIG_DFL);
@@ -97,36 +98,40 @@ static void close_fd (int *fd)
     *fd = -1;
 }
 
-/* A pipe whose one end, `theirs`, is for the child. */
-static int open_kept (int ours_at, int *ours, int *theirs)
+int child_pipes (int ours[2], int theirs[2])
+{
+    ours[0] = ours[1] = theirs[0] = theirs[1] = -1;
+    for (int i = 0; i < 2; i++) {
+        int ends[2];
+        if (pipe2 (ends, O_CLOEXEC) != 0)
+            return errno;
+        ours[i] = ends[0];
+        theirs[i] = ends[1];
+        fcntl (ends[0], F_SETFL, O_NONBLOCK);
+    }
+    return 0;
+}
+
+static int open_talk (int *ours, int *theirs)
 {
     int ends[2];
-    if (pipe2 (ends, O_CLOEXEC) != 0)
+    if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return errno;
-    *ours = ends[ours_at];
+    *ours = ends[0];
     fcntl (*ours, F_SETFL, O_NONBLOCK);
-    *theirs = fcntl (ends[!ours_at], F_DUPFD_CLOEXEC, FD_MIN);
+    *theirs = fcntl (ends[1], F_DUPFD_CLOEXEC, FD_MIN);
     int error = *theirs < 0 ? errno : 0;
-    close (ends[!ours_at]);
+    close (ends[1]);
     return error;
 }
 
 static int open_streams (const child_spec_t *spec, streams_t *streams, child_t *out)
 {
-    *streams = (streams_t){ open ("/dev/null", O_RDONLY | O_CLOEXEC), { -1, -1 }, -1, -1 };
+    *streams = (streams_t){ open ("/dev/null", O_RDWR | O_CLOEXEC), { -1, -1 }, -1 };
     *out = CHILD_NONE;
-    for (int i = 0; i < 2; i++) {
-        int ends[2];
-        if (pipe2 (ends, O_CLOEXEC) != 0)
-            return errno;
-        out->out[i] = ends[0];
-        streams->out[i] = ends[1];
-        fcntl (ends[0], F_SETFL, O_NONBLOCK);
-    }
     if (streams->null_fd < 0)
         return errno;
-    int error = spec->kept ? open_kept (1, &out->alive, &streams->alive) : 0;
-    return spec->kept && !error ? open_kept (0, &out->report, &streams->report) : error;
+    return spec->talks ? open_talk (&out->talk, &streams->talk) : child_pipes (out->out, streams->out);
 }
 
 int child_start (const child_spec_t *spec, child_t *out)
@@ -134,7 +139,7 @@ int child_start (const child_spec_t *spec, child_t *out)
     streams_t streams;
     volatile int error = 0;
     error = open_streams (spec, &streams, out);
-    if (!error)
+    if (!error && (!spec->server || fork_server_start (spec->server, spec, streams.out, &out->pid) != 0))
         out->pid = spawn (spec, &streams, &error);
     if (out->pid > 0 && error) {
         waitpid (out->pid, NULL, 0);
@@ -151,8 +156,7 @@ int child_start (const child_spec_t *spec, child_t *out)
     close_fd (&streams.null_fd);
     close_fd (&streams.out[0]);
     close_fd (&streams.out[1]);
-    close_fd (&streams.alive);
-    close_fd (&streams.report);
+    close_fd (&streams.talk);
     if (error)
         child_close (out);
     else
@@ -168,11 +172,11 @@ void child_signal (const child_t *self, int number)
 
 void child_kill (child_t *self)
 {
-    if (self->alive < 0) {
+    if (self->talk < 0) {
         child_signal (self, SIGKILL);
         return;
     }
-    close_fd (&self->alive);
+    shutdown (self->talk, SHUT_WR);
     child_signal (self, SIGCONT); /* one that was stopped must hear it */
 }
 
@@ -193,18 +197,15 @@ bool child_hear (child_t *self, char line[CHILD_LINE_MAX])
 {
     if (take_line (self, line))
         return true;
-    if (self->report < 0 || self->heard_all)
+    if (self->talk < 0 || self->heard_all)
         return false;
-    ssize_t got = read (self->report, self->heard + self->heard_len, sizeof self->heard - self->heard_len);
+    ssize_t got;
+    do /* a reset, by one that ended without reading all, comes once, before what it said */
+        got = recv (self->talk, self->heard + self->heard_len, sizeof self->heard - self->heard_len, 0);
+    while (got < 0 && errno == ECONNRESET);
     self->heard_all = got == 0;
     self->heard_len += got > 0 ? (size_t)got : 0;
     return got > 0 && take_line (self, line);
-}
-
-void child_go_on (const child_t *self)
-{
-    if (self->alive >= 0 && write (self->alive, ".", 1) < 0 && errno != EAGAIN)
-        log_event (LEVEL_DEBUG, "keeper-deaf", "pid=%d %s", (int)self->pid, strerror (errno));
 }
 
 int child_reap (child_t *self, int *signal_number)
@@ -229,6 +230,5 @@ void child_close (child_t *self)
     close_fd (&self->pidfd);
     close_fd (&self->out[0]);
     close_fd (&self->out[1]);
-    close_fd (&self->alive);
-    close_fd (&self->report);
+    close_fd (&self->talk);
 }

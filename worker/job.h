@@ -12,6 +12,8 @@
 #ifndef GLEANER_WORKER_JOB_H
 #define GLEANER_WORKER_JOB_H
 
+#include "worker/fork_server.h"
+#include "worker/keepers.h"
 #include "worker/lease.h"
 #include "worker/loop.h"
 #include "worker/strays.h"
@@ -22,6 +24,8 @@ typedef struct job job_t;
 typedef struct {
     loop_t *loop;
     strays_t *strays;
+    keepers_t *keepers;
+    fork_server_t *extractors; /* of gleaner-extract */
     transport_t *transport;
     const char *worker_id;
     const char *work_dir;

@@ -331,7 +331,7 @@ static int collect_start (artifacts_run_t *self, slice_t patterns)
     argv[2] = xstrdup (path);
     for (slice_t line; lines_next (&patterns, &line);)
         argv[count++] = slice_dup (line);
-    child_spec_t spec = { argv[0], (const char *const *)argv, env, job->folder, .input = -1 };
+    child_spec_t spec = { .program = argv[0], .argv = (const char *const *)argv, .env = env, .folder = job->folder };
     int error = child_start (&spec, &self->child);
     while (count)
         free (argv[--count]);
@@ -351,7 +351,7 @@ void job_artifacts_begin (job_t *job)
     job->collecting = self;
     self->job = job;
     self->fd = -1;
-    self->child = (child_t){ .pidfd = -1, .out = { -1, -1 } };
+    self->child = CHILD_NONE;
     if (collect_start (self, slice_of (job->artifacts)) != 0) {
         loop_timer_set (loop, &self->timer, 0, on_unstarted, self);
         return;

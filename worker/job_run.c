@@ -22,7 +22,9 @@ enum {
 /* ---- pipes ---- */
 
 static void on_pidfd (void *ctx, uint32_t events);
+static void on_talk (void *ctx, uint32_t events);
 static void hear_keeper (job_t *self);
+static void end_reported (job_t *self);
 
 static void on_pipe (job_t *self, stream_t stream)
 {
@@ -52,6 +54,7 @@ static void on_stream (job_t *self, stream_t stream)
         hear_keeper (self);
     if (self->child.out[stream] >= 0)
         on_pipe (self, stream);
+    end_reported (self);
 }
 
 static void on_stdout (void *ctx, uint32_t events)
@@ -87,7 +90,7 @@ static void command_ended (job_t *self, int64_t number, int exit_code, int signa
     drain_once (self); /* what it has printed is in the pipes, and comes before its end */
     self->in_command = false;
     job_journal_end (self, number, exit_code, signal_number);
-    child_go_on (&self->child);
+    keeper_tell (&self->child, KEEPER_GO_ON);
 }
 
 static void take_line (job_t *self, const char *line)
@@ -117,13 +120,7 @@ static void hear_keeper (job_t *self)
     while (child_hear (&self->child, line))
         take_line (self, line);
     if (self->child.heard_all)
-        loop_unwatch (self->host->loop, self->child.report);
-}
-
-static void on_report (void *ctx, uint32_t events)
-{
-    (void)events;
-    hear_keeper (ctx);
+        loop_unwatch (self->host->loop, self->child.talk);
 }
 
 /* ---- processes ---- */
@@ -133,23 +130,16 @@ static void unwatch (job_t *self)
     loop_unwatch (self->host->loop, self->child.pidfd);
     loop_unwatch (self->host->loop, self->child.out[0]);
     loop_unwatch (self->host->loop, self->child.out[1]);
-    loop_unwatch (self->host->loop, self->child.report);
+    loop_unwatch (self->host->loop, self->child.talk);
 }
 
-/* A keeper with `input`, or an extractor without: -1. */
-static int start_child (job_t *self, const char *const *argv, int input)
+static void watch (job_t *self)
 {
-    static const char *const env[] = { NULL };
-    child_spec_t spec = { argv[0], argv, env, self->folder, input, .kept = input >= 0 };
-    int error = child_start (&spec, &self->child);
-    if (error)
-        return error;
     loop_watch (self->host->loop, self->child.out[0], EPOLLIN, on_stdout, self);
     loop_watch (self->host->loop, self->child.out[1], EPOLLIN, on_stderr, self);
     loop_watch (self->host->loop, self->child.pidfd, EPOLLIN, on_pidfd, self);
-    if (self->child.report >= 0)
-        loop_watch (self->host->loop, self->child.report, EPOLLIN, on_report, self);
-    return 0;
+    if (self->child.talk >= 0)
+        loop_watch (self->host->loop, self->child.talk, EPOLLIN, on_talk, self);
 }
 
 static void on_kill (void *ctx)
@@ -163,23 +153,28 @@ void job_run_stop_processes (job_t *self)
         job_kill (self);
         return;
     }
-    child_signal (&self->child, SIGTERM);
+    keeper_tell (&self->child, KEEPER_STOP);
     child_signal (&self->child, SIGCONT); /* a stopped one must hear it */
     loop_timer_set (self->host->loop, &self->kill_timer, KILL_AFTER_MS, on_kill, self);
+}
+
+/* Takes up what the keeper has told of the job's end. */
+static void take_report (job_t *self)
+{
+    if (self->report_of_keeper.left)
+        strays_end (self->host->strays); /* reaped when they end; the keeper has waited enough */
+    self->exit_code = self->report_of_keeper.exit_code;
+    self->signal_number = self->report_of_keeper.signal_number;
 }
 
 /* Reaps the keeper. False when it ended without its report: what it kept has become ours. */
 static bool reap_keeper (job_t *self)
 {
-    const keeper_report_t *report = &self->report_of_keeper;
     hear_keeper (self);
     self->exit_code = child_reap (&self->child, &self->signal_number);
     if (!self->reported || self->signal_number)
         return false;
-    if (report->left)
-        strays_end (self->host->strays); /* reaped when they end; the keeper has waited enough */
-    self->exit_code = report->exit_code;
-    self->signal_number = report->signal_number;
+    take_report (self);
     return true;
 }
 
@@ -211,14 +206,15 @@ static void run_begin (job_t *self)
     job_journal_phase (self, "run");
     log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
     loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
-    const char *argv[] = { self->host->keeper, self->goes_on ? "continue" : "stop", NULL };
-    int input = -1;
-    int error = job_input_open (self, &input);
+    keeper_job_t work = { self->folder, -1, self->goes_on };
+    int error = job_input_open (self, &work.input);
     if (!error)
-        error = start_child (self, argv, input);
-    if (input >= 0)
-        close (input);
-    if (error)
+        error = keepers_run (self->host->keepers, self->host->keeper, &work, &self->child);
+    if (work.input >= 0)
+        close (work.input);
+    if (!error)
+        watch (self);
+    else
         job_fail_errno (self, error, "The commands could not be started");
 }
 
@@ -290,15 +286,40 @@ static void extract_ended (job_t *self)
                   *text ? text : "the extractor failed.");
 }
 
+static void children_over (job_t *self)
+{
+    unwatch (self);
+    loop_timer_stop (&self->timeout_timer);
+    loop_timer_stop (&self->kill_timer);
+}
+
+/* The job is over when its keeper says so; the keeper stays for the next one. */
+static void end_reported (job_t *self)
+{
+    if (self->state != STATE_RUN || !self->reported || self->report_of_keeper.left)
+        return;
+    children_over (self);
+    drain (self);
+    keepers_rest (self->host->keepers, &self->child);
+    child_close (&self->child);
+    take_report (self);
+    commands_ended (self, &self->report_of_keeper);
+}
+
+static void on_talk (void *ctx, uint32_t events)
+{
+    (void)events;
+    hear_keeper (ctx);
+    end_reported (ctx);
+}
+
 static void on_pidfd (void *ctx, uint32_t events)
 {
     (void)events;
     job_t *self = ctx;
     bool extracting = self->state == STATE_EXTRACT;
     bool told = false;
-    unwatch (self);
-    loop_timer_stop (&self->timeout_timer);
-    loop_timer_stop (&self->kill_timer);
+    children_over (self);
     if (extracting)
         self->exit_code = child_reap (&self->child, &self->signal_number);
     else
@@ -322,7 +343,13 @@ void job_extract (job_t *self)
     self->state = STATE_EXTRACT;
     job_journal_phase (self, "extract");
     const char *argv[] = { self->host->extractor, archive, self->folder, NULL };
-    int error = start_child (self, argv, -1);
-    if (error)
+    static const char *const env[] = { NULL };
+    const child_spec_t spec = {
+        .program = argv[0], .argv = argv, .env = env, .folder = self->folder, .server = self->host->extractors
+    };
+    int error = child_start (&spec, &self->child);
+    if (!error)
+        watch (self);
+    else
         job_fail (self, "worker-error", "%s could not be started: %s.", self->host->extractor, strerror (error));
 }

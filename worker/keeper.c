@@ -1,25 +1,27 @@
 /* keeper.c - the program gleaner-keeper: runs a job's commands, and leaves nothing of them behind.
  *
- * usage: gleaner-keeper stop|continue
+ * usage: gleaner-keeper; gleaner-worker starts it (keepers.h).
  *
- * One a job attempt, started by the worker (child.h). Its input is NUL-terminated strings, to its end: the commands, as
- * lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line would show secrets to all.
- * Two more descriptors come with it. The end of 3 means that the worker is gone or wants the end now; a byte from it
- * means that the worker has read what an ended command printed: the next one waits for that, a second at most, so that
- * nobody's output is counted to another. On 4 lines tell what happens:
+ * It runs one job after another, and ends when the worker is gone, or wants it: at the end of descriptor 3, a socket.
+ * Over it comes the job's folder, with what is to be its stdout and stderr, and its input: NUL-terminated strings, to
+ * its end: the commands, as lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line
+ * would show secrets to all. A word from the worker (keepers.h) means that it has read what an ended command printed:
+ * the next one waits for that, a second at most, so that nobody's output is counted to another. Lines tell what
+ * happens:
  *
  *   begin N               the N-th command, from 1 on, is about to be started
  *   end N EXIT SIGNAL     it has ended: its exit code, or 128 + its signal (0: none)
  *   use CPU_MS RSS PROCS  what all that the commands started has used so far, and uses now: tree.h
  *   EXIT SIGNAL ERRNO LEFT
  *                         the last line, when all is over: of the job, the errno of a shell that could not be started
- *                         (0: none), and 1 when something is left that does not die of KILL, else 0
+ *                         (0: none), and 1 when something is left that does not die of KILL, else 0; with 1, it ends
  *
- *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report
- *     |    SIGTERM, or the last line ended   |  grace over  ^
- *     +------------------------------------- + -------------+  descriptor 3 ended
+ *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report --> RUN, the next job
+ *     |   told to, or the last line ended  |  grace over  ^
+ *     +----------------------------------- + -------------+  descriptor 3 ended
  *
- * It is the subreaper of all that the commands start: what leaves its group or its session is found all the same. */
+ * It is the subreaper of all that the commands start: what leaves its group or its session is found all the same. Of a
+ * job nothing stays: its input is wiped, its descriptors are closed, and its last process has been waited for. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -33,14 +35,18 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "proto/clock.h"
 #include "worker/child.h"
+#include "worker/fds.h"
+#include "worker/keepers.h"
 #include "worker/tree.h"
 
 enum {
+    EXIT_UNPREPARED = 1,
     EXIT_USAGE = 2,
     INPUT_MAX = 1024 * 1024,  /* beyond COMMAND_MAX, ENV_MAX and what the worker adds */
     ROWS_MAX = 32 * 1024,     /* likewise, of variables: three bytes at least in ENV_MAX */
@@ -63,8 +69,8 @@ typedef struct {
     phase_t phase;
     int64_t until_ms; /* ASK, KILL: their end */
     bool stopped;
-    bool more; /* children may be waiting to be reaped */
-    int alive_fd;
+    bool more;     /* children may be waiting to be reaped */
+    bool deserted; /* the worker is gone, or wants the end */
     int signal_fd;
     bool goes_on; /* after a command that failed */
     char *next;   /* in the commands */
@@ -76,8 +82,9 @@ typedef struct {
     int64_t ends_seen; /* and for which it said: go on */
     int64_t go_on_ms;  /* when that is not waited for any more */
     int64_t began_ms;
-    int64_t use_ms; /* when usage is to be told next */
-    int64_t cpu_ms; /* what was told of it: it never decreases */
+    int64_t use_ms;        /* when usage is to be told next */
+    int64_t cpu_ms;        /* what was told of it: it never decreases */
+    int64_t cpu_before_ms; /* of earlier jobs */
     size_t said_len;
     char said[512]; /* lines that are yet to be written */
     int exit_code;
@@ -88,64 +95,74 @@ typedef struct {
 
 /* ---- input ---- */
 
+static char input[INPUT_MAX];
+static size_t input_len;
+
 /* Reads it to its end. Returns 0 or an errno. */
-static int read_all (char *text, size_t size, size_t *len)
+static int read_all (int fd)
 {
     ssize_t got = 1;
-    *len = 0;
-    while (got != 0 && *len < size) {
-        got = read (STDIN_FILENO, text + *len, size - *len);
+    while (got != 0 && input_len < sizeof input) {
+        got = read (fd, input + input_len, sizeof input - input_len);
         if (got < 0 && errno != EINTR)
             return errno;
-        *len += got > 0 ? (size_t)got : 0;
+        input_len += got > 0 ? (size_t)got : 0;
     }
-    return *len == size ? E2BIG : *len == 0 || text[*len - 1] ? EINVAL : 0;
+    return input_len == sizeof input ? E2BIG : input_len == 0 || input[input_len - 1] ? EINVAL : 0;
 }
 
-/* The commands shall find nothing there. */
-static int shut_input (void)
+static int take_input (keeper_t *self, int fd)
 {
-    int fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || dup2 (fd, STDIN_FILENO) < 0)
-        return errno;
-    close (fd);
-    return 0;
-}
-
-static int take_input (keeper_t *self)
-{
-    static char text[INPUT_MAX];
     static char *rows[ROWS_MAX + 1];
-    size_t len = 0;
     size_t count = 0;
-    int error = read_all (text, sizeof text, &len);
+    int error = read_all (fd);
     if (error)
         return error;
-    self->next = text;
+    self->next = input;
     self->env = rows;
-    for (char *at = text + strlen (text) + 1; at < text + len; at += strlen (at) + 1) {
+    for (char *at = input + strlen (input) + 1; at < input + input_len; at += strlen (at) + 1) {
         if (count == ROWS_MAX)
             return E2BIG;
         rows[count++] = at;
     }
-    return shut_input ();
+    rows[count] = NULL;
+    return 0;
+}
+
+/* The commands' streams and folder. Returns 0 or an errno. */
+static int take_place (const char *folder, const int fds[FDS_MAX])
+{
+    if (dup2 (fds[0], STDOUT_FILENO) < 0 || dup2 (fds[1], STDERR_FILENO) < 0 || chdir (folder) != 0)
+        return errno;
+    return 0;
+}
+
+/* The worker sees the end of what the job prints, and the next job sees nothing of this one. */
+static void leave_place (void)
+{
+    dup2 (STDIN_FILENO, STDOUT_FILENO); /* /dev/null */
+    dup2 (STDIN_FILENO, STDERR_FILENO);
+    if (chdir ("/") != 0)
+        _exit (1);
+    explicit_bzero (input, input_len);
+    input_len = 0;
 }
 
 /* ---- what the worker is told ---- */
 
 /* In one piece, and never waiting: a worker that stands still hears less. */
-static bool tell (keeper_t *self)
+static bool tell (keeper_t *self, int flags)
 {
     size_t len = self->said_len;
     self->said_len = 0;
-    return !len || write (CHILD_REPORT_FD, self->said, len) == (ssize_t)len;
+    return !len || send (CHILD_TALK_FD, self->said, len, flags | MSG_NOSIGNAL) == (ssize_t)len;
 }
 
 static void __attribute__ ((format (printf, 2, 3))) say (keeper_t *self, const char *format, ...)
 {
     va_list args;
     if (self->said_len + CHILD_LINE_MAX > sizeof self->said)
-        tell (self);
+        tell (self, MSG_DONTWAIT);
     va_start (args, format);
     int len = vsnprintf (self->said + self->said_len, CHILD_LINE_MAX, format, args);
     va_end (args);
@@ -157,14 +174,19 @@ static int64_t ms_of (const struct timeval *time)
     return (int64_t)time->tv_sec * 1000 + time->tv_usec / 1000;
 }
 
-static void say_usage (keeper_t *self, bool any_left)
+static int64_t reaped_ms (void)
 {
     struct rusage reaped = { 0 };
+    getrusage (RUSAGE_CHILDREN, &reaped);
+    return ms_of (&reaped.ru_utime) + ms_of (&reaped.ru_stime);
+}
+
+static void say_usage (keeper_t *self, bool any_left)
+{
     tree_usage_t now = { 0 };
     if (any_left)
         now = tree_usage ();
-    getrusage (RUSAGE_CHILDREN, &reaped);
-    int64_t cpu_ms = now.cpu_ms + ms_of (&reaped.ru_utime) + ms_of (&reaped.ru_stime);
+    int64_t cpu_ms = now.cpu_ms + reaped_ms () - self->cpu_before_ms;
     if (cpu_ms > self->cpu_ms)
         self->cpu_ms = cpu_ms;
     say (self, "use %lld %lld %lld\n", (long long)self->cpu_ms, (long long)now.rss_bytes, (long long)now.processes);
@@ -232,7 +254,7 @@ static void command_ended (keeper_t *self, int status)
     say (self, "end %lld %d %d\n", (long long)self->number, exit_code, signal_number);
     self->line = self->exit_code == 0 || self->goes_on ? take_line (self) : NULL;
     if (self->line && self->phase == PHASE_RUN) { /* else all is told at once, at the end */
-        self->ends_told += tell (self);
+        self->ends_told += tell (self, MSG_DONTWAIT);
         self->go_on_ms = clock_mono_ms () + GO_ON_MS_MAX;
     }
 }
@@ -281,7 +303,7 @@ static void run_next (keeper_t *self, bool any_left)
 {
     if (self->line) {
         say (self, "begin %lld\n", (long long)++self->number);
-        tell (self); /* before it can print anything */
+        tell (self, MSG_DONTWAIT); /* before it can print anything */
         self->start_errno = start (self, self->line);
     }
     if (self->line && !self->start_errno)
@@ -306,32 +328,46 @@ static int patience_ms (const keeper_t *self)
     return left_ms < 0 ? 0 : (int)left_ms;
 }
 
+static void stop (keeper_t *self)
+{
+    if (self->stopped)
+        return;
+    self->stopped = true;
+    if (self->phase != PHASE_KILL)
+        ask (self, STOP_GRACE_MS);
+}
+
 static void take_word (keeper_t *self)
 {
-    char bytes[64];
-    ssize_t got = read (self->alive_fd, bytes, sizeof bytes);
-    if (got > 0)
-        self->ends_seen += got;
+    char word = 0;
+    ssize_t got = recv (CHILD_TALK_FD, &word, 1, MSG_DONTWAIT);
+    self->ends_seen += got > 0 && word == KEEPER_GO_ON;
+    if (got > 0 && word == KEEPER_STOP)
+        stop (self);
     if (got != 0)
         return;
-    self->alive_fd = -1;
+    self->deserted = true;
     kill_now (self);
+}
+
+/* Takes the signals that have come. True when one of them asks for the end. */
+static bool take_signals (const keeper_t *self)
+{
+    struct signalfd_siginfo info;
+    bool term = false;
+    while (read (self->signal_fd, &info, sizeof info) == sizeof info)
+        term = term || info.ssi_signo == SIGTERM;
+    return term;
 }
 
 /* Sleeps until something is to be done, and takes note of what the worker says. */
 static void listen_to_worker (keeper_t *self)
 {
-    struct pollfd fds[] = { { self->alive_fd, POLLIN, 0 }, { self->signal_fd, POLLIN, 0 } };
+    struct pollfd fds[] = { { self->deserted ? -1 : CHILD_TALK_FD, POLLIN, 0 }, { self->signal_fd, POLLIN, 0 } };
     if (poll (fds, 2, patience_ms (self)) <= 0)
         return;
-    struct signalfd_siginfo info;
-    while (read (self->signal_fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo != SIGTERM || self->stopped)
-            continue;
-        self->stopped = true;
-        if (self->phase != PHASE_KILL)
-            ask (self, STOP_GRACE_MS);
-    }
+    if (fds[1].revents && take_signals (self))
+        stop (self);
     if (fds[0].revents)
         take_word (self);
 }
@@ -345,7 +381,7 @@ static void keep (keeper_t *self)
     run_next (self, false);
     any_left = reap (self);
     while (self->phase == PHASE_RUN || any_left) {
-        tell (self);
+        tell (self, MSG_DONTWAIT);
         listen_to_worker (self);
         any_left = reap (self);
         if (may_run_next (self))
@@ -363,8 +399,46 @@ static void keep (keeper_t *self)
     }
 }
 
-/* Returns 0 or an errno. */
-static int prepare (keeper_t *self)
+/* ---- one job after another ---- */
+
+/* Waits for the next one. False when none will come. */
+static bool take_job (keeper_t *self)
+{
+    static char message[FDS_MESSAGE_MAX];
+    int fds[FDS_MAX];
+    ssize_t got = 0;
+    do /* a word on the job before, that was over by then */
+        got = fds_receive (CHILD_TALK_FD, message, sizeof message - 1, fds);
+    while ((got < 0 && errno == EINTR) || got == 1);
+    if (got <= 0)
+        return false;
+    message[got] = '\0';
+    *self = (keeper_t){ .signal_fd = self->signal_fd, .cpu_before_ms = reaped_ms () };
+    self->goes_on = message[0] == KEEPER_RUN_ON;
+    take_signals (self); /* of the job before */
+    self->start_errno = take_place (message + 1, fds);
+    if (!self->start_errno)
+        self->start_errno = take_input (self, fds[2]);
+    for (int i = 0; i < FDS_MAX; i++)
+        if (fds[i] >= 0)
+            close (fds[i]);
+    return true;
+}
+
+/* True when nothing is left of it. */
+static bool run_job (keeper_t *self)
+{
+    if (!self->start_errno) {
+        keep (self);
+        say_usage (self, self->left);
+    }
+    leave_place ();
+    say (self, "%d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left);
+    tell (self, 0); /* this must arrive */
+    return !self->left;
+}
+
+static bool prepare (keeper_t *self)
 {
     sigset_t all, heard;
     sigfillset (&all);
@@ -372,30 +446,21 @@ static int prepare (keeper_t *self)
     sigemptyset (&heard);
     sigaddset (&heard, SIGTERM);
     sigaddset (&heard, SIGCHLD);
-    int error = take_input (self);
-    if (error)
-        return error;
     self->signal_fd = signalfd (-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-    return self->signal_fd < 0 || prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 ? errno : 0;
+    return self->signal_fd >= 0 && prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
 }
 
 int main (int argc, char **argv)
 {
-    keeper_t self = { .alive_fd = CHILD_ALIVE_FD };
-    self.goes_on = argc == 2 && strcmp (argv[1], "continue") == 0;
-    if (argc != 2 || (!self.goes_on && strcmp (argv[1], "stop") != 0) ||
-        fcntl (CHILD_ALIVE_FD, F_SETFD, FD_CLOEXEC) != 0 || fcntl (CHILD_REPORT_FD, F_SETFD, FD_CLOEXEC) != 0) {
-        fprintf (stderr, "usage: gleaner-keeper stop|continue <INPUT; gleaner-worker starts it.\n");
+    keeper_t self = { 0 };
+    (void)argv;
+    if (argc != 1 || fcntl (CHILD_TALK_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf (stderr, "usage: gleaner-keeper; gleaner-worker starts it.\n");
         return EXIT_USAGE;
     }
-    fcntl (CHILD_REPORT_FD, F_SETFL, O_NONBLOCK);
-    self.start_errno = prepare (&self);
-    if (!self.start_errno) {
-        keep (&self);
-        say_usage (&self, self.left);
-    }
-    say (&self, "%d %d %d %d\n", self.exit_code, self.signal_number, self.start_errno, self.left);
-    fcntl (CHILD_REPORT_FD, F_SETFL, 0); /* this one must arrive */
-    tell (&self);
-    _exit (0); /* the streams belong to the job */
+    if (!prepare (&self))
+        return EXIT_UNPREPARED;
+    while (take_job (&self) && run_job (&self))
+        ;
+    _exit (0);
 }

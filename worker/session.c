@@ -350,9 +350,12 @@ session_t *session_new (const session_config_t *config)
     session_t *self = xcalloc (1, sizeof *self);
     self->config = *config;
     self->strays = strays_new (config->loop);
+    fork_server_init (&self->extractors, config->extractor);
     self->host = (job_host_t){
         .loop = config->loop,
         .strays = self->strays,
+        .keepers = &self->keepers,
+        .extractors = &self->extractors,
         .transport = config->transport,
         .worker_id = config->worker_id,
         .work_dir = config->work_dir,
@@ -393,6 +396,8 @@ void session_destroy (session_t **self_p)
     }
     for (int i = 0; i < self->resumed_count; i++)
         job_destroy (&self->resumed[i]);
+    fork_server_fini (&self->extractors);
+    keepers_fini (&self->keepers);
     strays_destroy (&self->strays);
     session_sleep_fini (self);
     buf_fini (&self->labels);

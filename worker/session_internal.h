@@ -29,6 +29,8 @@ struct session {
     session_config_t config;
     job_host_t host;
     strays_t *strays;
+    keepers_t keepers;
+    fork_server_t extractors;
     slot_t *slots;
     int slot_count;
     job_t *resumed[RESUMED_MAX];

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ import uuid
 
 import pytest
 
-from cluster import wait_until
+from cluster import BIN, wait_until
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["http", "zmq"])
 GONE_SECONDS = 5
@@ -158,7 +159,20 @@ def test_a_process_without_its_first_thread_is_ended(cluster, tmp_path, how):
 # ---- a keeper that is killed ----
 
 def children(pid):
-    """Ended ones that nobody has waited for, too."""
+    """Ended ones that nobody has waited for, too; not those that serve one job after another."""
+    return [child for child in all_children(pid) if command_of(child) not in ("gleaner-keeper", "gleaner-extract --fork-server")]
+
+
+def command_of(pid):
+    """Its program and arguments; of an ended one, nothing."""
+    try:
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        words = []
+    return " ".join([os.path.basename(words[0]), *words[1:]]) if words else ""
+
+
+def all_children(pid):
     def parent(stat):
         try:
             return int(stat.read_text().rpartition(")")[2].split()[1])
@@ -252,6 +266,129 @@ def test_a_job_that_terminates_its_keeper_ends(cluster):
     cluster.worker("http")
     status = cluster.api.wait_job(cluster.api.submit("kill $PPID; sleep 300", maxAttempts="1"))
     assert status["exitCode"] == 143, status
+
+
+# ---- keepers and the fork server serve one job after another ----
+
+def at_rest(worker, command):
+    """The worker's children that run just this."""
+    return [int(child) for child in all_children(worker.pid) if command_of(child) == command]
+
+
+SERVERS = pytest.mark.parametrize("command", ["gleaner-keeper", "gleaner-extract --fork-server"])
+
+
+def no_fork_server(worker):
+    """ThreadSanitizer's build has none."""
+    return not at_rest(worker, "gleaner-extract --fork-server")
+
+
+def run_one(cluster, word):
+    status = cluster.api.wait_job(cluster.api.submit(f"echo {word}; cat a.txt", maxAttempts="1"))
+    assert (status["status"], status["stdout"]) == ("completed", f"{word}\nhello\n"), status
+
+
+def test_one_keeper_and_one_fork_server_serve_all_jobs(cluster):
+    worker = cluster.worker("zmq")
+    run_one(cluster, 0)
+    before = sorted(all_children(worker.pid))
+    for i in range(1, 10):
+        run_one(cluster, i)
+    assert sorted(all_children(worker.pid)) == before and len(before) == (1 if no_fork_server(worker) else 2)
+
+
+@SERVERS
+def test_one_that_is_killed_at_rest_is_replaced(cluster, command):
+    worker = cluster.worker("http")
+    for i in range(4):
+        run_one(cluster, i)
+        if "--fork-server" in command and i == 0 and no_fork_server(worker):
+            pytest.skip("this build has none")
+        for pid in at_rest(worker, command):
+            os.kill(pid, signal.SIGKILL)
+    run_one(cluster, "last")
+    wait_until(lambda: at_rest(worker, command), 5, "a new one")
+    assert not children(worker.pid)
+
+
+def test_a_fork_server_that_is_killed_while_jobs_run(cluster, tmp_path):
+    worker = cluster.worker("zmq", "--slots", "3")
+    gate = tmp_path / "gate"
+    waiting = cluster.api.submit(f"while [ ! -e {gate} ]; do sleep 0.02; done; echo passed")
+    jobs = []
+    for i in range(20):
+        for pid in at_rest(worker, "gleaner-extract --fork-server"):
+            os.kill(pid, signal.SIGKILL)
+        jobs.append(cluster.api.submit(f"echo {i}; cat a.txt", maxAttempts="1"))
+    for i, job in enumerate(jobs):
+        status = cluster.api.wait_job(job)
+        assert (status["status"], status["stdout"]) == ("completed", f"{i}\nhello\n"), status
+    gate.touch()
+    assert cluster.api.wait_job(waiting)["stdout"] == "passed\n"
+
+
+def test_a_fork_server_that_stands_still_is_not_waited_for_long(cluster):
+    worker = cluster.worker("zmq")
+    run_one(cluster, "first")
+    for pid in at_rest(worker, "gleaner-extract --fork-server"):
+        os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    run_one(cluster, "second")
+    assert time.monotonic() - begun < 5
+
+
+def test_a_program_that_cannot_be_a_fork_server_is_started_for_each_job(cluster, tmp_path):
+    """It ends at once, each time; the worker does not start it over and over."""
+    folder, note = tmp_path / "bin", tmp_path / "note"
+    folder.mkdir()
+    for name in ("worker", "keeper", "collect"):
+        shutil.copy(BIN / f"gleaner-{name}", folder)
+    program = folder / "gleaner-extract"
+    program.write_text(f'#!/bin/sh\necho "$1" >> {note}\n[ "$1" != --fork-server ] || exit 1\nexec {BIN}/gleaner-extract "$@"\n')
+    program.chmod(0o755)
+    cluster.worker("zmq", programs=folder)
+    for i in range(20):
+        run_one(cluster, i)
+    lines = note.read_text().split()
+    assert len(lines) - lines.count("--fork-server") == 20 and lines.count("--fork-server") < 10, lines
+
+
+@TRANSPORTS
+def test_a_killed_worker_leaves_nothing_that_serves(cluster, transport):
+    worker = cluster.worker(transport)
+    run_one(cluster, "first")
+    pids = all_children(worker.pid)
+    assert pids
+    worker.kill()
+    wait_until(lambda: gone(pids), 2, "the end of all processes")
+
+
+def test_a_worker_that_ends_waits_for_what_serves(cluster):
+    worker = cluster.worker("zmq")
+    run_one(cluster, "first")
+    pids = all_children(worker.pid)
+    assert worker.stop(5) == 0 and gone(pids)
+
+
+def test_a_job_sees_nothing_of_the_one_before(cluster):
+    worker = cluster.worker("zmq")
+    secret = f"hunter2-{uuid.uuid4().hex}"
+    assert cluster.api.wait_job(create(cluster, "echo $SECRET", env={"SECRET": secret}))["stdout"] == f"{secret}\n"
+    look = "import os, re\n" \
+           "pid = os.getppid()\n" \
+           "pid = int(open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[1])\n" \
+           "print(open(f'/proc/{pid}/cmdline').read().strip(chr(0)).rpartition('/')[2])\n" \
+           "with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb') as mem:\n" \
+           "    for line in maps:\n" \
+           "        low, high, how = re.match(r'([0-9a-f]+)-([0-9a-f]+) (....)', line).groups()\n" \
+           "        if how.startswith('rw') and int(high, 16) - int(low, 16) < 64 << 20:\n" \
+           "            mem.seek(int(low, 16))\n" \
+           "            if b'hunter' b'2-' in mem.read(int(high, 16) - int(low, 16)): print('found')\n" \
+           "print(sorted(os.environ), os.listdir('.'))\n"
+    status = cluster.api.wait_job(create(cluster, f"{sys.executable} look.py; echo $SECRET", {"look.py": look}))
+    lines = status["stdout"].splitlines()
+    assert lines[0] == "gleaner-keeper" and "found" not in lines and "SECRET" not in lines[1], status
+    assert lines[1].endswith("['look.py']") and lines[2] == "" and len(at_rest(worker, "gleaner-keeper")) == 1, status
 
 
 # ---- commands ----

@@ -50,9 +50,10 @@ LOOPBACK = Host()
 class Program:
     """One of our programs: started, stopped, killed and started again with the same log and options."""
 
-    def __init__(self, name, args, log, prefix=()):
+    def __init__(self, name, args, log, prefix=(), programs=BIN):
         self.name, self.args, self.log = name, [str(a) for a in args], pathlib.Path(log)
         self.prefix = list(prefix)  # a command that becomes the program, with the same process id
+        self.programs = programs  # the folder that it is in
         self.process, self.awaited = None, False
         self.lines_before = 0
 
@@ -61,7 +62,7 @@ class Program:
         self.awaited = False  # true: the test itself has ended it, or seen it end
         keep = {k: v for k, v in os.environ.items() if not k.startswith("GLEANER_") and k not in ("WORKER_ID", "HOSTNAME")}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.prefix, BIN / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*self.prefix, self.programs / f"gleaner-{self.name}", *self.args], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={**SANITIZERS, **keep, **(env or {})})
         return self
 
@@ -132,8 +133,8 @@ class Cluster:
             self.server = f"http://{host.address}:{self.port}"
             self.api = self.client()
 
-    def _add(self, name, args, env=None, host=None):
-        program = Program(name, args, self.folder / f"{name}{len(self.programs)}.log", (host or self.host).prefix)
+    def _add(self, name, args, env=None, host=None, programs=BIN):
+        program = Program(name, args, self.folder / f"{name}{len(self.programs)}.log", (host or self.host).prefix, programs)
         self.programs.append(program)
         return program.start(env)
 
@@ -150,10 +151,10 @@ class Cluster:
         self._bound(gateway)
         return gateway
 
-    def worker(self, transport="http", *args, env=None, folder=None, host=None):
+    def worker(self, transport="http", *args, env=None, folder=None, host=None, programs=BIN):
         where = ["--server", self.server] if transport == "http" else ["--broker", self.broker_url]
         folder = folder or self.folder / f"work{len(self.programs)}"
-        worker = self._add("worker", [*where, "--work-dir", folder, *args], env, host)
+        worker = self._add("worker", [*where, "--work-dir", folder, *args], env, host, programs)
         worker.folder = pathlib.Path(folder)
         self.workers.append(worker)
         return worker

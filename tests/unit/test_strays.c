@@ -32,7 +32,7 @@ static child_t start_known (pid_t *inner)
 {
     static const char *const argv[] = { "sh", "-c", "sleep 300 & echo $!; wait", NULL };
     static const char *const env[] = { NULL };
-    child_spec_t spec = { "/bin/sh", argv, env, "/", .input = -1 };
+    child_spec_t spec = { .program = "/bin/sh", .argv = argv, .env = env, .folder = "/" };
     child_t child;
     assert_int_equal (child_start (&spec, &child), 0);
     struct pollfd said = { child.out[0], POLLIN, 0 };

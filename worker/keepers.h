@@ -1,0 +1,40 @@
+/* keepers.h - the worker's keepers (keeper.c): one a running job. One whose job has ended well serves the next: a
+ * program started anew, or forked, would cost a small job as much as its command. */
+#ifndef GLEANER_WORKER_KEEPERS_H
+#define GLEANER_WORKER_KEEPERS_H
+
+#include "worker/child.h"
+
+/* The first byte of what a keeper is told. */
+enum {
+    KEEPER_RUN = 'r',    /* then the job's folder; with it come stdout, stderr and the input */
+    KEEPER_RUN_ON = 'c', /* the same; a command that fails does not end the job */
+    KEEPER_GO_ON = '.',  /* what an ended command printed has been read */
+    KEEPER_STOP = 's',   /* the job is to end: TERM, and later KILL */
+    KEEPER_RESTING_MAX = 64,
+};
+
+typedef struct {
+    const char *folder; /* the commands' current directory */
+    int input;          /* what they are, and their environment: see keeper.c */
+    bool goes_on;       /* after a command that failed */
+} keeper_job_t;
+
+/* Those that have no job; zeroed: none. */
+typedef struct {
+    child_t resting[KEEPER_RESTING_MAX];
+    int count;
+} keepers_t;
+
+/* Has a keeper run a job, `program` started anew where none rests. `out` is the job's child from then on. Returns 0 or
+ * an errno. */
+int keepers_run (keepers_t *self, const char *program, const keeper_job_t *job, child_t *out);
+/* Takes back one that has told the end of its job, with nothing left of it; what is in its pipes was read. */
+void keepers_rest (keepers_t *self, child_t *keeper);
+/* Ends them. */
+void keepers_fini (keepers_t *self);
+
+/* Sends one of the words above, without more. One that stands still does not hear it. */
+void keeper_tell (const child_t *keeper, char word);
+
+#endif
