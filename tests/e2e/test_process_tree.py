@@ -306,8 +306,11 @@ def test_one_that_is_killed_at_rest_is_replaced(cluster, command):
             pytest.skip("this build has none")
         for pid in at_rest(worker, command):
             os.kill(pid, signal.SIGKILL)
-    run_one(cluster, "last")
-    wait_until(lambda: at_rest(worker, command), 5, "a new one")
+
+    def replaced():
+        run_one(cluster, "again")
+        return at_rest(worker, command)
+    wait_until(replaced, 10, "a new one")
     assert not children(worker.pid)
 
 
