@@ -186,6 +186,41 @@ static void test_a_failed_read_ends_it_before_the_next_answer (void **state)
     assert_all_there (self, 0);
 }
 
+static bool see_nothing (void *ctx, const job_record_t *job)
+{
+    (void)ctx;
+    (void)job;
+    return true;
+}
+
+/* A list brings rows up to date, of turns that were acknowledged. */
+static void test_a_row_that_cannot_be_written_ends_it_too (void **state)
+{
+    fixture_t *self = *state;
+    job_filter_t filter = { .before_seq = INT64_MAX, .state = -1 };
+    int64_t next_seq = 0;
+    acknowledge (self, 3000);
+    self->store->ops->close (&self->store);
+    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
+    assert_non_null (self->store);
+    job_record_t job = fixture_job (1500);
+    job.state = JOB_RUNNING;
+    job.token = SLICE ("t");
+    assert_int_equal (self->store->ops->job_update (self->store, &job), 0);
+    assert_int_equal (self->store->ops->commit (self->store), 0);
+    database_damaged = true;
+    assert_int_equal (self->store->ops->job_list (self->store, &filter, 1000, see_nothing, NULL, &next_seq),
+                      ERR_INTERNAL);
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
+    assert_all_there (self, 0);
+    store_t *copy = fixture_open_copy (self);
+    assert_non_null (copy);
+    job_record_t got;
+    assert_int_equal (copy->ops->job_get (copy, &job.id, &got), 0);
+    assert_int_equal (got.state, JOB_RUNNING);
+    copy->ops->close (&copy);
+}
+
 /* ---- what belongs together ---- */
 
 static void test_a_start_without_the_log_is_refused (void **state)
@@ -239,6 +274,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_without_room_for_the_database_the_log_goes_on, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_turn_without_room_is_forgotten_and_no_other, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_failed_read_ends_it_before_the_next_answer, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_row_that_cannot_be_written_ends_it_too, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_start_without_the_log_is_refused, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_snapshot_waits_for_the_end_of_a_turn, fixture_setup, teardown),
     };
