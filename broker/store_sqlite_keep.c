@@ -81,8 +81,8 @@ int64_t sqlite_blob_live_bytes (store_t *store)
     store_sqlite_t *self = sqlite_of (store);
     sqlite3_stmt *sql = self->sql[SQL_BLOB_LIVE];
     if (sqlite_behind_write (self))
-        return 0;
-    int64_t bytes = sqlite3_step (sql) == SQLITE_ROW ? sqlite3_column_int64 (sql, 0) : 0;
+        return INT64_MAX;
+    int64_t bytes = sqlite3_step (sql) == SQLITE_ROW ? sqlite3_column_int64 (sql, 0) : INT64_MAX;
     sqlite3_reset (sql);
     return bytes;
 }

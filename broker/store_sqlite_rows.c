@@ -136,10 +136,17 @@ err_t sqlite_write_changed (store_sqlite_t *self, const job_record_t *job)
     return err;
 }
 
+/* Once it is in the log, a row that the database refuses would stop every start: it is refused here. */
+static bool key_is_taken (store_t *store, slice_t key)
+{
+    job_record_t other;
+    return key.ptr && sqlite_job_by_key (store, key, &other) != ERR_NO_SUCH_JOB;
+}
+
 err_t sqlite_job_insert (store_t *store, const job_record_t *job)
 {
     store_sqlite_t *self = sqlite_of (store);
-    err_t err = sqlite_begin (self);
+    err_t err = key_is_taken (store, job->idempotency_key) ? ERR_INTERNAL : sqlite_begin (self);
     if (err)
         return err;
     set_created (self->bound[SQL_JOB_INSERT], job);
