@@ -67,11 +67,6 @@ typedef struct {
     char token[TOKEN_MAX + 1];
 } reply_t;
 
-typedef struct {
-    reply_t *replies;
-    size_t count, cap;
-} outbox_t;
-
 typedef struct followers followers_t;
 typedef struct events events_t;
 typedef struct measure measure_t;
@@ -116,13 +111,11 @@ typedef struct {
     effects_t effects;
     buf_t encoded;
     buf_t list;
-    outbox_t outbox;         /* of this turn */
-    outbox_t held;           /* of the turn that the disk is still at */
-    bool committing;         /* it is */
+    reply_t *outbox;
+    size_t outbox_count, outbox_cap;
     depot_order_t *returned; /* orders that the depot had no room for, to be taken as failed */
     depot_order_t *discards; /* to be submitted after the commit */
-    depot_order_t *held_discards;
-    int64_t removals; /* of these, with the depot */
+    int64_t removals;        /* of these, with the depot */
     int64_t started_ms;
     int64_t now_ms;  /* the turn's time, monotonic */
     int64_t wall_ms; /* and since the epoch */
@@ -148,9 +141,7 @@ void broker_reply (broker_t *self, uint64_t request, message_t *message, int64_t
 void broker_reply_error (broker_t *self, uint64_t request, err_t err);
 /* The turn's writes are lost: each answer that tells of one becomes a refusal. */
 void broker_outbox_refuse (broker_t *self, err_t err);
-/* The turn's answers go to those that are held. */
-void socket_hold (broker_t *self);
-/* Sends what is held. After the commit only. */
+/* Sends the outbox. After the commit only. */
 void socket_send (broker_t *self);
 
 /* carry.c */
@@ -159,8 +150,7 @@ void broker_step (broker_t *self, const event_t *event, zmq_msg_t *frame);
 void broker_take_outcomes (broker_t *self);
 /* Submits the order; when the depot has no room it comes back as an outcome with BUSY. */
 void broker_order (broker_t *self, depot_order_t *order);
-void broker_hold_discards (broker_t *self);
-void broker_submit_discards (broker_t *self); /* those that are held */
+void broker_submit_discards (broker_t *self);
 /* Moves the frame into the order, and `data` with it. */
 void order_take_frame (depot_order_t *order, zmq_msg_t *frame, slice_t data);
 

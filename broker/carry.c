@@ -219,21 +219,11 @@ void broker_take_outcomes (broker_t *self)
         take_outcome (self, order);
 }
 
-void broker_hold_discards (broker_t *self)
+void broker_submit_discards (broker_t *self)
 {
     while (self->discards) {
         depot_order_t *order = self->discards;
         self->discards = order->next;
-        order->next = self->held_discards;
-        self->held_discards = order;
-    }
-}
-
-void broker_submit_discards (broker_t *self)
-{
-    while (self->held_discards) {
-        depot_order_t *order = self->held_discards;
-        self->held_discards = order->next;
         self->removals++;
         broker_order (self, order);
     }

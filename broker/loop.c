@@ -12,9 +12,6 @@
 /* With so many workers something is always said. A pause lets their messages gather, and a turn serves them all. */
 enum { CROWD = 1000, CROWD_PAUSE_US = 5000 };
 
-/* From so many answers on, what comes while the disk is at a turn is worth handing that to a thread. */
-enum { MANY = 8 };
-
 void broker_die (err_t err)
 {
     log_event (
@@ -45,8 +42,7 @@ static long patience (const broker_t *self)
     due = peers < due ? peers : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
-    bool committed = self->committing && self->store->ops->commit_fd (self->store) < 0;
-    if (self->again || self->returned || self->peers_changed || committed)
+    if (self->again || self->returned || self->peers_changed)
         return 0;
     int64_t wait = due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
     return (long)(wait < 0 ? 0 : wait > POLL_MAX_MS ? POLL_MAX_MS : wait);
@@ -76,11 +72,10 @@ static void wait_for_work (broker_t *self)
         { .fd = depot_fd (self->depot), .events = POLLIN },
         { .fd = self->signals, .events = POLLIN },
         { .fd = self->monitor_fd, .events = POLLIN },
-        { .fd = self->store->ops->commit_fd (self->store), .events = POLLIN },
     };
     bool there = zmq_number (self->router, ZMQ_EVENTS) & ZMQ_POLLIN;
     poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
-    if ((there || fds[0].revents) && !self->committing && core_counts (self->core).online > CROWD)
+    if ((there || fds[0].revents) && core_counts (self->core).online > CROWD)
         usleep (CROWD_PAUSE_US);
     self->peers_changed = self->peers_changed || fds[3].revents;
     self->again = false;
@@ -117,35 +112,6 @@ static void publish (broker_t *self)
     measure_publish (self);
 }
 
-/* True while the disk is at the turn before this one: what came meanwhile waits for it, and more may come. */
-static bool disk_is_busy (const broker_t *self)
-{
-    struct pollfd disk = { .fd = self->store->ops->commit_fd (self->store), .events = POLLIN };
-    bool full = self->outbox.count >= TURN_MAX;
-    return self->committing && !full && !self->stopping && disk.fd >= 0 && poll (&disk, 1, 0) == 0;
-}
-
-/* Waits until what was committed is on disk, and lets its answers leave. Output files that the record has made
- * superfluous go last. */
-static void release (broker_t *self)
-{
-    if (!self->committing)
-        return;
-    self->committing = false;
-    err_t err = self->store->ops->commit_end (self->store);
-    if (err)
-        broker_die (err);
-    socket_send (self);
-    broker_submit_discards (self);
-}
-
-static err_t commit (broker_t *self)
-{
-    const store_ops_t *ops = self->store->ops;
-    bool many = self->outbox.count >= MANY && !self->stopping;
-    return many ? ops->commit_begin (self->store) : ops->commit (self->store);
-}
-
 static void turn (broker_t *self)
 {
     wait_for_work (self);
@@ -153,26 +119,19 @@ static void turn (broker_t *self)
     socket_take (self);
     broker_take_outcomes (self);
     tick (self);
-    if (disk_is_busy (self))
-        return;
-    release (self);
 
     /* The one place where it is decided that nothing acknowledged is ever lost: all that this turn changed is on disk,
-     * by one commit for the whole batch, before any of its answers leaves. While the disk is at it the next turn is
-     * stepped; its answers, those that only tell what this one did among them, wait for its own commit, which begins
-     * when this one is safe. */
-    err_t err = self->lost ? ERR_DISK_FULL : commit (self);
+     * by one commit for the whole batch, before any of its answers leaves. Output files that the record has made
+     * superfluous go last. */
+    err_t err = self->lost ? ERR_DISK_FULL : self->store->ops->commit (self->store);
     if (err == ERR_DISK_FULL)
         disk_recover (self);
     else if (err)
         broker_die (err);
     else
         publish (self);
-    socket_hold (self);
-    broker_hold_discards (self);
-    self->committing = true;
-    if (self->store->ops->commit_fd (self->store) < 0)
-        release (self);
+    socket_send (self);
+    broker_submit_discards (self);
     snapshot_tick (self);
 }
 

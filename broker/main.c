@@ -182,8 +182,7 @@ static void broker_fini (broker_t *self)
     buf_fini (&self->attempts);
     buf_fini (&self->encoded);
     buf_fini (&self->list);
-    free (self->outbox.replies);
-    free (self->held.replies);
+    free (self->outbox);
     for (depot_order_t *order = self->returned; order;) {
         depot_order_t *next = order->next;
         depot_order_destroy (&order);

@@ -15,19 +15,13 @@ static void set_body (reply_t *reply, const buf_t *body)
     memcpy (zmq_msg_data (&reply->body), body->ptr, body->len);
 }
 
-static void outbox_reserve (outbox_t *self, size_t count)
+static reply_t *outbox_add (broker_t *self, slice_t routing, const buf_t *body)
 {
-    if (count <= self->cap)
-        return;
-    while (self->cap < count)
-        self->cap = self->cap ? 2 * self->cap : 256;
-    self->replies = xrealloc (self->replies, self->cap * sizeof *self->replies);
-}
-
-static reply_t *outbox_add (outbox_t *self, slice_t routing, const buf_t *body)
-{
-    outbox_reserve (self, self->count + 1);
-    reply_t *reply = &self->replies[self->count++];
+    if (self->outbox_count == self->outbox_cap) {
+        self->outbox_cap = self->outbox_cap ? 2 * self->outbox_cap : 256;
+        self->outbox = xrealloc (self->outbox, self->outbox_cap * sizeof *self->outbox);
+    }
+    reply_t *reply = &self->outbox[self->outbox_count++];
     reply->seq = 0;
     zmq_msg_init_size (&reply->routing, routing.len);
     memcpy (zmq_msg_data (&reply->routing), routing.ptr, routing.len);
@@ -44,7 +38,7 @@ void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t 
     message->id = request->id;
     buf_clear (&self->encoded);
     message_encode (message, &self->encoded);
-    reply_t *reply = outbox_add (&self->outbox, request->routing, &self->encoded);
+    reply_t *reply = outbox_add (self, request->routing, &self->encoded);
     reply->request = handle;
     if (job_seq) {
         reply->seq = job_seq;
@@ -55,8 +49,8 @@ void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t 
 
 void broker_outbox_refuse (broker_t *self, err_t err)
 {
-    for (size_t i = 0; i < self->outbox.count; i++) {
-        reply_t *reply = &self->outbox.replies[i];
+    for (size_t i = 0; i < self->outbox_count; i++) {
+        reply_t *reply = &self->outbox[i];
         const request_t *request = request_find (self->requests, reply->request);
         if (!request || !core_handles (request->type))
             continue; /* a read's answer is as true as before */
@@ -105,26 +99,16 @@ static int send_reply (broker_t *self, reply_t *reply)
     return 0;
 }
 
-void socket_hold (broker_t *self)
-{
-    outbox_t *held = &self->held;
-    if (!held->count) { /* mostly */
-        outbox_t empty = *held;
-        *held = self->outbox;
-        self->outbox = empty;
-        return;
-    }
-    outbox_reserve (held, held->count + self->outbox.count);
-    memcpy (held->replies + held->count, self->outbox.replies, self->outbox.count * sizeof *held->replies);
-    held->count += self->outbox.count;
-    self->outbox.count = 0;
-}
-
 void socket_send (broker_t *self)
 {
-    /* A lease taken back is stored by the next commit; answers that it makes wait for that. */
-    for (size_t i = 0; i < self->held.count; i++) {
-        reply_t *reply = &self->held.replies[i];
+    /* A lease taken back is stored by the next turn's commit; answers that it makes wait for that. */
+    size_t count = self->outbox_count;
+    size_t cap = self->outbox_cap;
+    reply_t *sending = self->outbox;
+    self->outbox = NULL;
+    self->outbox_count = self->outbox_cap = 0;
+    for (size_t i = 0; i < count; i++) {
+        reply_t *reply = &sending[i];
         request_close (self->requests, reply->request);
         int error = send_reply (self, reply);
         if (error && reply->seq)
@@ -134,7 +118,12 @@ void socket_send (broker_t *self)
         zmq_msg_close (&reply->routing);
         zmq_msg_close (&reply->body);
     }
-    self->held.count = 0;
+    if (self->outbox_count) {
+        free (sending);
+        return;
+    }
+    self->outbox = sending;
+    self->outbox_cap = cap;
 }
 
 /* ---- in ---- */

@@ -39,13 +39,6 @@ typedef struct {
     err_t (*blob_put) (store_t *self, slice_t sha256, int64_t bytes, int64_t now_ms);
     /* Durable when it returns 0. Without an open transaction: 0 at once. */
     err_t (*commit) (store_t *self);
-    /* The same in two steps, with other calls between them: durable when commit_end has returned 0, which waits for the
-     * disk. What is written between belongs to the next transaction, and is forgotten by itself if that is rolled back.
-     * INTERNAL of commit_end: as above. */
-    err_t (*commit_begin) (store_t *self);
-    err_t (*commit_end) (store_t *self);
-    /* Readable when commit_end need not wait; -1: it need not now. */
-    int (*commit_fd) (const store_t *self);
     /* Gives back room on the disk that is only held for speed. Not within a transaction. */
     void (*compact) (store_t *self);
     /* Forgets what was written since the last commit. INTERNAL: what was committed before cannot be had again just now;
@@ -82,7 +75,7 @@ typedef struct {
     err_t (*job_purge) (store_t *self, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
                         void *ctx);
     int64_t (*blob_bytes) (store_t *self);      /* of all known blobs; O(1) */
-    int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs);
+    int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs).
                                                  * INT64_MAX: it cannot be told */
     /* Statistics: small rows by kind and time, whose bytes are the caller's business (measure.c). stat_put: new, or in
      * the old one's place. stat_drop_before: those of a kind with an earlier time go. */

@@ -479,18 +479,6 @@ static err_t commit (store_t *store)
     return ERR_NONE;
 }
 
-static err_t commit_end (store_t *store)
-{
-    (void)store;
-    return ERR_NONE;
-}
-
-static int commit_fd (const store_t *store)
-{
-    (void)store;
-    return -1;
-}
-
 static void compact (store_t *store)
 {
     (void)store;
@@ -579,9 +567,6 @@ static const store_ops_t ram_ops = {
     .worker_delete = worker_delete,
     .blob_put = blob_put,
     .commit = commit,
-    .commit_begin = commit,
-    .commit_end = commit_end,
-    .commit_fd = commit_fd,
     .compact = compact,
     .rollback = rollback,
     .job_get = job_get,

@@ -107,7 +107,6 @@ static err_t rollback (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
     sqlite_end_reads (self);
-    sqlite_redo_wait (self);
     if (!sqlite3_get_autocommit (self->db))
         sqlite_run_silent (self, SQL_ROLLBACK);
     self->open = self->dirty = false;
@@ -129,7 +128,7 @@ err_t sqlite_put_total (store_sqlite_t *self, const char *name, int64_t number)
 err_t sqlite_settle (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
-    if (sqlite_redo_wait (self) || sqlite_is_lost (self))
+    if (sqlite_is_lost (self))
         return ERR_INTERNAL; /* outside of a transaction each of these statements would commit by itself */
     if (!self->open)
         return ERR_NONE;
@@ -176,11 +175,9 @@ static bool holds_much (store_sqlite_t *self)
     return bytes > CACHE_MAX;
 }
 
-static err_t commit_turn (store_sqlite_t *self, bool later)
+static err_t commit (store_t *store)
 {
-    /* One batch is written when the one before it is on the disk, and not earlier: see store_sqlite_redo.c. */
-    if ((self->dirty || !later) && sqlite_redo_wait (self))
-        return ERR_INTERNAL;
+    store_sqlite_t *self = sqlite_of (store);
     if (sqlite_is_lost (self))
         return ERR_INTERNAL; /* even if this turn has changed nothing: its answers may be of what is no longer there */
     if (!self->dirty)
@@ -195,7 +192,7 @@ static err_t commit_turn (store_sqlite_t *self, bool later)
     }
     /* A copy under way is of what the database has committed. */
     bool log = sqlite_redo_fits (self) && !self->copy;
-    err_t err = !log ? sqlite_settle (self) : self->redo.batch.len ? sqlite_redo_write (self, later) : ERR_NONE;
+    err_t err = !log ? sqlite_settle (self) : self->redo.batch.len ? sqlite_redo_write (self) : ERR_NONE;
     if (err)
         return err;
     sqlite_redo_forget (self);
@@ -205,26 +202,6 @@ static err_t commit_turn (store_sqlite_t *self, bool later)
     if (self->open && holds_much (self))
         settle_or_stay (self);
     return self->broken ? ERR_INTERNAL : ERR_NONE;
-}
-
-static err_t commit (store_t *store)
-{
-    return commit_turn (sqlite_of (store), false);
-}
-
-static err_t commit_begin (store_t *store)
-{
-    return commit_turn (sqlite_of (store), true);
-}
-
-static err_t commit_end (store_t *store)
-{
-    return sqlite_redo_wait (sqlite_of (store)) || sqlite_is_lost (sqlite_of (store)) ? ERR_INTERNAL : ERR_NONE;
-}
-
-static int commit_fd (const store_t *store)
-{
-    return sqlite_redo_wait_fd ((const store_sqlite_t *)(const void *)store);
 }
 
 /* ---- opening ---- */
@@ -293,9 +270,6 @@ const store_ops_t sqlite_ops = {
     .worker_delete = sqlite_worker_delete,
     .blob_put = sqlite_blob_put,
     .commit = commit,
-    .commit_begin = commit_begin,
-    .commit_end = commit_end,
-    .commit_fd = commit_fd,
     .compact = compact,
     .rollback = rollback,
     .job_get = sqlite_job_get,

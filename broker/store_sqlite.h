@@ -3,7 +3,6 @@
  *   store_sqlite.c       opening, transactions
  *   store_sqlite_schema.c  statements, tables, migrations
  *   store_sqlite_redo.c  the redo log
- *   store_sqlite_sync.c  its sync, in a thread
  *   store_sqlite_behind.c  jobs that are in the log and not in their rows yet
  *   store_sqlite_rows.c  jobs, attempts, workers
  *   store_sqlite_list.c  lists of jobs
@@ -73,17 +72,14 @@ typedef struct {
     slice_t bytes;
 } bound_t;
 
-typedef struct syncer syncer_t;
-
 typedef struct {
-    int fd;           /* -1: there is none, every turn commits the database */
-    uint64_t key;     /* of the batches' hashes: what a job prints cannot be taken for a batch */
-    uint64_t name;    /* of the batches since the database's last commit */
-    uint64_t number;  /* of the last batch */
-    int64_t at;       /* where the next one goes */
-    buf_t batch;      /* this turn's statements, behind room for the header */
-    bool whole;       /* this turn is to commit the database */
-    syncer_t *syncer; /* NULL until the first commit that is only begun */
+    int fd;          /* -1: there is none, every turn commits the database */
+    uint64_t key;    /* of the batches' hashes: what a job prints cannot be taken for a batch */
+    uint64_t name;   /* of the batches since the database's last commit */
+    uint64_t number; /* of the last batch */
+    int64_t at;      /* where the next one goes */
+    buf_t batch;     /* this turn's statements, behind room for the header */
+    bool whole;      /* this turn is to commit the database */
 } redo_t;
 
 typedef struct {
@@ -173,12 +169,8 @@ void sqlite_redo_close (store_sqlite_t *self);
 void sqlite_redo_note (store_sqlite_t *self, sql_t which);
 /* Whether the turn's statements can go into the log. */
 bool sqlite_redo_fits (const store_sqlite_t *self);
-/* Makes them durable. `later`: they are when sqlite_redo_wait has returned 0. DISK_FULL, INTERNAL. */
-err_t sqlite_redo_write (store_sqlite_t *self, bool later);
-/* Waits for the sync that is under way. INTERNAL: what is on the disk is not known, and it is broken. */
-err_t sqlite_redo_wait (store_sqlite_t *self);
-/* Readable when that need not wait; -1: it need not now. */
-int sqlite_redo_wait_fd (const store_sqlite_t *self);
+/* Makes them durable. DISK_FULL, INTERNAL. */
+err_t sqlite_redo_write (store_sqlite_t *self);
 /* The turn's statements are dealt with. */
 void sqlite_redo_forget (store_sqlite_t *self);
 /* Runs again what is in the log, after the database has rolled back. */
@@ -188,16 +180,6 @@ void sqlite_redo_begin (store_sqlite_t *self);
 /* Marks whether all is in the database itself, within the open transaction. While it is not, a start without the log is
  * refused. */
 err_t sqlite_redo_mark (store_sqlite_t *self, bool clean);
-
-/* store_sqlite_sync.c: syncs a file in a thread. NULL when there can be none. */
-syncer_t *syncer_new (int file);
-void syncer_destroy (syncer_t **self_p);
-/* One at a time: then wait. */
-void syncer_begin (syncer_t *self);
-/* Returns 0 or an errno; 0 at once when none was begun. */
-int syncer_wait (syncer_t *self);
-/* Readable when the one that was begun is done; -1: none was begun. */
-int syncer_fd (const syncer_t *self);
 
 /* store_sqlite_behind.c */
 void sqlite_behind_init (behind_t *self);

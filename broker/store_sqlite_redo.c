@@ -166,38 +166,7 @@ bool sqlite_redo_fits (const store_sqlite_t *self)
     return redo->fd >= 0 && !redo->whole && (size_t)redo->at + sectors (redo->batch.len) <= FILE_SIZE;
 }
 
-/* ERR_NONE or INTERNAL. */
-static err_t judge_sync (store_sqlite_t *self, int error)
-{
-    if (!error)
-        return ERR_NONE;
-    log_event (LEVEL_ERROR, "store-failed", "redo log: %s", strerror (error));
-    self->broken = true;
-    return ERR_INTERNAL;
-}
-
-err_t sqlite_redo_wait (store_sqlite_t *self)
-{
-    return self->redo.syncer ? judge_sync (self, syncer_wait (self->redo.syncer)) : ERR_NONE;
-}
-
-int sqlite_redo_wait_fd (const store_sqlite_t *self)
-{
-    return self->redo.syncer ? syncer_fd (self->redo.syncer) : -1;
-}
-
-static err_t sync_batch (store_sqlite_t *self, bool later)
-{
-    redo_t *redo = &self->redo;
-    if (later && !redo->syncer)
-        redo->syncer = syncer_new (redo->fd);
-    if (!later || !redo->syncer)
-        return judge_sync (self, fdatasync (redo->fd) == 0 ? 0 : errno);
-    syncer_begin (redo->syncer);
-    return ERR_NONE;
-}
-
-err_t sqlite_redo_write (store_sqlite_t *self, bool later)
+err_t sqlite_redo_write (store_sqlite_t *self)
 {
     redo_t *redo = &self->redo;
     size_t length = redo->batch.len - sizeof (header_t);
@@ -216,9 +185,11 @@ err_t sqlite_redo_write (store_sqlite_t *self, bool later)
         log_event (LEVEL_ERROR, "store-failed", "redo log: %s", strerror (code));
         return code == ENOSPC || code == EDQUOT ? ERR_DISK_FULL : ERR_INTERNAL;
     }
-    err_t err = sync_batch (self, later);
-    if (err)
-        return err;
+    if (fdatasync (redo->fd) != 0) {
+        log_event (LEVEL_ERROR, "store-failed", "redo log: %s", strerror (errno));
+        self->broken = true; /* the next sync may succeed without the pages that this one has lost */
+        return ERR_INTERNAL;
+    }
     redo->at += (int64_t)size;
     redo->number++;
     return ERR_NONE;
@@ -551,7 +522,6 @@ bool sqlite_redo_start (store_sqlite_t *self, const char *db_path, char *problem
 
 void sqlite_redo_close (store_sqlite_t *self)
 {
-    syncer_destroy (&self->redo.syncer);
     if (self->redo.fd >= 0)
         close (self->redo.fd);
     self->redo.fd = -1;

@@ -1,8 +1,6 @@
 /* The store on a disk that fails: what was acknowledged is never missing after a start that is not refused. */
 #include <dlfcn.h>
 #include <errno.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +10,7 @@
 #include "store_fixture.h"
 
 static int failing_syncs;     /* so many syncs of the WAL fail */
-static atomic_bool log_fails; /* the redo log cannot be synced */
-static atomic_uint log_takes; /* before it is */
+static bool log_fails;        /* the redo log cannot be synced */
 static bool wal_full;         /* the WAL cannot be written */
 static bool database_damaged; /* the database cannot be read */
 
@@ -56,8 +53,6 @@ int fdatasync (int fd)
     int (*real) (int) = NULL;
     *(void **)&real = dlsym (RTLD_NEXT, "fdatasync");
     bool is_log = ends_with (fd, "gleaner.db-redo");
-    if (is_log)
-        usleep (log_takes);
     if (is_log ? log_fails : failing_syncs && ends_with (fd, "gleaner.db-wal")) {
         failing_syncs -= !is_log;
         errno = EIO;
@@ -69,7 +64,6 @@ int fdatasync (int fd)
 static int teardown (void **state)
 {
     failing_syncs = 0;
-    log_takes = 0;
     wal_full = database_damaged = log_fails = false;
     return fixture_teardown (state);
 }
@@ -144,65 +138,31 @@ static void test_nothing_is_acknowledged_after_a_failed_snapshot (void **state)
     assert_all_there (self, 0);
 }
 
-/* ---- a commit in two steps ---- */
-
-static void test_a_commit_that_was_begun_is_over_when_the_disk_says_so (void **state)
+static void test_nothing_is_acknowledged_after_a_failed_sync_of_the_log (void **state)
 {
     fixture_t *self = *state;
-    const store_ops_t *ops = self->store->ops;
-    log_takes = 100 * 1000;
+    acknowledge (self, 5);
+    log_fails = true;
     insert (self);
-    assert_int_equal (ops->commit_begin (self->store), 0);
-    struct pollfd disk = { .fd = ops->commit_fd (self->store), .events = POLLIN };
-    assert_true (disk.fd >= 0);
-    assert_int_equal (poll (&disk, 1, 0), 0);
-    insert (self); /* of the next turn */
-    assert_int_equal (poll (&disk, 1, 10 * 1000), 1);
-    assert_int_equal (ops->commit_end (self->store), 0);
-    assert_int_equal (ops->commit_fd (self->store), -1);
-    assert_int_equal (ops->commit_end (self->store), 0); /* there is none */
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
+    log_fails = false; /* it may succeed the next time, without the pages that were lost */
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
     assert_all_there (self, 1);
-    assert_int_equal (ops->commit_begin (self->store), 0);
-    assert_int_equal (ops->rollback (self->store), 0); /* of a turn that has done nothing: it waits for the disk */
-    assert_int_equal (ops->commit_fd (self->store), -1);
-    assert_int_equal (ops->commit_end (self->store), 0);
-    assert_int_equal (ops->job_count (self->store), 2);
-    assert_all_there (self, 0);
 }
 
-/* Whatever comes first after the sync, it fails, and so does all that follows. */
-static void test_nothing_is_acknowledged_after_a_failed_sync (void **state)
+static void test_a_key_is_used_once (void **state)
 {
     fixture_t *self = *state;
-    for (int first = 0; first < 5; first++) {
-        const store_ops_t *ops = self->store->ops;
-        acknowledge (self, 1);
-        log_fails = true;
-        insert (self);
-        assert_int_equal (ops->commit_begin (self->store), 0);
-        struct pollfd disk = { .fd = ops->commit_fd (self->store), .events = POLLIN };
-        assert_int_equal (poll (&disk, 1, 10 * 1000), 1);
-        log_fails = false; /* it may succeed the next time, without the pages that were lost: it must not be asked */
-        if (first == 0) {
-            assert_int_equal (ops->commit_end (self->store), ERR_INTERNAL);
-        } else if (first == 1) {
-            job_record_t job = fixture_job (self->last_seq + 1);
-            assert_int_equal (ops->job_insert (self->store, &job), 0); /* not yet known */
-            assert_int_equal (ops->commit_begin (self->store), ERR_INTERNAL);
-        } else if (first == 2) {
-            assert_int_equal (ops->commit (self->store), ERR_INTERNAL);
-        } else if (first == 3) {
-            ops->compact (self->store);
-        } else {
-            assert_int_equal (ops->rollback (self->store), ERR_INTERNAL);
-        }
-        assert_int_equal (ops->commit_end (self->store), ERR_INTERNAL);
-        assert_int_equal (ops->commit (self->store), ERR_INTERNAL);
-        assert_all_there (self, 1);
-        self->store->ops->close (&self->store);
-        self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
-        assert_non_null (self->store);
-        self->last_seq = self->store->ops->job_last_seq (self->store);
+    for (int kept = 1; kept >= 0; kept--) {
+        job_record_t job = fixture_job (++self->last_seq);
+        job.idempotency_key = kept ? SLICE ("k1") : SLICE ("k2");
+        assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
+        assert_int_equal (self->store->ops->commit (self->store), 0);
+        if (!kept)
+            self->store->ops->compact (self->store);
+        job.id.seq++;
+        assert_int_equal (self->store->ops->job_insert (self->store, &job), ERR_INTERNAL);
+        assert_all_there (self, 0);
     }
 }
 
@@ -341,9 +301,9 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_settle, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_start_whose_settle_fails_is_refused, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_snapshot, fixture_setup, teardown),
-        cmocka_unit_test_setup_teardown (test_a_commit_that_was_begun_is_over_when_the_disk_says_so, fixture_setup,
+        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_sync_of_the_log, fixture_setup,
                                          teardown),
-        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_sync, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_key_is_used_once, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_without_room_for_the_database_the_log_goes_on, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_turn_without_room_is_forgotten_and_no_other, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_failed_read_ends_it_before_the_next_answer, fixture_setup, teardown),
