@@ -4,16 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { EXACT_WAIT_MS = 5 * 1000 }; /* a longer wait may end a little sooner */
+
 bool core_may_park (const core_t *self, int64_t wait_ms)
 {
     return wait_ms != INT_ABSENT && wait_ms > 0 && self->parked < self->config.parked_max;
+}
+
+/* When a wait that begins now is over. A long one ends with others of about its length, up to a sixteenth of it sooner:
+ * one wake-up answers them all, their workers ask again together, and send their next heartbeats together. */
+static int64_t wait_end (const core_t *self, int64_t wait_ms)
+{
+    int64_t end_ms = self->now_ms + wait_ms;
+    if (wait_ms <= EXACT_WAIT_MS)
+        return end_ms;
+    int64_t step_ms = 1;
+    while (2 * step_ms <= wait_ms / 16)
+        step_ms *= 2;
+    return end_ms - end_ms % step_ms;
 }
 
 parked_t *core_park (core_t *self, uint64_t request, int64_t wait_ms)
 {
     parked_t *parked = xcalloc (1, sizeof *parked);
     parked->request = request;
-    core_timer_set (self, &parked->timer, TIMER_PARKED, self->now_ms + wait_ms);
+    core_timer_set (self, &parked->timer, TIMER_PARKED, wait_end (self, wait_ms));
     self->parked++;
     return parked;
 }

@@ -2,10 +2,10 @@
  *
  * All operations block and belong to one thread. Writes join the open transaction (opened by the first write); only
  * commit makes them durable, and all of them or none. Reads see the open transaction. Nothing here frees what the
- * caller passes; slices in a job, or an attempt, that is read out are valid until the next write, commit or read of
- * that kind. Functions return 0, DISK_FULL, or INTERNAL. After DISK_FULL nothing of the open transaction is kept once
- * `rollback` has been called. After INTERNAL the caller must stop acknowledging: the transaction's outcome is unknown
- * until the store is opened again.
+ * caller passes; slices in a job, or an attempt, that is read out are valid until the next write, commit, rollback or
+ * read of that kind, or the next call that looks at many rows. Functions return 0, DISK_FULL, or INTERNAL. After
+ * DISK_FULL nothing of the open transaction is kept once `rollback` has been called. After INTERNAL the caller must
+ * stop acknowledging: the transaction's outcome is unknown until the store is opened again.
  */
 #ifndef GLEANER_STORE_H
 #define GLEANER_STORE_H
@@ -75,7 +75,8 @@ typedef struct {
     err_t (*job_purge) (store_t *self, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
                         void *ctx);
     int64_t (*blob_bytes) (store_t *self);      /* of all known blobs; O(1) */
-    int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs) */
+    int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs).
+                                                 * INT64_MAX: it cannot be told */
     /* Statistics: small rows by kind and time, whose bytes are the caller's business (measure.c). stat_put: new, or in
      * the old one's place. stat_drop_before: those of a kind with an earlier time go. */
     err_t (*stat_put) (store_t *self, int kind, int64_t time, slice_t bytes);

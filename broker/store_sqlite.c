@@ -15,6 +15,8 @@
 
 enum {
     VALUE_MAX = 16 * 1024 * 1024, /* bytes of one column */
+    PIECE_MAX = 2048,             /* bytes */
+    PIECES = 512,
     CACHE_MAX = 32 * 1024 * 1024, /* bytes of pages that may be held in memory before the database commits */
 };
 
@@ -30,26 +32,14 @@ err_t sqlite_failed (store_sqlite_t *self, const char *what)
 
 void sqlite_bind_text (sqlite3_stmt *sql, int at, slice_t text)
 {
-    if (text.ptr)
-        sqlite3_bind_text64 (sql, at, text.ptr, text.len, SQLITE_STATIC, SQLITE_UTF8);
-    else
-        sqlite3_bind_null (sql, at);
-}
-
-void sqlite_bind_blob (sqlite3_stmt *sql, int at, slice_t bytes)
-{
-    if (bytes.ptr)
-        sqlite3_bind_blob64 (sql, at, bytes.ptr, bytes.len, SQLITE_STATIC);
-    else
-        sqlite3_bind_null (sql, at);
+    bound_t value = sqlite_text (text);
+    sqlite_bind (sql, at, &value);
 }
 
 void sqlite_bind_int (sqlite3_stmt *sql, int at, int64_t number)
 {
-    if (number == INT_ABSENT)
-        sqlite3_bind_null (sql, at);
-    else
-        sqlite3_bind_int64 (sql, at, number);
+    bound_t value = sqlite_number (number);
+    sqlite_bind (sql, at, &value);
 }
 
 slice_t sqlite_slice (sqlite3_stmt *sql, int at)
@@ -94,7 +84,7 @@ err_t sqlite_run (store_sqlite_t *self, sql_t which)
 
 /* After some errors, of reads too, SQLite rolls back by itself: then many turns are gone from it that were
  * acknowledged, and are in the log alone. */
-static bool is_lost (const store_sqlite_t *self)
+bool sqlite_is_lost (const store_sqlite_t *self)
 {
     return self->broken || (self->open && sqlite3_get_autocommit (self->db));
 }
@@ -102,7 +92,7 @@ static bool is_lost (const store_sqlite_t *self)
 err_t sqlite_begin (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
-    if (is_lost (self))
+    if (sqlite_is_lost (self))
         return ERR_INTERNAL;
     self->dirty = true;
     if (self->open)
@@ -120,6 +110,7 @@ static err_t rollback (store_t *store)
     if (!sqlite3_get_autocommit (self->db))
         sqlite_run_silent (self, SQL_ROLLBACK);
     self->open = self->dirty = false;
+    sqlite_behind_forget (&self->behind);
     sqlite_redo_forget (self);
     self->broken = self->broken || sqlite_redo_run (self);
     self->jobs = self->jobs_committed;
@@ -137,11 +128,13 @@ err_t sqlite_put_total (store_sqlite_t *self, const char *name, int64_t number)
 err_t sqlite_settle (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
-    if (is_lost (self))
+    if (sqlite_is_lost (self))
         return ERR_INTERNAL; /* outside of a transaction each of these statements would commit by itself */
     if (!self->open)
         return ERR_NONE;
-    err_t err = sqlite_put_total (self, "jobs", self->jobs);
+    err_t err = sqlite_behind_write (self);
+    if (!err)
+        err = sqlite_put_total (self, "jobs", self->jobs);
     if (!err)
         err = sqlite_put_total (self, "redo", (int64_t)(self->redo.name + 1));
     if (!err)
@@ -185,7 +178,7 @@ static bool holds_much (store_sqlite_t *self)
 static err_t commit (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
-    if (is_lost (self))
+    if (sqlite_is_lost (self))
         return ERR_INTERNAL; /* even if this turn has changed nothing: its answers may be of what is no longer there */
     if (!self->dirty)
         return ERR_NONE;
@@ -237,7 +230,8 @@ static int64_t job_count (store_t *store)
 
 static int64_t job_last_seq (store_t *store)
 {
-    int64_t seq = sqlite_ask (sqlite_of (store)->db, "SELECT coalesce (max (seq), 0) FROM job");
+    store_sqlite_t *self = sqlite_of (store);
+    int64_t seq = sqlite_behind_write (self) ? 0 : sqlite_ask (self->db, "SELECT coalesce (max (seq), 0) FROM job");
     return seq > 0 ? seq : 0;
 }
 
@@ -261,6 +255,7 @@ static void store_close (store_t **self_p)
     for (int i = 0; i < LIST_WAYS * LIST_PARTS; i++)
         sqlite3_finalize (self->lists[i / LIST_PARTS][i % LIST_PARTS]);
     decoder_destroy (&self->options);
+    sqlite_behind_fini (&self->behind);
     sqlite3_close (self->db);
     free (self);
     *self_p = NULL;
@@ -309,6 +304,14 @@ static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA cache_spill = OFF;" /* nothing is written but by a commit */
                               "PRAGMA wal_autocheckpoint = 4000;";
 
+/* Its small pieces of memory come from a pool of its own, and nobody counts them: a third of what a statement takes.
+ * Within a process this can be said once, before all else; to say it again is refused, and does no harm. */
+static void configure_memory (void)
+{
+    sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config (SQLITE_CONFIG_LOOKASIDE, PIECE_MAX, PIECES);
+}
+
 static bool configure (sqlite3 *db, const char *path, char *problem, size_t size)
 {
     sqlite3_extended_result_codes (db, 1);
@@ -346,7 +349,9 @@ store_t *store_sqlite_open (const char *path, char *problem, size_t problem_size
     self->base.ops = &sqlite_ops;
     self->redo.fd = -1;
     self->options = decoder_new ();
+    sqlite_behind_init (&self->behind);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    configure_memory ();
     if (sqlite3_open_v2 (path, &self->db, flags, NULL) != SQLITE_OK) {
         snprintf (problem, problem_size, "cannot open '%s': %s.", path, sqlite3_errmsg (self->db));
         goto fail;

@@ -3,6 +3,7 @@
  *   store_sqlite.c       opening, transactions
  *   store_sqlite_schema.c  statements, tables, migrations
  *   store_sqlite_redo.c  the redo log
+ *   store_sqlite_behind.c  jobs that are in the log and not in their rows yet
  *   store_sqlite_rows.c  jobs, attempts, workers
  *   store_sqlite_list.c  lists of jobs
  *   store_sqlite_keep.c  blobs, retention, sizes
@@ -14,6 +15,8 @@
 
 #include <sqlite3.h>
 
+#include "broker/list.h"
+#include "broker/map.h"
 #include "broker/store.h"
 
 typedef enum {
@@ -80,6 +83,13 @@ typedef struct {
 } redo_t;
 
 typedef struct {
+    map_t by_seq;
+    list_head_t rows; /* as they came */
+    size_t bytes;     /* of all of them */
+    int64_t keyed;    /* those with an idempotency key */
+} behind_t;
+
+typedef struct {
     store_t base;
     sqlite3 *db;
     sqlite3_stmt *sql[SQL_COUNT];
@@ -92,6 +102,7 @@ typedef struct {
     bool broken;                                /* what is on disk is not known: nothing more is committed */
     bound_t bound[SQL_COUNT][SQL_VALUES_MAX];
     redo_t redo;
+    behind_t behind;
     int64_t jobs, jobs_committed;
     int64_t blob_bytes, blob_bytes_committed;
     sqlite3_backup *copy; /* a snapshot under way */
@@ -114,6 +125,8 @@ bool sqlite_migrate (sqlite3 *db, const char *path, char *problem, size_t size);
 /* store_sqlite.c */
 /* Logs the database's last error; DISK_FULL or INTERNAL. */
 err_t sqlite_failed (store_sqlite_t *self, const char *what);
+/* What was acknowledged is in the log alone: nothing more may be written or said. */
+bool sqlite_is_lost (const store_sqlite_t *self);
 /* Opens the transaction unless it is open. */
 err_t sqlite_begin (store_sqlite_t *self);
 /* Ends the reads whose rows the last records point into. */
@@ -133,12 +146,16 @@ int64_t sqlite_ask (sqlite3 *db, const char *text);
 
 /* Absent slices and INT_ABSENT are NULL. Bound memory must outlive the step. */
 void sqlite_bind_text (sqlite3_stmt *sql, int at, slice_t text);
-void sqlite_bind_blob (sqlite3_stmt *sql, int at, slice_t bytes);
 void sqlite_bind_int (sqlite3_stmt *sql, int at, int64_t number);
 slice_t sqlite_slice (sqlite3_stmt *sql, int at);
 int64_t sqlite_int (sqlite3_stmt *sql, int at);
 
-/* store_sqlite_redo.c. The same as sqlite_bind_*, remembered for the log. */
+/* store_sqlite_redo.c. A value for a statement's place; it borrows the bytes. */
+bound_t sqlite_text (slice_t text);
+bound_t sqlite_blob (slice_t bytes);
+bound_t sqlite_number (int64_t number);
+void sqlite_bind (sqlite3_stmt *sql, int at, const bound_t *value);
+/* Binds it, and remembers it for the log. */
 void sqlite_set_text (store_sqlite_t *self, sql_t which, int at, slice_t text);
 void sqlite_set_blob (store_sqlite_t *self, sql_t which, int at, slice_t bytes);
 void sqlite_set_int (store_sqlite_t *self, sql_t which, int at, int64_t number);
@@ -148,7 +165,7 @@ bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem,
 /* Runs what is in it, and commits that. False as above. */
 bool sqlite_redo_start (store_sqlite_t *self, const char *db_path, char *problem, size_t size);
 void sqlite_redo_close (store_sqlite_t *self);
-/* A statement was run in this turn. */
+/* A statement was run in this turn, or will be by sqlite_behind_write, with these values in `bound`. */
 void sqlite_redo_note (store_sqlite_t *self, sql_t which);
 /* Whether the turn's statements can go into the log. */
 bool sqlite_redo_fits (const store_sqlite_t *self);
@@ -163,6 +180,21 @@ void sqlite_redo_begin (store_sqlite_t *self);
 /* Marks whether all is in the database itself, within the open transaction. While it is not, a start without the log is
  * refused. */
 err_t sqlite_redo_mark (store_sqlite_t *self, bool clean);
+
+/* store_sqlite_behind.c */
+void sqlite_behind_init (behind_t *self);
+void sqlite_behind_fini (behind_t *self);
+/* Takes a job that is in the log. May write another one's row. */
+err_t sqlite_behind_insert (store_sqlite_t *self, const job_record_t *job);
+err_t sqlite_behind_update (store_sqlite_t *self, const job_record_t *job);
+/* Writes every row, before a statement reads rows or the database commits. INTERNAL: it is broken. */
+err_t sqlite_behind_write (store_sqlite_t *self);
+/* Before a rollback. */
+void sqlite_behind_forget (behind_t *self);
+/* A job that has no row yet. False: look for its row, and patch what was read. */
+bool sqlite_behind_get (const store_sqlite_t *self, int64_t seq, job_record_t *job);
+bool sqlite_behind_by_key (const store_sqlite_t *self, slice_t key, job_record_t *job);
+void sqlite_behind_patch (const store_sqlite_t *self, job_record_t *job);
 
 /* store_sqlite_rows.c: the columns of a job, for every statement that reads whole rows. */
 #define JOB_CREATED                                                                                                    \
@@ -189,6 +221,9 @@ err_t sqlite_redo_mark (store_sqlite_t *self, bool clean);
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
 err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx);
 extern const store_ops_t sqlite_ops;
+/* Puts a job's row, or its part that changes, into the database, past the log. */
+err_t sqlite_write_created (store_sqlite_t *self, const job_record_t *job);
+err_t sqlite_write_changed (store_sqlite_t *self, const job_record_t *job);
 err_t sqlite_job_insert (store_t *store, const job_record_t *job);
 err_t sqlite_job_update (store_t *store, const job_record_t *job);
 err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job);

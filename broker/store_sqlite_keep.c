@@ -80,7 +80,9 @@ int64_t sqlite_blob_live_bytes (store_t *store)
 {
     store_sqlite_t *self = sqlite_of (store);
     sqlite3_stmt *sql = self->sql[SQL_BLOB_LIVE];
-    int64_t bytes = sqlite3_step (sql) == SQLITE_ROW ? sqlite3_column_int64 (sql, 0) : 0;
+    if (sqlite_behind_write (self))
+        return INT64_MAX;
+    int64_t bytes = sqlite3_step (sql) == SQLITE_ROW ? sqlite3_column_int64 (sql, 0) : INT64_MAX;
     sqlite3_reset (sql);
     return bytes;
 }
@@ -177,7 +179,9 @@ err_t sqlite_job_expire (store_t *store, int64_t before_ms, bool archived, int64
     sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 1, before_ms);
     sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 2, limit);
     sqlite_bind_int (self->sql[SQL_JOB_EXPIRED], 3, archived);
-    err_t err = sqlite_each_job (self, self->sql[SQL_JOB_EXPIRED], batch_add, &batch);
+    err_t err = sqlite_behind_write (self);
+    if (!err)
+        err = sqlite_each_job (self, self->sql[SQL_JOB_EXPIRED], batch_add, &batch);
     if (!err && batch.count)
         err = sqlite_begin (self);
     for (size_t i = 0; i < batch.count && !err; i++) {
@@ -210,7 +214,9 @@ err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, in
     sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 2, before_ms);
     sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 3, limit);
     sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 4, what & PURGE_HEAVY);
-    err_t err = sqlite_each_job (self, self->sql[SQL_JOB_PURGEABLE], batch_add, &batch);
+    err_t err = sqlite_behind_write (self);
+    if (!err)
+        err = sqlite_each_job (self, self->sql[SQL_JOB_PURGEABLE], batch_add, &batch);
     int64_t last = *after_ms;
     for (size_t i = 0; i < batch.count && !err; i++) {
         const gone_t *gone = &batch.items[i];

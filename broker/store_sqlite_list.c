@@ -163,15 +163,17 @@ err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t patie
 {
     store_sqlite_t *self = sqlite_of (store);
     int64_t until_ms = clock_mono_ms () + patience_ms;
+    *next_seq = 0;
     sqlite_end_reads (self);
+    err_t err = sqlite_behind_write (self);
+    if (err)
+        return err;
     by_t by = best_way (self, filter);
     sqlite3_stmt *sql = statement (self, by, filter->text.ptr ? LIST_TEXTS : LIST_PLAIN);
-    *next_seq = 0;
     if (!sql)
         return sqlite_failed (self, "job_list");
     bind_way (sql, by, filter);
     int code = SQLITE_ROW;
-    err_t err = ERR_NONE;
     bool more = true;
     for (int64_t looks = 0; !err && more && (code = sqlite3_step (sql)) == SQLITE_ROW; looks++) {
         int64_t seq = sqlite3_column_int64 (sql, 0);

@@ -61,22 +61,52 @@ static const uint8_t codes[SQL_COUNT] = {
 
 /* ---- noting statements ---- */
 
+bound_t sqlite_text (slice_t text)
+{
+    return (bound_t){ text.ptr ? VALUE_TEXT : VALUE_NULL, 0, text };
+}
+
+bound_t sqlite_blob (slice_t bytes)
+{
+    return (bound_t){ bytes.ptr ? VALUE_BLOB : VALUE_NULL, 0, bytes };
+}
+
+bound_t sqlite_number (int64_t number)
+{
+    return (bound_t){ number == INT_ABSENT ? VALUE_NULL : VALUE_INT, number, SLICE_ABSENT };
+}
+
+void sqlite_bind (sqlite3_stmt *sql, int at, const bound_t *value)
+{
+    if (value->kind == VALUE_TEXT)
+        sqlite3_bind_text64 (sql, at, value->bytes.ptr, value->bytes.len, SQLITE_STATIC, SQLITE_UTF8);
+    else if (value->kind == VALUE_BLOB)
+        sqlite3_bind_blob64 (sql, at, value->bytes.ptr, value->bytes.len, SQLITE_STATIC);
+    else if (value->kind == VALUE_INT)
+        sqlite3_bind_int64 (sql, at, value->number);
+    else
+        sqlite3_bind_null (sql, at);
+}
+
+static void set (store_sqlite_t *self, sql_t which, int at, bound_t value)
+{
+    self->bound[which][at - 1] = value;
+    sqlite_bind (self->sql[which], at, &value);
+}
+
 void sqlite_set_text (store_sqlite_t *self, sql_t which, int at, slice_t text)
 {
-    self->bound[which][at - 1] = (bound_t){ text.ptr ? VALUE_TEXT : VALUE_NULL, 0, text };
-    sqlite_bind_text (self->sql[which], at, text);
+    set (self, which, at, sqlite_text (text));
 }
 
 void sqlite_set_blob (store_sqlite_t *self, sql_t which, int at, slice_t bytes)
 {
-    self->bound[which][at - 1] = (bound_t){ bytes.ptr ? VALUE_BLOB : VALUE_NULL, 0, bytes };
-    sqlite_bind_blob (self->sql[which], at, bytes);
+    set (self, which, at, sqlite_blob (bytes));
 }
 
 void sqlite_set_int (store_sqlite_t *self, sql_t which, int at, int64_t number)
 {
-    self->bound[which][at - 1] = (bound_t){ number == INT_ABSENT ? VALUE_NULL : VALUE_INT, number, SLICE_ABSENT };
-    sqlite_bind_int (self->sql[which], at, number);
+    set (self, which, at, sqlite_number (number));
 }
 
 static void append_value (buf_t *out, const bound_t *value)
@@ -157,6 +187,7 @@ err_t sqlite_redo_write (store_sqlite_t *self)
     }
     if (fdatasync (redo->fd) != 0) {
         log_event (LEVEL_ERROR, "store-failed", "redo log: %s", strerror (errno));
+        self->broken = true; /* the next sync may succeed without the pages that this one has lost */
         return ERR_INTERNAL;
     }
     redo->at += (int64_t)size;
@@ -194,28 +225,24 @@ static bool take (slice_t *in, void *out, size_t size)
     return true;
 }
 
-static bool take_value (slice_t *in, sqlite3_stmt *sql, int at)
+static bool take_value (slice_t *in, bound_t *value)
 {
-    uint8_t kind = 0;
     uint64_t number = 0;
     uint32_t length = 0;
-    if (!take (in, &kind, 1))
+    *value = (bound_t){ .kind = VALUE_NULL };
+    if (!take (in, &value->kind, 1))
         return false;
-    if (kind == VALUE_NULL)
-        sqlite3_bind_null (sql, at);
-    else if (kind == VALUE_INT && take (in, &number, sizeof number))
-        sqlite3_bind_int64 (sql, at, (int64_t)le64toh (number));
-    else if ((kind == VALUE_TEXT || kind == VALUE_BLOB) && take (in, &length, sizeof length) &&
-             le32toh (length) <= in->len) {
-        slice_t bytes = slice_from (in->ptr, le32toh (length));
-        *in = slice_from (in->ptr + bytes.len, in->len - bytes.len);
-        if (kind == VALUE_TEXT)
-            sqlite_bind_text (sql, at, bytes);
-        else
-            sqlite_bind_blob (sql, at, bytes);
-    } else {
-        return false;
+    if (value->kind == VALUE_INT) {
+        bool whole = take (in, &number, sizeof number);
+        value->number = (int64_t)le64toh (number);
+        return whole;
     }
+    if (value->kind != VALUE_TEXT && value->kind != VALUE_BLOB)
+        return value->kind == VALUE_NULL;
+    if (!take (in, &length, sizeof length) || le32toh (length) > in->len)
+        return false;
+    value->bytes = slice_from (in->ptr, le32toh (length));
+    *in = slice_from (in->ptr + value->bytes.len, in->len - value->bytes.len);
     return true;
 }
 
@@ -229,9 +256,12 @@ static err_t run_statement (store_sqlite_t *self, slice_t *in)
             continue;
         if (head[1] != sqlite3_bind_parameter_count (self->sql[which]))
             return ERR_INTERNAL;
-        for (int at = 1; at <= head[1]; at++)
-            if (!take_value (in, self->sql[which], at))
+        for (int at = 1; at <= head[1]; at++) {
+            bound_t value;
+            if (!take_value (in, &value))
                 return ERR_INTERNAL;
+            sqlite_bind (self->sql[which], at, &value);
+        }
         self->jobs += which == SQL_JOB_INSERT;
         return sqlite_run_silent (self, which);
     }

@@ -6,45 +6,55 @@
 
 #include "proto/lines.h"
 
-static void bind_created (store_sqlite_t *self, const job_record_t *job)
+/* The values of SQL_JOB_INSERT and SQL_JOB_UPDATE, which have the same places. */
+static void set_created (bound_t *values, const job_record_t *job)
 {
-    sqlite_set_text (self, SQL_JOB_INSERT, 2, slice_of (job->id.salt));
-    sqlite_set_text (self, SQL_JOB_INSERT, 3, job->command);
-    sqlite_set_text (self, SQL_JOB_INSERT, 4, job->file_url);
-    sqlite_set_text (self, SQL_JOB_INSERT, 5, job->filename);
-    sqlite_set_int (self, SQL_JOB_INSERT, 6, job->timeout_ms);
-    sqlite_set_int (self, SQL_JOB_INSERT, 7, job->max_attempts);
-    sqlite_set_int (self, SQL_JOB_INSERT, 8, job->created_ms);
-    sqlite_set_text (self, SQL_JOB_INSERT, 9, job->pinned);
-    sqlite_set_blob (self, SQL_JOB_INSERT, 10, job->options);
-    sqlite_set_text (self, SQL_JOB_INSERT, 11, job->idempotency_key);
-    sqlite_set_blob (self, SQL_JOB_INSERT, 12, job->request_hash);
+    values[1] = sqlite_text (slice_of (job->id.salt));
+    values[2] = sqlite_text (job->command);
+    values[3] = sqlite_text (job->file_url);
+    values[4] = sqlite_text (job->filename);
+    values[5] = sqlite_number (job->timeout_ms);
+    values[6] = sqlite_number (job->max_attempts);
+    values[7] = sqlite_number (job->created_ms);
+    values[8] = sqlite_text (job->pinned);
+    values[9] = sqlite_blob (job->options);
+    values[10] = sqlite_text (job->idempotency_key);
+    values[11] = sqlite_blob (job->request_hash);
 }
 
-static void bind_changing (store_sqlite_t *self, sql_t which, const job_record_t *job)
+static void set_changing (bound_t *values, const job_record_t *job)
 {
-    sqlite_set_int (self, which, 1, job->id.seq);
-    sqlite_set_int (self, which, 13, job->state);
-    sqlite_set_int (self, which, 14, job->attempt);
-    sqlite_set_text (self, which, 15, job->worker_id);
-    sqlite_set_text (self, which, 16, job->group);
-    sqlite_set_text (self, which, 17, job->token);
-    sqlite_set_int (self, which, 18, job->slot);
-    sqlite_set_int (self, which, 19, job->started_ms);
-    sqlite_set_int (self, which, 20, job->completed_ms);
-    sqlite_set_int (self, which, 21, job->exit_code);
-    sqlite_set_text (self, which, 22, job->reason);
-    sqlite_set_text (self, which, 23, job->error_message);
-    sqlite_set_blob (self, which, 24, job->data[STREAM_STDOUT]);
-    sqlite_set_blob (self, which, 25, job->data[STREAM_STDERR]);
-    sqlite_set_int (self, which, 26, job->bytes[STREAM_STDOUT]);
-    sqlite_set_int (self, which, 27, job->bytes[STREAM_STDERR]);
-    sqlite_set_int (self, which, 28, job->not_before_ms);
-    sqlite_set_int (self, which, 29, job->signal);
-    sqlite_set_blob (self, which, 30, job->receipt);
-    sqlite_set_text (self, which, 31, job->artifacts);
-    sqlite_set_int (self, which, 32, job->bytes[STREAM_JOURNAL]);
-    sqlite_set_blob (self, which, 33, job->data[STREAM_JOURNAL]);
+    values[0] = sqlite_number (job->id.seq);
+    values[12] = sqlite_number (job->state);
+    values[13] = sqlite_number (job->attempt);
+    values[14] = sqlite_text (job->worker_id);
+    values[15] = sqlite_text (job->group);
+    values[16] = sqlite_text (job->token);
+    values[17] = sqlite_number (job->slot);
+    values[18] = sqlite_number (job->started_ms);
+    values[19] = sqlite_number (job->completed_ms);
+    values[20] = sqlite_number (job->exit_code);
+    values[21] = sqlite_text (job->reason);
+    values[22] = sqlite_text (job->error_message);
+    values[23] = sqlite_blob (job->data[STREAM_STDOUT]);
+    values[24] = sqlite_blob (job->data[STREAM_STDERR]);
+    values[25] = sqlite_number (job->bytes[STREAM_STDOUT]);
+    values[26] = sqlite_number (job->bytes[STREAM_STDERR]);
+    values[27] = sqlite_number (job->not_before_ms);
+    values[28] = sqlite_number (job->signal);
+    values[29] = sqlite_blob (job->receipt);
+    values[30] = sqlite_text (job->artifacts);
+    values[31] = sqlite_number (job->bytes[STREAM_JOURNAL]);
+    values[32] = sqlite_blob (job->data[STREAM_JOURNAL]);
+}
+
+/* Puts a row into the database now. The log has it already. */
+static err_t write_values (store_sqlite_t *self, sql_t which)
+{
+    int count = sqlite3_bind_parameter_count (self->sql[which]);
+    for (int at = 1; at <= count; at++)
+        sqlite_bind (self->sql[which], at, &self->bound[which][at - 1]);
+    return sqlite_run_silent (self, which);
 }
 
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
@@ -101,26 +111,52 @@ err_t sqlite_labels_run (store_sqlite_t *self, sql_t which, slice_t labels, int6
     return err;
 }
 
-static err_t put_brief_options (store_sqlite_t *self, const job_record_t *job)
+static void set_brief (bound_t *values, const job_record_t *job)
 {
-    if (!job->brief_options.ptr)
-        return ERR_NONE;
-    sqlite_set_int (self, SQL_JOB_BRIEF_PUT, 1, job->id.seq);
-    sqlite_set_blob (self, SQL_JOB_BRIEF_PUT, 2, job->brief_options);
-    return sqlite_run (self, SQL_JOB_BRIEF_PUT);
+    values[0] = sqlite_number (job->id.seq);
+    values[1] = sqlite_blob (job->brief_options);
+}
+
+err_t sqlite_write_created (store_sqlite_t *self, const job_record_t *job)
+{
+    set_created (self->bound[SQL_JOB_INSERT], job);
+    set_changing (self->bound[SQL_JOB_INSERT], job);
+    err_t err = write_values (self, SQL_JOB_INSERT);
+    if (err || !job->brief_options.ptr)
+        return err;
+    set_brief (self->bound[SQL_JOB_BRIEF_PUT], job);
+    return write_values (self, SQL_JOB_BRIEF_PUT);
+}
+
+err_t sqlite_write_changed (store_sqlite_t *self, const job_record_t *job)
+{
+    set_changing (self->bound[SQL_JOB_UPDATE], job);
+    err_t err = write_values (self, SQL_JOB_UPDATE);
+    assert (err || sqlite3_changes (self->db) == 1);
+    return err;
+}
+
+/* Once it is in the log, a row that the database refuses would stop every start: it is refused here. */
+static bool key_is_taken (store_t *store, slice_t key)
+{
+    job_record_t other;
+    return key.ptr && sqlite_job_by_key (store, key, &other) != ERR_NO_SUCH_JOB;
 }
 
 err_t sqlite_job_insert (store_t *store, const job_record_t *job)
 {
     store_sqlite_t *self = sqlite_of (store);
-    err_t err = sqlite_begin (self);
+    err_t err = key_is_taken (store, job->idempotency_key) ? ERR_INTERNAL : sqlite_begin (self);
     if (err)
         return err;
-    bind_created (self, job);
-    bind_changing (self, SQL_JOB_INSERT, job);
-    err = sqlite_run (self, SQL_JOB_INSERT);
-    if (!err)
-        err = put_brief_options (self, job);
+    set_created (self->bound[SQL_JOB_INSERT], job);
+    set_changing (self->bound[SQL_JOB_INSERT], job);
+    sqlite_redo_note (self, SQL_JOB_INSERT);
+    if (job->brief_options.ptr) {
+        set_brief (self->bound[SQL_JOB_BRIEF_PUT], job);
+        sqlite_redo_note (self, SQL_JOB_BRIEF_PUT);
+    }
+    err = sqlite_behind_insert (self, job);
     if (!err)
         err = sqlite_labels_run (self, SQL_LABEL_INSERT, job->labels, job->id.seq);
     if (!err)
@@ -135,12 +171,10 @@ err_t sqlite_job_update (store_t *store, const job_record_t *job)
     err_t err = sqlite_begin (self);
     if (err)
         return err;
-    bind_changing (self, SQL_JOB_UPDATE, job);
-    err = sqlite_run (self, SQL_JOB_UPDATE);
-    assert (err || sqlite3_changes (self->db) == 1);
-    if (!err)
-        err = sqlite_blob_refer (self, job->artifacts);
-    return err;
+    set_changing (self->bound[SQL_JOB_UPDATE], job);
+    sqlite_redo_note (self, SQL_JOB_UPDATE);
+    err = sqlite_blob_refer (self, job->artifacts);
+    return err ? err : sqlite_behind_update (self, job);
 }
 
 static err_t read_one (store_sqlite_t *self, sql_t which, job_record_t *job)
@@ -150,6 +184,7 @@ static err_t read_one (store_sqlite_t *self, sql_t which, job_record_t *job)
     if (code == SQLITE_ROW) {
         self->reading = sql;
         sqlite_read_job (sql, job);
+        sqlite_behind_patch (self, job);
         return ERR_NONE;
     }
     err_t err = code == SQLITE_DONE ? ERR_NO_SUCH_JOB : sqlite_failed (self, sqlite_statements[which]);
@@ -168,6 +203,8 @@ err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job)
 {
     store_sqlite_t *self = sqlite_of (store);
     end_job_read (self);
+    if (sqlite_behind_get (self, id->seq, job))
+        return strcmp (job->id.salt, id->salt) == 0 ? ERR_NONE : ERR_NO_SUCH_JOB;
     sqlite_bind_int (self->sql[SQL_JOB_GET], 1, id->seq);
     sqlite_bind_text (self->sql[SQL_JOB_GET], 2, slice_of (id->salt));
     return read_one (self, SQL_JOB_GET, job);
@@ -177,6 +214,8 @@ err_t sqlite_job_by_key (store_t *store, slice_t key, job_record_t *job)
 {
     store_sqlite_t *self = sqlite_of (store);
     end_job_read (self);
+    if (sqlite_behind_by_key (self, key, job))
+        return ERR_NONE;
     sqlite_bind_text (self->sql[SQL_JOB_BY_KEY], 1, key);
     return read_one (self, SQL_JOB_BY_KEY, job);
 }
@@ -196,8 +235,8 @@ err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn
 
 err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx)
 {
-    end_job_read (sqlite_of (store));
-    return sqlite_each_job (sqlite_of (store), sqlite_of (store)->sql[SQL_JOB_LIVE], fn, ctx);
+    err_t err = sqlite_behind_write (sqlite_of (store));
+    return err ? err : sqlite_each_job (sqlite_of (store), sqlite_of (store)->sql[SQL_JOB_LIVE], fn, ctx);
 }
 
 /* ---- attempts ---- */

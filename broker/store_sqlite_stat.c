@@ -9,7 +9,8 @@ err_t sqlite_stat_put (store_t *store, int kind, int64_t time, slice_t bytes)
         return err;
     sqlite_bind_int (self->sql[SQL_STAT_PUT], 1, kind);
     sqlite_bind_int (self->sql[SQL_STAT_PUT], 2, time);
-    sqlite_bind_blob (self->sql[SQL_STAT_PUT], 3, bytes);
+    bound_t value = sqlite_blob (bytes);
+    sqlite_bind (self->sql[SQL_STAT_PUT], 3, &value);
     return sqlite_run (self, SQL_STAT_PUT);
 }
 

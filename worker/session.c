@@ -73,6 +73,7 @@ void session_heartbeat (void *ctx)
     loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, session_heartbeat, self);
     if (self->heartbeat)
         return;
+    self->load_told_ms = clock_mono_ms ();
     message_t request;
     message_init (&request, MSG_WORKER_HEARTBEAT);
     machine_t machine;
@@ -83,6 +84,15 @@ void session_heartbeat (void *ctx)
     request.worker_heartbeat.memory_free_bytes = machine.memory_free_bytes;
     transport_t *transport = self->config.transport;
     self->heartbeat = transport->ops->call (transport, &request, PATIENCE_MS, on_heartbeat, self);
+}
+
+/* A poll tells as well as a heartbeat that we live, so the next one is due a whole interval later. Load and memory go
+ * with heartbeats alone: one is never put off beyond two intervals. */
+static void put_off_heartbeat (session_t *self)
+{
+    int64_t latest_ms = self->load_told_ms + 2 * self->heartbeat_ms - clock_mono_ms ();
+    loop_timer_set (self->config.loop, &self->heartbeat_timer,
+                    latest_ms < self->heartbeat_ms ? latest_ms : self->heartbeat_ms, session_heartbeat, self);
 }
 
 static void ready (session_t *self)
@@ -104,6 +114,7 @@ static void on_registered (void *ctx, const call_answer_t *answer)
         backoff_reset (&self->backoff);
         self->registered = true;
         self->heartbeat_ms = answer->reply->worker_register_ok.heartbeat_ms;
+        self->load_told_ms = clock_mono_ms ();
         loop_timer_set (self->config.loop, &self->heartbeat_timer, self->heartbeat_ms, session_heartbeat, self);
         ready (self);
         return;
@@ -230,6 +241,7 @@ void session_poll (void *ctx)
     slot->asked_ms = clock_mono_ms ();
     transport_t *transport = self->config.transport;
     slot->poll = transport->ops->call (transport, &request, request.job_poll.wait + PATIENCE_MS, on_polled, slot);
+    put_off_heartbeat (self);
 }
 
 static void on_job_done (void *ctx, job_t *job)

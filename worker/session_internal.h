@@ -45,6 +45,7 @@ struct session {
     loop_timer_t unsent_timer;
     backoff_t backoff;
     int64_t heartbeat_ms;
+    int64_t load_told_ms; /* when load and memory were last told */
     bool registered;
     bool was_ready;
     bool stopping;

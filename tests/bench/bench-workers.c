@@ -6,14 +6,13 @@
  *   --busy N           so many of them hold a lease each and renew it, over and over; default none
  *   --heartbeat MS     default 10,000
  *   --poll-wait MS     default 25,000, as gleaner-worker has it
- *   --ping MS          of ZeroMQ's own heartbeats, 0: none; default 5,000, as gleaner-worker has it
  *   --settle S         seconds from the last registration until the measurement; default 30
  *   --seconds S        of the measurement; default 30
  *
- * Each worker has one slot and does what gleaner-worker does: it registers, sends heartbeats, and has one job-poll
- * waiting, or one job-renew; its socket has the same options. Heartbeats and polls are spread evenly over their
- * periods. The sockets live in children, for their open files, two a socket, are more than one process may have on many
- * systems.
+ * Each worker has one slot and does what gleaner-worker does: it registers, has one job-poll waiting, or one job-renew,
+ * and sends heartbeats, a whole interval after each poll (put_off_heartbeat in worker/session.c); its socket has the
+ * same options. The first polls are spread evenly over their period. The sockets live in children, for their open
+ * files, two a socket, are more than one process may have on many systems.
  *
  * prints one JSON object:
  *   workers, busy         that have registered, and that hold a lease; the measurement waits two minutes for all
@@ -51,13 +50,16 @@ enum {
     PATIENCE_MS = 5 * 1000,
     START_MAX_S = 120,
     ID_LEN = 9, /* msgpack uint 64 */
+    LOAD_PERCENT = 3,
 };
+
+#define MEMORY_BYTES (16LL << 30)
 
 typedef struct {
     const char *endpoint;
     int pid;
     int workers, busy;
-    int heartbeat_ms, poll_wait_ms, ping_ms, settle_s, seconds;
+    int heartbeat_ms, poll_wait_ms, settle_s, seconds;
     bool one_connection;
 } options_t;
 
@@ -73,7 +75,9 @@ typedef struct {
     char job_id[ID_MAX + 1];
     char token[TOKEN_MAX + 1];
     int64_t attempt, lease_ms;
-    int64_t due_ms; /* its answer is overdue */
+    int64_t due_ms;                /* its answer is overdue */
+    int64_t load_told_ms, beat_ms; /* its last heartbeat, or registration, and its next */
+    int earlier, later;            /* in the order of their next heartbeats; -1: none */
 } member_t;
 
 typedef struct {
@@ -84,6 +88,7 @@ typedef struct {
     int first, count; /* its workers, of all */
     int begun;        /* workers that have begun to register */
     int registered;
+    int next, last; /* heartbeats; -1: none */
     member_t *members;
     decoder_t *decoder;
     buf_t frame;
@@ -93,6 +98,40 @@ static void die (const char *what)
 {
     fprintf (stderr, "bench-workers: %s: %s\n", what, zmq_strerror (errno));
     exit (1);
+}
+
+/* ---- its next heartbeat ---- */
+
+static void beat_stop (crowd_t *self, int at)
+{
+    member_t *member = &self->members[at];
+    if (!member->beat_ms)
+        return;
+    *(member->earlier < 0 ? &self->next : &self->members[member->earlier].later) = member->later;
+    *(member->later < 0 ? &self->last : &self->members[member->later].earlier) = member->earlier;
+    member->beat_ms = 0;
+}
+
+/* Hardly any has a later one. */
+static void beat_set (crowd_t *self, int at, int64_t at_ms)
+{
+    beat_stop (self, at);
+    member_t *member = &self->members[at];
+    member->beat_ms = at_ms;
+    member->earlier = self->last;
+    while (member->earlier >= 0 && self->members[member->earlier].beat_ms > at_ms)
+        member->earlier = self->members[member->earlier].earlier;
+    int *before = member->earlier < 0 ? &self->next : &self->members[member->earlier].later;
+    member->later = *before;
+    *before = at;
+    *(member->later < 0 ? &self->last : &self->members[member->later].earlier) = at;
+}
+
+static void put_off_heartbeat (crowd_t *self, int at)
+{
+    int64_t latest_ms = self->members[at].load_told_ms + 2LL * self->options->heartbeat_ms;
+    int64_t at_ms = clock_mono_ms () + self->options->heartbeat_ms;
+    beat_set (self, at, latest_ms < at_ms ? latest_ms : at_ms);
 }
 
 /* ---- one worker's words ---- */
@@ -141,6 +180,9 @@ static void say_register (crowd_t *self, int at)
     in->slots = 1;
     in->machine = SLICE ("01234567-89ab-cdef-0123-456789abcdef");
     in->labels = SLICE ("arch=x86_64\nos=linux\n");
+    in->load_percent = LOAD_PERCENT;
+    in->memory_bytes = MEMORY_BYTES;
+    in->memory_free_bytes = MEMORY_BYTES / 2;
     say (self, at, &request, 0);
 }
 
@@ -150,11 +192,15 @@ static void say_heartbeat (crowd_t *self, int at)
     message_t request;
     message_init (&request, MSG_WORKER_HEARTBEAT);
     request.worker_heartbeat.worker_id = name_of (self, at, name);
+    request.worker_heartbeat.load_percent = LOAD_PERCENT;
+    request.worker_heartbeat.memory_bytes = MEMORY_BYTES;
+    request.worker_heartbeat.memory_free_bytes = MEMORY_BYTES / 2;
     say (self, at, &request, -1);
 }
 
 static void say_poll (crowd_t *self, int at, int64_t wait_ms)
 {
+    put_off_heartbeat (self, at);
     char name[32];
     message_t request;
     message_init (&request, MSG_JOB_POLL);
@@ -189,6 +235,7 @@ static void on_registered (crowd_t *self, int at)
     if (self->members[at].registered)
         return;
     self->members[at].registered = true;
+    self->members[at].load_told_ms = clock_mono_ms ();
     self->registered++;
     self->tally->registered++;
     say_poll (self, at, (int64_t)self->options->poll_wait_ms * (at + 1) / self->count);
@@ -264,8 +311,11 @@ static void *dial (crowd_t *self)
     void *socket = zmq_socket (self->context, ZMQ_DEALER);
     if (!socket)
         die ("socket");
-    set_int (socket, ZMQ_HEARTBEAT_IVL, self->options->ping_ms);
-    set_int (socket, ZMQ_HEARTBEAT_TIMEOUT, 15000);
+    set_int (socket, ZMQ_TCP_KEEPALIVE, 1);
+    set_int (socket, ZMQ_TCP_KEEPALIVE_IDLE, 5);
+    set_int (socket, ZMQ_TCP_KEEPALIVE_INTVL, 5);
+    set_int (socket, ZMQ_TCP_KEEPALIVE_CNT, 2);
+    set_int (socket, ZMQ_TCP_MAXRT, 15000);
     set_int (socket, ZMQ_LINGER, 0);
     if (self->options->one_connection) {
         set_int (socket, ZMQ_SNDHWM, 0);
@@ -288,6 +338,7 @@ static void begin_more (crowd_t *self)
         member_t *member = &self->members[self->begun];
         bool shared = self->options->one_connection && self->begun;
         member->socket = shared ? self->members[0].socket : dial (self);
+        beat_set (self, self->begun, clock_mono_ms () + self->options->heartbeat_ms);
         say_register (self, self->begun++);
     }
 }
@@ -307,10 +358,12 @@ static void say_again (crowd_t *self, int at)
 
 static void beat (crowd_t *self, int at)
 {
-    if (at >= self->begun)
-        return;
-    if (self->members[at].registered)
+    int64_t now_ms = clock_mono_ms ();
+    beat_set (self, at, now_ms + self->options->heartbeat_ms);
+    if (self->members[at].registered) {
+        self->members[at].load_told_ms = now_ms;
         say_heartbeat (self, at);
+    }
     if (clock_mono_ms () > self->members[at].due_ms)
         say_again (self, at);
     drain (self, self->members[at].socket); /* sending may have eaten the sign of something to read */
@@ -324,12 +377,12 @@ static void crowd_run (crowd_t *self)
     self->epoll = epoll_create1 (EPOLL_CLOEXEC);
     self->members = xcalloc ((size_t)self->count, sizeof *self->members);
     self->decoder = decoder_new ();
+    self->next = self->last = -1;
     begin_more (self);
-    int64_t start_ms = clock_mono_ms ();
-    for (int64_t beats = 0;;) {
-        int64_t wait_ms = start_ms + beats * self->options->heartbeat_ms / self->count - clock_mono_ms ();
+    for (;;) {
+        int64_t wait_ms = self->members[self->next].beat_ms - clock_mono_ms ();
         if (wait_ms <= 0) {
-            beat (self, (int)(beats++ % self->count));
+            beat (self, self->next);
             continue;
         }
         struct epoll_event events[EVENTS];
@@ -481,28 +534,19 @@ static void measure (const options_t *options, const tally_t *tallies, int64_t b
 static bool parse (int argc, char **argv, options_t *options)
 {
     static const struct option names[] = {
-        { "workers", required_argument, NULL, 'w' },
-        { "busy", required_argument, NULL, 'b' },
-        { "heartbeat", required_argument, NULL, 'h' },
-        { "settle", required_argument, NULL, 's' },
-        { "seconds", required_argument, NULL, 't' },
-        { "one-connection", no_argument, NULL, '1' },
-        { "ping", required_argument, NULL, 'p' },
-        { "poll-wait", required_argument, NULL, 'l' },
-        { NULL, 0, NULL, 0 },
+        { "workers", required_argument, NULL, 'w' },   { "busy", required_argument, NULL, 'b' },
+        { "heartbeat", required_argument, NULL, 'h' }, { "settle", required_argument, NULL, 's' },
+        { "seconds", required_argument, NULL, 't' },   { "one-connection", no_argument, NULL, '1' },
+        { "poll-wait", required_argument, NULL, 'l' }, { NULL, 0, NULL, 0 },
     };
-    *options = (options_t){ .workers = WORKERS_MAX,
-                            .heartbeat_ms = 10000,
-                            .poll_wait_ms = 25000,
-                            .ping_ms = 5000,
-                            .settle_s = 30,
-                            .seconds = 30 };
+    *options = (options_t){
+        .workers = WORKERS_MAX, .heartbeat_ms = 10000, .poll_wait_ms = 25000, .settle_s = 30, .seconds = 30
+    };
     for (int name = 0; (name = getopt_long (argc, argv, "", names, NULL)) != -1;) {
         int value = optarg ? atoi (optarg) : 1;
         int *into = name == 'w'   ? &options->workers
                     : name == 'b' ? &options->busy
                     : name == 'h' ? &options->heartbeat_ms
-                    : name == 'p' ? &options->ping_ms
                     : name == 'l' ? &options->poll_wait_ms
                     : name == 's' ? &options->settle_s
                     : name == 't' ? &options->seconds
@@ -527,7 +571,7 @@ int main (int argc, char **argv)
     options_t options;
     if (!parse (argc, argv, &options)) {
         fprintf (stderr, "usage: bench-workers ENDPOINT BROKER-PID [--workers N] [--one-connection] [--busy N] "
-                         "[--heartbeat MS] [--poll-wait MS] [--ping MS] [--settle S] [--seconds S]\n");
+                         "[--heartbeat MS] [--poll-wait MS] [--settle S] [--seconds S]\n");
         return 2;
     }
     struct rlimit files;

@@ -57,6 +57,25 @@ static void test_patience_ends (void **state)
     assert_int_equal (core_counts (self->core).parked, 0);
 }
 
+static void test_long_waits_end_together (void **state)
+{
+    story_t *self = *state;
+    enum { WAIT_MS = 25000, APART_MS = 300 };
+    story_register (self, "early", 1, NULL);
+    story_register (self, "late", 1, NULL);
+    story_poll (self, "early", 0, WAIT_MS, NULL);
+    uint64_t early = self->request;
+    story_pass (self, APART_MS);
+    story_poll (self, "late", 0, WAIT_MS, NULL);
+    uint64_t late = self->request;
+    story_pass (self, WAIT_MS - WAIT_MS / 16 - 1); /* no sooner, for the later one */
+    assert_int_equal (core_counts (self->core).parked, 2);
+    story_pass (self, core_deadline (self->core) - self->now_ms);
+    assert_null (story_answer (self, early, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    assert_null (story_answer (self, late, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+    assert_true (self->now_ms <= 1000 + WAIT_MS); /* and for none later */
+}
+
 static void test_a_second_poll_of_a_slot_replaces_the_first (void **state)
 {
     story_t *self = *state;
@@ -231,6 +250,7 @@ int main (void)
         STORY (test_the_assignment_is_stored_with_its_token),
         STORY (test_a_parked_poll_is_answered_when_a_job_comes),
         STORY (test_patience_ends),
+        STORY (test_long_waits_end_together),
         STORY (test_a_second_poll_of_a_slot_replaces_the_first),
         STORY (test_a_lost_answer_is_given_again),
         STORY (test_polls_that_are_refused),

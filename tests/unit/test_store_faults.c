@@ -10,6 +10,7 @@
 #include "store_fixture.h"
 
 static int failing_syncs;     /* so many syncs of the WAL fail */
+static bool log_fails;        /* the redo log cannot be synced */
 static bool wal_full;         /* the WAL cannot be written */
 static bool database_damaged; /* the database cannot be read */
 
@@ -51,8 +52,9 @@ int fdatasync (int fd)
 {
     int (*real) (int) = NULL;
     *(void **)&real = dlsym (RTLD_NEXT, "fdatasync");
-    if (failing_syncs && ends_with (fd, "gleaner.db-wal")) {
-        failing_syncs--;
+    bool is_log = ends_with (fd, "gleaner.db-redo");
+    if (is_log ? log_fails : failing_syncs && ends_with (fd, "gleaner.db-wal")) {
+        failing_syncs -= !is_log;
         errno = EIO;
         return -1;
     }
@@ -62,7 +64,7 @@ int fdatasync (int fd)
 static int teardown (void **state)
 {
     failing_syncs = 0;
-    wal_full = database_damaged = false;
+    wal_full = database_damaged = log_fails = false;
     return fixture_teardown (state);
 }
 
@@ -84,7 +86,7 @@ static void acknowledge (fixture_t *self, int count)
 static void assert_all_there (fixture_t *self, int extra)
 {
     failing_syncs = 0;
-    wal_full = database_damaged = false;
+    wal_full = database_damaged = log_fails = false;
     fixture_copy (self);
     store_t *copy = fixture_open_copy (self);
     if (!copy)
@@ -134,6 +136,34 @@ static void test_nothing_is_acknowledged_after_a_failed_snapshot (void **state)
     assert_int_equal (self->store->ops->snapshot_step (self->store, path), -1);
     assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
     assert_all_there (self, 0);
+}
+
+static void test_nothing_is_acknowledged_after_a_failed_sync_of_the_log (void **state)
+{
+    fixture_t *self = *state;
+    acknowledge (self, 5);
+    log_fails = true;
+    insert (self);
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
+    log_fails = false; /* it may succeed the next time, without the pages that were lost */
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
+    assert_all_there (self, 1);
+}
+
+static void test_a_key_is_used_once (void **state)
+{
+    fixture_t *self = *state;
+    for (int kept = 1; kept >= 0; kept--) {
+        job_record_t job = fixture_job (++self->last_seq);
+        job.idempotency_key = kept ? SLICE ("k1") : SLICE ("k2");
+        assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
+        assert_int_equal (self->store->ops->commit (self->store), 0);
+        if (!kept)
+            self->store->ops->compact (self->store);
+        job.id.seq++;
+        assert_int_equal (self->store->ops->job_insert (self->store, &job), ERR_INTERNAL);
+        assert_all_there (self, 0);
+    }
 }
 
 /* ---- no room ---- */
@@ -186,6 +216,41 @@ static void test_a_failed_read_ends_it_before_the_next_answer (void **state)
     assert_all_there (self, 0);
 }
 
+static bool see_nothing (void *ctx, const job_record_t *job)
+{
+    (void)ctx;
+    (void)job;
+    return true;
+}
+
+/* A list brings rows up to date, of turns that were acknowledged. */
+static void test_a_row_that_cannot_be_written_ends_it_too (void **state)
+{
+    fixture_t *self = *state;
+    job_filter_t filter = { .before_seq = INT64_MAX, .state = -1 };
+    int64_t next_seq = 0;
+    acknowledge (self, 3000);
+    self->store->ops->close (&self->store);
+    self->store = store_sqlite_open (self->path, self->problem, sizeof self->problem);
+    assert_non_null (self->store);
+    job_record_t job = fixture_job (1500);
+    job.state = JOB_RUNNING;
+    job.token = SLICE ("t");
+    assert_int_equal (self->store->ops->job_update (self->store, &job), 0);
+    assert_int_equal (self->store->ops->commit (self->store), 0);
+    database_damaged = true;
+    assert_int_equal (self->store->ops->job_list (self->store, &filter, 1000, see_nothing, NULL, &next_seq),
+                      ERR_INTERNAL);
+    assert_int_equal (self->store->ops->commit (self->store), ERR_INTERNAL);
+    assert_all_there (self, 0);
+    store_t *copy = fixture_open_copy (self);
+    assert_non_null (copy);
+    job_record_t got;
+    assert_int_equal (copy->ops->job_get (copy, &job.id, &got), 0);
+    assert_int_equal (got.state, JOB_RUNNING);
+    copy->ops->close (&copy);
+}
+
 /* ---- what belongs together ---- */
 
 static void test_a_start_without_the_log_is_refused (void **state)
@@ -236,9 +301,13 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_settle, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_start_whose_settle_fails_is_refused, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_snapshot, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_nothing_is_acknowledged_after_a_failed_sync_of_the_log, fixture_setup,
+                                         teardown),
+        cmocka_unit_test_setup_teardown (test_a_key_is_used_once, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_without_room_for_the_database_the_log_goes_on, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_turn_without_room_is_forgotten_and_no_other, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_failed_read_ends_it_before_the_next_answer, fixture_setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_row_that_cannot_be_written_ends_it_too, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_start_without_the_log_is_refused, fixture_setup, teardown),
         cmocka_unit_test_setup_teardown (test_a_snapshot_waits_for_the_end_of_a_turn, fixture_setup, teardown),
     };
