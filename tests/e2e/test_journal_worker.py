@@ -253,8 +253,9 @@ def test_what_the_broker_lost_of_it_is_sent_again(cluster, tmp_path, damage):
 
 def test_a_worker_that_stands_still_holds_no_job_up(cluster, tmp_path):
     worker = cluster.worker("zmq")
-    job = cluster.api.submit(f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done\ntouch {tmp_path}/two\ntouch {tmp_path}/three")
-    worker.wait_event("job-started")
+    job = cluster.api.submit(f"touch {tmp_path}/one; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done\n"
+                             f"touch {tmp_path}/two\ntouch {tmp_path}/three")
+    wait_until((tmp_path / "one").exists, 20, "the first command")
     worker.signal(signal.SIGSTOP)
     (tmp_path / "go").touch()
     wait_until((tmp_path / "three").exists, 6, "the third command")

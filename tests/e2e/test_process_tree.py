@@ -46,7 +46,7 @@ def daemon(note, how="plain"):
 def pids_in(note, count):
     def there():
         return note.exists() and len(note.read_text().split()) >= count
-    wait_until(there, 10, "the job's start")
+    wait_until(there, 40, "the job's start")  # a hundred processes take a busy machine long
     return note.read_text().split()
 
 
