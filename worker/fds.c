@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 typedef union {
-    char bytes[CMSG_SPACE (FDS_MAX * sizeof (int))];
+    char bytes[CMSG_SPACE (FDS_MAX * sizeof (int))]; /* rounded up: there may be room for one more */
     struct cmsghdr aligned;
 } control_t;
 
@@ -41,8 +41,17 @@ ssize_t fds_receive (int socket, void *bytes, size_t size, int fds[FDS_MAX])
         fds[i] = -1;
     ssize_t got = recvmsg (socket, &message, MSG_CMSG_CLOEXEC);
     struct cmsghdr *head = got > 0 ? CMSG_FIRSTHDR (&message) : NULL;
+    size_t count = 0;
     if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-        memcpy (fds, CMSG_DATA (head), head->cmsg_len - CMSG_LEN (0));
+        count = (head->cmsg_len - CMSG_LEN (0)) / sizeof *fds;
+    for (size_t i = 0; i < count; i++) {
+        int fd;
+        memcpy (&fd, CMSG_DATA (head) + i * sizeof fd, sizeof fd);
+        if (i < FDS_MAX)
+            fds[i] = fd;
+        else
+            close (fd);
+    }
     if (got <= 0 || !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         return got;
     for (int i = 0; i < FDS_MAX; i++)

@@ -39,10 +39,11 @@ static int split (char *request, size_t len, char *strings[ARGUMENTS_MAX + 1])
     return count;
 }
 
-static void answer (pid_t pid, int error)
+/* False when nobody hears it: then the worker has started another in its place. */
+static bool answer (pid_t pid, int error)
 {
     const fork_answer_t said = { pid, error };
-    send (CHILD_TALK_FD, &said, sizeof said, MSG_NOSIGNAL);
+    return send (CHILD_TALK_FD, &said, sizeof said, MSG_NOSIGNAL) == sizeof said;
 }
 
 /* Not by fork(): the child is to be the worker's. */
@@ -72,8 +73,7 @@ void fork_serve (int *argc, char ***argv)
         if (pid == 0) {
             int count = split (request, (size_t)got, strings);
             int error = count < 2 ? EINVAL : become (strings[0], fds, worker);
-            answer (getpid (), error);
-            if (error)
+            if (!answer (getpid (), error) || error)
                 _exit (1);
             syscall (SYS_close_range, CHILD_TALK_FD + 0U, ~0U, 0U);
             *argc = count - 1;

@@ -11,7 +11,7 @@
 #include "proto/log.h"
 #include "worker/fds.h"
 
-enum { ANSWER_MS_MAX = 1000 };
+enum { ANSWER_MS_MAX = 1000, LATE_MS_MAX = 100 };
 
 static void end (fork_server_t *self)
 {
@@ -85,12 +85,18 @@ static ssize_t hear (fork_server_t *self, fork_answer_t *answer, int within_ms)
     return got;
 }
 
-/* Ends a fork server that has not answered, and hears of what it may have made all the same. */
+/* Ends a fork server that has not answered, and hears of what it may have made all the same. What was made, and answers
+ * when that is over, finds the socket shut and ends: there are never two for one use. */
 static void fail (fork_server_t *self, fork_answer_t *answer)
 {
-    log_event (LEVEL_WARN, "fork-server-lost", "pid=%d: starting another", (int)self->child.pid);
+    log_event (LEVEL_WARN, "fork-server-lost", "%s: starting another", self->program);
     end (self);
-    if (hear (self, answer, ANSWER_MS_MAX) != sizeof *answer)
+    ssize_t got = hear (self, answer, LATE_MS_MAX);
+    if (got != sizeof *answer) {
+        shutdown (self->child.talk, SHUT_RD);
+        got = recv (self->child.talk, answer, sizeof *answer, MSG_DONTWAIT);
+    }
+    if (got != sizeof *answer)
         *answer = (fork_answer_t){ 0, EIO };
     child_close (&self->child);
     start (self);

@@ -33,6 +33,7 @@ typedef struct {
     int signal_number; /* 0: none */
     int start_errno;   /* of a shell that could not be started; 0: none */
     int left;          /* not 0: processes that did not die of KILL */
+    int rests;         /* not 0: it can serve another job */
 } keeper_report_t;
 
 /* What became of a job's artifacts. `sha256` is empty when there are none; `note` says what is missing. */
@@ -78,6 +79,8 @@ struct job {
     /* processes */
     child_t child;
     bool in_command; /* one of the keeper's commands runs */
+    bool begun;      /* the first one was */
+    bool kept_again; /* by a second keeper: the first had died before that */
     bool reported;   /* by the keeper, that all is over */
     keeper_report_t report_of_keeper;
     buf_t refusal; /* what the extractor says */

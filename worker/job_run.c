@@ -102,14 +102,14 @@ static void take_line (job_t *self, const char *line)
     int signal_number;
     keeper_report_t *report = &self->report_of_keeper;
     if (sscanf (line, "begin %lld", &number) == 1) {
-        self->in_command = true;
+        self->in_command = self->begun = true;
         job_journal_begin (self, number);
     } else if (sscanf (line, "end %lld %d %d", &number, &exit_code, &signal_number) == 3) {
         command_ended (self, number, exit_code, signal_number);
     } else if (sscanf (line, "use %lld %lld %lld", &cpu_ms, &rss, &number) == 3) {
         job_journal_use (self, cpu_ms, rss, number);
-    } else if (sscanf (line, "%d %d %d %d", &report->exit_code, &report->signal_number, &report->start_errno,
-                       &report->left) == 4) {
+    } else if (sscanf (line, "%d %d %d %d %d", &report->exit_code, &report->signal_number, &report->start_errno,
+                       &report->left, &report->rests) == 5) {
         self->reported = true;
     }
 }
@@ -172,7 +172,7 @@ static bool reap_keeper (job_t *self)
 {
     hear_keeper (self);
     self->exit_code = child_reap (&self->child, &self->signal_number);
-    if (!self->reported || self->signal_number)
+    if (!self->reported || (self->signal_number && self->report_of_keeper.left))
         return false;
     take_report (self);
     return true;
@@ -200,22 +200,28 @@ static void on_timeout (void *ctx)
     job_stop (ctx, STOP_TIMEOUT);
 }
 
-static void run_begin (job_t *self)
+static void keeper_begin (job_t *self)
 {
-    self->state = STATE_RUN;
-    job_journal_phase (self, "run");
-    log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
-    loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
     keeper_job_t work = { self->folder, -1, self->goes_on };
     int error = job_input_open (self, &work.input);
     if (!error)
         error = keepers_run (self->host->keepers, self->host->keeper, &work, &self->child);
     if (work.input >= 0)
         close (work.input);
-    if (!error)
-        watch (self);
-    else
+    if (error) {
         job_fail_errno (self, error, "The commands could not be started");
+        return;
+    }
+    loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_timeout, self);
+    watch (self);
+}
+
+static void run_begin (job_t *self)
+{
+    self->state = STATE_RUN;
+    job_journal_phase (self, "run");
+    log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
+    keeper_begin (self);
 }
 
 static void fail_unreported (job_t *self)
@@ -296,7 +302,7 @@ static void children_over (job_t *self)
 /* The job is over when its keeper says so; the keeper stays for the next one. */
 static void end_reported (job_t *self)
 {
-    if (self->state != STATE_RUN || !self->reported || self->report_of_keeper.left)
+    if (self->state != STATE_RUN || !self->reported || !self->report_of_keeper.rests)
         return;
     children_over (self);
     drain (self);
@@ -311,6 +317,13 @@ static void on_talk (void *ctx, uint32_t events)
     (void)events;
     hear_keeper (ctx);
     end_reported (ctx);
+}
+
+/* It had died, as one that served before can, and had not begun: nothing of the job has run. */
+static void keep_again (job_t *self)
+{
+    self->kept_again = true;
+    keeper_begin (self);
 }
 
 static void on_pidfd (void *ctx, uint32_t events)
@@ -330,8 +343,10 @@ static void on_pidfd (void *ctx, uint32_t events)
         extract_ended (self);
     else if (told)
         commands_ended (self, &self->report_of_keeper);
-    else
+    else if (self->begun || self->kept_again || self->stopping)
         keeper_lost (self);
+    else
+        keep_again (self);
 }
 
 /* ---- the archive ---- */

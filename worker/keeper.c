@@ -12,16 +12,18 @@
  *   begin N               the N-th command, from 1 on, is about to be started
  *   end N EXIT SIGNAL     it has ended: its exit code, or 128 + its signal (0: none)
  *   use CPU_MS RSS PROCS  what all that the commands started has used so far, and uses now: tree.h
- *   EXIT SIGNAL ERRNO LEFT
+ *   EXIT SIGNAL ERRNO LEFT RESTS
  *                         the last line, when all is over: of the job, the errno of a shell that could not be started
- *                         (0: none), and 1 when something is left that does not die of KILL, else 0; with 1, it ends
+ *                         (0: none), 1 when something is left that does not die of KILL, else 0, and 1 when it can
+ *                         serve another job, else 0: then it ends
  *
  *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report --> RUN, the next job
  *     |   told to, or the last line ended  |  grace over  ^
  *     +----------------------------------- + -------------+  descriptor 3 ended
  *
  * It is the subreaper of all that the commands start: what leaves its group or its session is found all the same. Of a
- * job nothing stays: its input is wiped, its descriptors are closed, and its last process has been waited for. */
+ * job nothing stays: its input is wiped, its descriptors are closed, and its last process has been waited for. When a
+ * command has changed the keeper's own limits, or one could not be started, the keeper serves no other job. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -43,6 +45,7 @@
 #include "worker/child.h"
 #include "worker/fds.h"
 #include "worker/keepers.h"
+#include "worker/own_limits.h"
 #include "worker/tree.h"
 
 enum {
@@ -137,13 +140,17 @@ static int take_place (const char *folder, const int fds[FDS_MAX])
     return 0;
 }
 
-/* The worker sees the end of what the job prints, and the next job sees nothing of this one. */
+/* The worker sees the end of what the job prints, and the next job sees nothing of this one: no lock or flag either
+ * that was set on its stdin. */
 static void leave_place (void)
 {
-    dup2 (STDIN_FILENO, STDOUT_FILENO); /* /dev/null */
-    dup2 (STDIN_FILENO, STDERR_FILENO);
-    if (chdir ("/") != 0)
-        _exit (1);
+    int null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+    bool left = null >= 0 && chdir ("/") == 0;
+    for (int fd = STDIN_FILENO; left && fd <= STDERR_FILENO; fd++)
+        left = dup2 (null, fd) == fd;
+    if (!left)
+        _exit (EXIT_UNPREPARED);
+    close (null);
     explicit_bzero (input, input_len);
     input_len = 0;
 }
@@ -425,17 +432,18 @@ static bool take_job (keeper_t *self)
     return true;
 }
 
-/* True when nothing is left of it. */
-static bool run_job (keeper_t *self)
+/* True when it can serve another one. */
+static bool run_job (keeper_t *self, const own_limits_t *limits)
 {
     if (!self->start_errno) {
         keep (self);
         say_usage (self, self->left);
     }
     leave_place ();
-    say (self, "%d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left);
+    bool rests = !self->left && !self->start_errno && own_limits_same (limits);
+    say (self, "%d %d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left, rests);
     tell (self, 0); /* this must arrive */
-    return !self->left;
+    return rests;
 }
 
 static bool prepare (keeper_t *self)
@@ -453,6 +461,7 @@ static bool prepare (keeper_t *self)
 int main (int argc, char **argv)
 {
     keeper_t self = { 0 };
+    own_limits_t limits;
     (void)argv;
     if (argc != 1 || fcntl (CHILD_TALK_FD, F_SETFD, FD_CLOEXEC) != 0) {
         fprintf (stderr, "usage: gleaner-keeper; gleaner-worker starts it.\n");
@@ -460,7 +469,8 @@ int main (int argc, char **argv)
     }
     if (!prepare (&self))
         return EXIT_UNPREPARED;
-    while (take_job (&self) && run_job (&self))
+    own_limits_note (&limits);
+    while (take_job (&self) && run_job (&self, &limits))
         ;
     _exit (0);
 }

@@ -50,8 +50,10 @@ int keepers_run (keepers_t *self, const char *program, const keeper_job_t *job, 
     while (self->count) {
         *out = self->resting[--self->count];
         int error = give (out, job);
-        if (!error)
+        if (!error) {
+            child_signal (out, SIGCONT); /* whoever has stopped it meanwhile */
             return 0;
+        }
         log_event (LEVEL_DEBUG, "keeper-gone", "pid=%d %s", (int)out->pid, strerror (error)); /* killed, say */
         end (out);
     }
