@@ -29,7 +29,7 @@ typedef void store_stat_fn (void *ctx, int kind, int64_t time, slice_t bytes);
 
 typedef struct {
     const char *name;
-    /* Writes; idempotent but for job_insert, which asserts that the seq is new. */
+    /* Writes; idempotent but for job_insert, whose seq and idempotency key must be new. */
     err_t (*job_insert) (store_t *self, const job_record_t *job);
     err_t (*job_update) (store_t *self, const job_record_t *job);          /* the part that changes; the row is there */
     err_t (*attempt_put) (store_t *self, const attempt_record_t *attempt); /* new, or changed */

@@ -15,8 +15,8 @@
 
 enum {
     VALUE_MAX = 16 * 1024 * 1024, /* bytes of one column */
-    PIECE_MAX = 2048,             /* bytes */
-    PIECES = 512,
+    PIECE_MAX = 2048,             /* bytes of a piece of the database's pool, */
+    PIECES = 512,                 /* which has so many; beyond them, and for larger ones, there is malloc */
     CACHE_MAX = 32 * 1024 * 1024, /* bytes of pages that may be held in memory before the database commits */
 };
 
@@ -304,8 +304,9 @@ static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA cache_spill = OFF;" /* nothing is written but by a commit */
                               "PRAGMA wal_autocheckpoint = 4000;";
 
-/* Its small pieces of memory come from a pool of its own, and nobody counts them: a third of what a statement takes.
- * Within a process this can be said once, before all else; to say it again is refused, and does no harm. */
+/* Its small pieces of memory come from a pool of its own, and nobody counts them: 8 % fewer instructions in the guard's
+ * run of the store. Within a process this can be said once, before all else; to say it again is refused, and does no
+ * harm. */
 static void configure_memory (void)
 {
     sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);
