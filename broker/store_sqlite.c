@@ -30,6 +30,54 @@ err_t sqlite_failed (store_sqlite_t *self, const char *what)
 
 /* ---- binding and reading columns ---- */
 
+bound_t sqlite_text (slice_t text)
+{
+    return (bound_t){ text.ptr ? VALUE_TEXT : VALUE_NULL, 0, text };
+}
+
+bound_t sqlite_blob (slice_t bytes)
+{
+    return (bound_t){ bytes.ptr ? VALUE_BLOB : VALUE_NULL, 0, bytes };
+}
+
+bound_t sqlite_number (int64_t number)
+{
+    return (bound_t){ number == INT_ABSENT ? VALUE_NULL : VALUE_INT, number, SLICE_ABSENT };
+}
+
+void sqlite_bind (sqlite3_stmt *sql, int at, const bound_t *value)
+{
+    if (value->kind == VALUE_TEXT)
+        sqlite3_bind_text64 (sql, at, value->bytes.ptr, value->bytes.len, SQLITE_STATIC, SQLITE_UTF8);
+    else if (value->kind == VALUE_BLOB)
+        sqlite3_bind_blob64 (sql, at, value->bytes.ptr, value->bytes.len, SQLITE_STATIC);
+    else if (value->kind == VALUE_INT)
+        sqlite3_bind_int64 (sql, at, value->number);
+    else
+        sqlite3_bind_null (sql, at);
+}
+
+static void set (store_sqlite_t *self, sql_t which, int at, bound_t value)
+{
+    self->bound[which][at - 1] = value;
+    sqlite_bind (self->sql[which], at, &value);
+}
+
+void sqlite_set_text (store_sqlite_t *self, sql_t which, int at, slice_t text)
+{
+    set (self, which, at, sqlite_text (text));
+}
+
+void sqlite_set_blob (store_sqlite_t *self, sql_t which, int at, slice_t bytes)
+{
+    set (self, which, at, sqlite_blob (bytes));
+}
+
+void sqlite_set_int (store_sqlite_t *self, sql_t which, int at, int64_t number)
+{
+    set (self, which, at, sqlite_number (number));
+}
+
 void sqlite_bind_text (sqlite3_stmt *sql, int at, slice_t text)
 {
     bound_t value = sqlite_text (text);

@@ -65,6 +65,8 @@ enum { LIST_WAYS = 7 };
 
 enum { SQL_VALUES_MAX = 33 };
 
+enum { VALUE_NULL, VALUE_INT, VALUE_TEXT, VALUE_BLOB }; /* as the redo log has them */
+
 /* What was bound to a statement's place. */
 typedef struct {
     uint8_t kind;
@@ -144,13 +146,7 @@ err_t sqlite_put_total (store_sqlite_t *self, const char *name, int64_t number);
 /* The one number that a statement gives; -1 when it gives none. */
 int64_t sqlite_ask (sqlite3 *db, const char *text);
 
-/* Absent slices and INT_ABSENT are NULL. Bound memory must outlive the step. */
-void sqlite_bind_text (sqlite3_stmt *sql, int at, slice_t text);
-void sqlite_bind_int (sqlite3_stmt *sql, int at, int64_t number);
-slice_t sqlite_slice (sqlite3_stmt *sql, int at);
-int64_t sqlite_int (sqlite3_stmt *sql, int at);
-
-/* store_sqlite_redo.c. A value for a statement's place; it borrows the bytes. */
+/* A value for a statement's place; it borrows the bytes. */
 bound_t sqlite_text (slice_t text);
 bound_t sqlite_blob (slice_t bytes);
 bound_t sqlite_number (int64_t number);
@@ -159,8 +155,14 @@ void sqlite_bind (sqlite3_stmt *sql, int at, const bound_t *value);
 void sqlite_set_text (store_sqlite_t *self, sql_t which, int at, slice_t text);
 void sqlite_set_blob (store_sqlite_t *self, sql_t which, int at, slice_t bytes);
 void sqlite_set_int (store_sqlite_t *self, sql_t which, int at, int64_t number);
-/* Opens the log of the database at that path and looks whether it is that database's; nothing is changed yet, not even
- * the schema. False, with one sentence, when something acknowledged could be lost. */
+/* Absent slices and INT_ABSENT are NULL. Bound memory must outlive the step. */
+void sqlite_bind_text (sqlite3_stmt *sql, int at, slice_t text);
+void sqlite_bind_int (sqlite3_stmt *sql, int at, int64_t number);
+slice_t sqlite_slice (sqlite3_stmt *sql, int at);
+int64_t sqlite_int (sqlite3_stmt *sql, int at);
+
+/* store_sqlite_redo.c. Opens the log of the database at that path and looks whether it is that database's; nothing is
+ * changed yet, not even the schema. False, with one sentence, when something acknowledged could be lost. */
 bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem, size_t size);
 /* Runs what is in it, and commits that. False as above. */
 bool sqlite_redo_start (store_sqlite_t *self, const char *db_path, char *problem, size_t size);
