@@ -15,6 +15,7 @@
  *   measure_read.c   stats-read, worker-activity, gateway-hello
  *   follow.c    job-follow: output as it grows
  *   bytes.c     blobs
+ *   secrets.c   the key of the jobs' secrets
  */
 #ifndef GLEANER_BROKER_H
 #define GLEANER_BROKER_H
@@ -27,6 +28,7 @@
 #include "broker/gateways.h"
 #include "broker/peers.h"
 #include "broker/requests.h"
+#include "broker/secrets.h"
 #include "broker/stats.h"
 #include "broker/store.h"
 
@@ -52,6 +54,7 @@ typedef struct {
     int64_t keep_artifacts_ms;
     int64_t keep_uploads_ms;
     int64_t data_max;
+    const char *secrets_key;
     const char *backup;
     bool check;
     const char *log_level;
@@ -101,6 +104,9 @@ typedef struct {
     decoder_t *items;    /* of stored options */
     decoder_t *receipts; /* and receipts */
     buf_t attempts;
+    secrets_t secrets;
+    buf_t sealed;   /* of the job that is being created */
+    buf_t opened;   /* of the one that is being handed out; wiped at once */
     bool lost;      /* the open transaction cannot be committed: the disk is full */
     bool disk_full; /* nothing new is taken */
     bool room_held; /* for when the disk is full */

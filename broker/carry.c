@@ -60,6 +60,18 @@ static void carry_discard (broker_t *self, const effect_t *effect)
     self->discards = order;
 }
 
+/* For the worker that runs the job, and nobody else. */
+static void open_secrets (broker_t *self, slice_t sealed, msg_job_poll_ok_t *out)
+{
+    if (secrets_open (&self->secrets, sealed, &self->opened)) {
+        out->secrets = buf_slice (&self->opened);
+        return;
+    }
+    out->secrets_lost = true;
+    log_event (LEVEL_ERROR, "secrets-lost", "job=" SLICE_FMT ": %s is not the key that they were sealed with",
+               SLICE_ARG (out->job_id), self->secrets.path);
+}
+
 /* The core knows leases, not texts: those come from the store. */
 static void carry_reply_job (broker_t *self, effect_t *effect)
 {
@@ -74,9 +86,17 @@ static void carry_reply_job (broker_t *self, effect_t *effect)
     out->filename = job.filename;
     message_t options;
     fault_t fault;
-    if (job.options.len && !message_decode_item (self->items, job.options, MSG_JOB_OPTIONS, &options, &fault))
+    if (job.options.len && !message_decode_item (self->items, job.options, MSG_JOB_OPTIONS, &options, &fault)) {
         message_copy_common (&options, &effect->message);
+        if (options.job_options.sealed.len)
+            open_secrets (self, options.job_options.sealed, out);
+    }
     broker_reply (self, effect->request, &effect->message, effect->seq);
+    if (self->opened.len) {
+        sodium_memzero (self->opened.ptr, self->opened.len);
+        sodium_memzero (self->encoded.ptr, self->encoded.len);
+        buf_clear (&self->opened);
+    }
 }
 
 static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)

@@ -55,6 +55,8 @@ typedef struct {
     const message_t *message;     /* EVENT_REQUEST: one of the types that core_handles says */
     const job_record_t *stored;   /* EVENT_REQUEST: the record that core_lookup asks for; NULL when there is none */
     const attempt_record_t *past; /* EVENT_REQUEST: likewise */
+    slice_t sealed;               /* EVENT_REQUEST, a job-create with secrets: they, encrypted, */
+    slice_t mark;                 /* and what tells them from others; 32 bytes */
 
     int64_t seq; /* EVENT_SEALED, EVENT_UNDELIVERED: the job */
     int64_t attempt;

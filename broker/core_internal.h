@@ -275,7 +275,9 @@ bool core_queue_fits (const queue_t *queue, const worker_t *worker);
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text);
 /* Encodes them for the store; absent when there are none. Lives as long as this step's effects. */
 slice_t core_options_encode (core_t *self, const message_t *create);
-/* The same without env; absent when they have none. */
+/* The names of a job-create's secrets, as lines; absent when it has none. Lives likewise. */
+slice_t core_options_secret_names (core_t *self, const msg_job_create_t *in);
+/* The same without env and secrets; absent when they have none. */
 slice_t core_options_brief (core_t *self, const message_t *options);
 /* Gives a job its queue and what the core keeps of its options. False when there are too many queues. */
 bool core_options_take (core_t *self, job_t *job, const msg_job_options_t *options);

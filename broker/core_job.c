@@ -61,14 +61,16 @@ static int64_t or_default (int64_t value, int64_t fallback)
 }
 
 /* What was asked for, so that the same key with another request is found out. */
-static slice_t hash_request (core_t *self, const message_t *create)
+static slice_t hash_request (core_t *self, const message_t *create, slice_t mark)
 {
     message_t plain = *create;
     plain.job_create.idempotency_key = SLICE_ABSENT;
+    plain.job_create.secrets = SLICE_ABSENT; /* their mark stands for them: nobody shall try words against the hash */
     buf_clear (&self->list);
     message_encode_item (&plain, &self->list);
     unsigned char hash[REQUEST_HASH];
-    crypto_generichash (hash, sizeof hash, (const unsigned char *)self->list.ptr, self->list.len, NULL, 0);
+    crypto_generichash (hash, sizeof hash, (const unsigned char *)self->list.ptr, self->list.len,
+                        (const unsigned char *)mark.ptr, mark.len);
     return core_keep (self, slice_from (hash, sizeof hash));
 }
 
@@ -118,7 +120,7 @@ static job_t *job_of (core_t *self, const msg_job_create_t *in, const message_t 
 void core_on_job_create (core_t *self, const event_t *event)
 {
     const msg_job_create_t *in = &event->message->job_create;
-    slice_t hash = in->idempotency_key.len ? hash_request (self, event->message) : SLICE_ABSENT;
+    slice_t hash = in->idempotency_key.len ? hash_request (self, event->message, event->mark) : SLICE_ABSENT;
     if (hash.ptr && event->stored) {
         repeat_create (self, event, hash);
         return;
@@ -130,6 +132,8 @@ void core_on_job_create (core_t *self, const event_t *event)
     message_t options;
     message_init (&options, MSG_JOB_OPTIONS);
     message_copy_common (event->message, &options);
+    options.job_options.sealed = event->sealed;
+    options.job_options.secret_names = core_options_secret_names (self, in);
     job_t *job = err ? NULL : job_of (self, in, &options, pinned);
     if (!job) {
         core_refuse_field (self, event->request, err ? err : ERR_BUSY, field,

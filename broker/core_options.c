@@ -16,12 +16,28 @@ static bool name_safe (slice_t key)
     return key.len > 0;
 }
 
+static bool name_allowed (slice_t key)
+{
+    return name_safe (key) && !(key.len >= 8 && memcmp (key.ptr, "GLEANER_", 8) == 0);
+}
+
 static bool env_safe (slice_t env)
 {
     slice_t line, key, value;
     while (lines_next (&env, &line)) {
         line_split (line, &key, &value);
-        if (!name_safe (key) || (key.len >= 8 && memcmp (key.ptr, "GLEANER_", 8) == 0))
+        if (!name_allowed (key))
+            return false;
+    }
+    return true;
+}
+
+static bool secrets_safe (slice_t secrets)
+{
+    slice_t row, key, value;
+    while (rows_next (&secrets, &row)) {
+        line_split (row, &key, &value);
+        if (!name_allowed (key) || value.len < SECRET_MIN)
             return false;
     }
     return true;
@@ -92,6 +108,13 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
         *text = "`env` must hold names of letters, digits and _, not beginning with GLEANER_.";
         return ERR_SCHEMA;
     }
+    if (in->secrets.ptr && !secrets_safe (in->secrets)) {
+        *field = "secrets";
+        *text =
+            "`secrets` must hold names of letters, digits and _, not beginning with GLEANER_, and values of 4 bytes "
+            "or more.";
+        return ERR_SCHEMA;
+    }
     if (in->artifacts.ptr && !globs_safe (in->artifacts)) {
         *field = "artifacts";
         *text = NULL;
@@ -115,12 +138,25 @@ slice_t core_options_encode (core_t *self, const message_t *create)
     return self->list.len > 1 ? core_keep (self, buf_slice (&self->list)) : SLICE_ABSENT; /* 1: an empty map */
 }
 
+slice_t core_options_secret_names (core_t *self, const msg_job_create_t *in)
+{
+    slice_t rows = in->secrets;
+    slice_t row, key, value;
+    buf_clear (&self->list);
+    while (rows_next (&rows, &row)) {
+        line_split (row, &key, &value);
+        lines_add (&self->list, key, SLICE_ABSENT);
+    }
+    return self->list.len ? core_keep (self, buf_slice (&self->list)) : SLICE_ABSENT;
+}
+
 slice_t core_options_brief (core_t *self, const message_t *options)
 {
-    if (!options->job_options.env.len)
+    if (!options->job_options.env.len && !options->job_options.sealed.len)
         return SLICE_ABSENT;
     message_t brief = *options;
     brief.job_options.env = SLICE_ABSENT;
+    brief.job_options.sealed = SLICE_ABSENT;
     buf_clear (&self->list);
     message_encode_item (&brief, &self->list);
     return core_keep (self, buf_slice (&self->list));

@@ -70,7 +70,7 @@ static const struct {
     bool again;
 } failures[] = {
     { "worker-error", true },     { "download-failed", true }, { "disk-full", true },  { "file-missing", false },
-    { "archive-refused", false }, { "timeout", false },        { "lease-lost", true },
+    { "archive-refused", false }, { "timeout", false },        { "lease-lost", true }, { "secrets-lost", false },
 };
 
 /* A worker's own word is taken only when it is one of ours. */

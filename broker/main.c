@@ -84,6 +84,14 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
     return self->depot != NULL;
 }
 
+static bool open_secrets (broker_t *self, const char *folder, char *problem)
+{
+    char path[PATH_SIZE + 16];
+    snprintf (path, sizeof path, "%s/secrets.key", folder);
+    return secrets_init (&self->secrets, self->options->secrets_key ? self->options->secrets_key : path, problem,
+                         PROBLEM_SIZE);
+}
+
 static bool start_core (broker_t *self, char *problem)
 {
     self->started_ms = self->now_ms = clock_mono_ms ();
@@ -180,6 +188,9 @@ static void broker_fini (broker_t *self)
     decoder_destroy (&self->items);
     decoder_destroy (&self->receipts);
     buf_fini (&self->attempts);
+    secrets_fini (&self->secrets);
+    buf_fini (&self->sealed);
+    buf_fini (&self->opened);
     buf_fini (&self->encoded);
     buf_fini (&self->list);
     free (self->outbox);
@@ -282,8 +293,8 @@ int main (int argc, char **argv)
     raise_fds ();
     zsock_t *socket = NULL;
     bool good = data_folder (&options, true, folder, problem) && open_storage (&self, folder, problem) &&
-                start_core (&self, problem) && (socket = open_socket (&options, problem)) &&
-                watch_peers (&self, socket, problem);
+                open_secrets (&self, folder, problem) && start_core (&self, problem) &&
+                (socket = open_socket (&options, problem)) && watch_peers (&self, socket, problem);
     if (good)
         run (&self, socket, folder);
     broker_fini (&self);

@@ -145,6 +145,16 @@ static void to_core (broker_t *self, uint64_t request, const message_t *message,
     err_t err = event_look_up (&event, self->core, self->store, &found);
     if (err)
         broker_die (err);
+    unsigned char mark[SECRETS_MARK];
+    if (message->type == MSG_JOB_CREATE && message->job_create.secrets.len) {
+        err = secrets_seal (&self->secrets, message->job_create.secrets, &self->sealed, mark);
+        if (err) {
+            broker_reply_error (self, request, err);
+            return;
+        }
+        event.sealed = buf_slice (&self->sealed);
+        event.mark = slice_from (mark, sizeof mark);
+    }
     broker_step (self, &event, frame);
 }
 

@@ -126,6 +126,25 @@ static void append_lines (buf_t *out, slice_t lines, bool map)
     buf_append (out, map ? "}" : "]", 1);
 }
 
+static void append_rows (buf_t *out, slice_t rows)
+{
+    if (!rows.ptr) {
+        buf_append (out, "null", 4);
+        return;
+    }
+    slice_t row, key, value;
+    const char *comma = "";
+    buf_append (out, "{", 1);
+    for (; rows_next (&rows, &row); comma = ",") {
+        buf_append_str (out, comma);
+        line_split (row, &key, &value);
+        jsonout_text (out, key);
+        buf_append (out, ":", 1);
+        jsonout_text (out, value);
+    }
+    buf_append (out, "}", 1);
+}
+
 static void append_value (buf_t *out, const field_spec_t *field, const void *member)
 {
     switch (field->type) {
@@ -146,6 +165,9 @@ static void append_value (buf_t *out, const field_spec_t *field, const void *mem
     case FIELD_MAP:
     case FIELD_TEXTS:
         append_lines (out, *(const slice_t *)member, field->type == FIELD_MAP);
+        return;
+    case FIELD_ROWS:
+        append_rows (out, *(const slice_t *)member);
         return;
     case FIELD_LIST:
         append_list (out, member, field->item);

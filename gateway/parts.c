@@ -47,7 +47,13 @@ int part_find (const char *name)
 
 bool part_is_many (int part)
 {
-    return part >= PART_FIRST_OPTION && (option_of (part)->type == FIELD_MAP || option_of (part)->type == FIELD_TEXTS);
+    return part >= PART_FIRST_OPTION && (option_of (part)->type == FIELD_MAP || option_of (part)->type == FIELD_TEXTS ||
+                                         option_of (part)->type == FIELD_ROWS);
+}
+
+bool part_is_rows (int part)
+{
+    return part >= PART_FIRST_OPTION && option_of (part)->type == FIELD_ROWS;
 }
 
 size_t part_max (int part)

@@ -18,6 +18,8 @@ const char *part_name (int part);
 size_t part_max (int part);
 /* True for a map or a list, which may be given as JSON. */
 bool part_is_many (int part);
+/* True for a map whose values may be many lines. */
+bool part_is_rows (int part);
 /* The name that `name` was meant for; NULL when none is near. */
 const char *part_nearest (const char *name);
 

@@ -53,6 +53,7 @@ static bool field_absent (const field_spec_t *field, const void *member)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         return !((const slice_t *)member)->ptr;
     case FIELD_INT:
     case FIELD_UINT:

@@ -188,6 +188,20 @@ static err_t take_json (upload_t *self, int part, fault_t *fault)
     return 0;
 }
 
+/* Rows may be given as lines: then each is its own, and none has two. */
+static slice_t option_text (upload_t *self, int part)
+{
+    buf_t *text = &self->fields[part];
+    if (part_is_rows (part) && text->ptr[text->len - 1] != '\0') {
+        for (size_t at = 0; at < text->len; at++)
+            if (text->ptr[at] == '\n')
+                text->ptr[at] = '\0';
+        if (text->ptr[text->len - 1] != '\0')
+            buf_append (text, "", 1);
+    }
+    return buf_slice (text);
+}
+
 static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
 {
     err_t err = 0;
@@ -202,7 +216,7 @@ static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
     for (int part = PART_FIRST_OPTION; part < parts_count () && !err; part++) {
         slice_t text = field (self, part);
         if (text.len && !is_json (self, part))
-            err = message_set_text (out, slice_of (part_name (part)), text, fault);
+            err = message_set_text (out, slice_of (part_name (part)), option_text (self, part), fault);
     }
     return err;
 }

@@ -106,14 +106,15 @@ static err_t add_entries (const msgpack_object *object, const field_spec_t *fiel
     char number[2][32];
     slice_t key, value;
     err_t err = ERR_NONE;
-    if (field->type == FIELD_MAP) {
+    if (field->type == FIELD_MAP || field->type == FIELD_ROWS) {
         if (object->type != MSGPACK_OBJECT_MAP)
             return fault_type (fault, field);
         for (uint32_t i = 0; i < object->via.map.size && !err; i++) {
             const msgpack_object_kv *pair = &object->via.map.ptr[i];
             if (!entry_text (&pair->key, number[0], &key) || !entry_text (&pair->val, number[1], &value))
                 return fault_type (fault, field);
-            err = field_add_line (field, lines, key, value, fault);
+            err = field->type == FIELD_ROWS ? field_add_row (field, lines, key, value, fault)
+                                            : field_add_line (field, lines, key, value, fault);
         }
         return err;
     }
@@ -171,6 +172,7 @@ static err_t decode_field (const msgpack_object *object, void *body, const field
         return decode_list (object, list_at (body, field), field, memory, fault);
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         return decode_lines (object, slice_at (body, field), field, memory, fault);
     }
     return ERR_NONE;

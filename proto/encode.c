@@ -48,6 +48,17 @@ static void pack_lines (msgpack_packer *pk, slice_t lines, bool map)
     }
 }
 
+static void pack_rows (msgpack_packer *pk, slice_t rows)
+{
+    slice_t row, key, value;
+    msgpack_pack_map (pk, rows_count (rows));
+    while (rows_next (&rows, &row)) {
+        line_split (row, &key, &value);
+        pack_text (pk, key.ptr, key.len);
+        pack_text (pk, value.ptr, value.len);
+    }
+}
+
 static void pack_field (msgpack_packer *pk, buf_t *out, void *body, const field_spec_t *field)
 {
     pack_text (pk, field->name, field->name_len);
@@ -72,6 +83,9 @@ static void pack_field (msgpack_packer *pk, buf_t *out, void *body, const field_
     case FIELD_MAP:
     case FIELD_TEXTS:
         pack_lines (pk, *slice_at (body, field), field->type == FIELD_MAP);
+        break;
+    case FIELD_ROWS:
+        pack_rows (pk, *slice_at (body, field));
         break;
     case FIELD_LIST:
         pack_list (pk, out, list_at (body, field));

@@ -184,7 +184,7 @@ static bool entry_text (const json_t *value, char number[32], slice_t *out)
 
 static err_t add_entries (const json_t *value, const field_spec_t *field, buf_t *lines, fault_t *fault)
 {
-    bool map = field->type == FIELD_MAP;
+    bool map = field->type == FIELD_MAP || field->type == FIELD_ROWS;
     const char *want = map ? "an object of texts" : "a list of texts";
     char number[32];
     slice_t text;
@@ -196,7 +196,9 @@ static err_t add_entries (const json_t *value, const field_spec_t *field, buf_t 
              at = json_object_iter_next ((json_t *)(uintptr_t)value, at)) {
             if (!entry_text (json_object_iter_value (at), number, &text))
                 return wrong_type (field, want, fault);
-            err = field_add_line (field, lines, slice_of (json_object_iter_key (at)), text, fault);
+            err = field->type == FIELD_ROWS
+                      ? field_add_row (field, lines, slice_of (json_object_iter_key (at)), text, fault)
+                      : field_add_line (field, lines, slice_of (json_object_iter_key (at)), text, fault);
         }
         return err;
     }
@@ -246,6 +248,7 @@ static err_t set_json (message_t *self, const field_spec_t *field, json_t *objec
         return ERR_NONE;
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         return set_lines (object, value, field, at, fault);
     case FIELD_LIST:
         return set_list (value, field, at, raw, fault);
@@ -293,6 +296,7 @@ static err_t set_text (message_t *self, const field_spec_t *field, slice_t text,
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         *(slice_t *)at = text;
         return ERR_NONE;
     case FIELD_INT:
@@ -364,6 +368,21 @@ static json_t *lines_to_json (slice_t lines, bool map)
     return out;
 }
 
+static json_t *rows_to_json (slice_t rows)
+{
+    if (!rows.ptr)
+        return json_null ();
+    json_t *out = json_object ();
+    slice_t row, key, value;
+    while (rows_next (&rows, &row)) {
+        line_split (row, &key, &value);
+        char *name = slice_dup (key);
+        json_object_set_new (out, name, text_to_json (value));
+        free (name);
+    }
+    return out;
+}
+
 static json_t *field_to_json (const void *at, const field_spec_t *field)
 {
     switch (field->type) {
@@ -378,6 +397,8 @@ static json_t *field_to_json (const void *at, const field_spec_t *field)
     case FIELD_MAP:
     case FIELD_TEXTS:
         return lines_to_json (*(const slice_t *)at, field->type == FIELD_MAP);
+    case FIELD_ROWS:
+        return rows_to_json (*(const slice_t *)at);
     case FIELD_LIST:
         return list_to_json (at, field->item);
     }

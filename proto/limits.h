@@ -16,10 +16,13 @@ enum {
     COMMAND_MAX = 64 * 1024,
     ERROR_TEXT_MAX = 4096,
     SHA256_HEX = 64,
-    ENV_MAX = 64 * 1024,    /* a job's environment, as lines KEY=VALUE */
-    LABELS_MAX = 4 * 1024,  /* labels or requirements, likewise */
-    GLOBS_MAX = 4 * 1024,   /* artifact patterns, as lines */
-    RETRY_EXITS_MAX = 1024, /* exit codes, as lines */
+    ENV_MAX = 64 * 1024,           /* a job's environment, as lines KEY=VALUE */
+    SECRETS_MAX = 64 * 1024,       /* a job's secrets, as rows KEY=VALUE */
+    SECRET_MIN = 4,                /* bytes of one: a shorter one would be found everywhere in the output */
+    SEALED_MAX = SECRETS_MAX + 64, /* secrets as the record has them */
+    LABELS_MAX = 4 * 1024,         /* labels or requirements, likewise */
+    GLOBS_MAX = 4 * 1024,          /* artifact patterns, as lines */
+    RETRY_EXITS_MAX = 1024,        /* exit codes, as lines */
     PRIORITY_MAX = 1000,
     LAST_LINES_MAX = 2 * 1024,
 

@@ -65,3 +65,35 @@ bool lines_add (buf_t *lines, slice_t key, slice_t value)
     buf_append (lines, "\n", 1);
     return true;
 }
+
+bool rows_next (slice_t *rest, slice_t *row)
+{
+    const char *end = rest->len ? memchr (rest->ptr, '\0', rest->len) : NULL;
+    if (!end)
+        return false;
+    size_t len = (size_t)(end - rest->ptr);
+    *row = slice_from (rest->ptr, len);
+    *rest = slice_from (rest->ptr + len + 1, rest->len - len - 1);
+    return true;
+}
+
+size_t rows_count (slice_t rows)
+{
+    size_t count = 0;
+    slice_t row;
+    while (rows_next (&rows, &row))
+        count++;
+    return count;
+}
+
+bool rows_add (buf_t *rows, slice_t key, slice_t value)
+{
+    if (!key.len || !lines_plain (key) || memchr (key.ptr, '=', key.len) ||
+        (value.len && memchr (value.ptr, '\0', value.len)))
+        return false;
+    buf_append (rows, key.ptr, key.len);
+    buf_append (rows, "=", 1);
+    buf_append (rows, value.ptr, value.len);
+    buf_append (rows, "", 1);
+    return true;
+}

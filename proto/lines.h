@@ -1,4 +1,5 @@
 /* lines.h - MAP and TEXTS fields in memory: one line an entry, each ended by a newline; a MAP's are KEY=VALUE.
+ * A ROWS field is a MAP whose values may be many lines: its entries end with a NUL each.
  *
  * Keys hold no '=', entries no control characters but tabs: what was sent is what a line shows.
  */
@@ -21,5 +22,11 @@ size_t lines_count (slice_t lines);
 bool lines_plain (slice_t text);
 /* Appends one entry; `value` absent: a TEXTS entry. False when it holds what an entry must not. */
 bool lines_add (buf_t *lines, slice_t key, slice_t value);
+
+/* Takes the next KEY=VALUE off the rows, without its NUL. False at the end, and where a row does not end. */
+bool rows_next (slice_t *rest, slice_t *row);
+size_t rows_count (slice_t rows);
+/* Appends one. False when the key is empty or holds a '=' or a control character, or the value a NUL. */
+bool rows_add (buf_t *rows, slice_t key, slice_t value);
 
 #endif

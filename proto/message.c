@@ -79,6 +79,7 @@ static void field_clear (void *body, const field_spec_t *field)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         *slice_at (body, field) = SLICE_ABSENT;
         break;
     case FIELD_INT:
@@ -128,10 +129,15 @@ err_t fault_missing (fault_t *fault, const field_spec_t *field)
 err_t fault_type (fault_t *fault, const field_spec_t *field)
 {
     static const char *const words[] = {
-        [FIELD_STR] = "text",           [FIELD_BYTES] = "text or bytes",
-        [FIELD_INT] = "a whole number", [FIELD_UINT] = "a whole number",
-        [FIELD_BOOL] = "true or false", [FIELD_LIST] = "a list",
-        [FIELD_MAP] = "a map of texts", [FIELD_TEXTS] = "a list of texts",
+        [FIELD_STR] = "text",
+        [FIELD_BYTES] = "text or bytes",
+        [FIELD_INT] = "a whole number",
+        [FIELD_UINT] = "a whole number",
+        [FIELD_BOOL] = "true or false",
+        [FIELD_LIST] = "a list",
+        [FIELD_MAP] = "a map of texts",
+        [FIELD_TEXTS] = "a list of texts",
+        [FIELD_ROWS] = "a map of texts",
     };
     return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be %s.", field->name, words[field->type]);
 }
@@ -155,6 +161,7 @@ err_t fault_limit (fault_t *fault, const field_spec_t *field, int64_t actual)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
     case FIELD_BOOL:
         break;
     }
@@ -186,6 +193,7 @@ bool field_present (const void *body, const field_spec_t *field)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         return slice_at (at, field)->ptr != NULL;
     case FIELD_INT:
     case FIELD_UINT:
@@ -208,6 +216,32 @@ err_t field_add_line (const field_spec_t *field, buf_t *lines, slice_t key, slic
     const char *keys = field->type == FIELD_MAP ? " and no key empty or with a `=`" : "";
     return fault_set (fault, err, field->name, "`%s` must hold no control characters, no empty entry%s.", field->name,
                       keys);
+}
+
+err_t field_add_row (const field_spec_t *field, buf_t *rows, slice_t key, slice_t value, fault_t *fault)
+{
+    return rows_add (rows, key, value)
+               ? ERR_NONE
+               : fault_set (fault, ERR_SCHEMA, field->name, "`%s` must hold no NUL, and no key empty or with a `=`.",
+                            field->name);
+}
+
+static err_t check_rows (const field_spec_t *field, slice_t rows, fault_t *fault)
+{
+    slice_t row, key, value;
+    buf_t checked = { 0 };
+    err_t err = ERR_NONE;
+    while (!err && rows_next (&rows, &row)) {
+        line_split (row, &key, &value);
+        err = utf8_valid (row) ? field_add_row (field, &checked, value.ptr ? key : SLICE (""), value, fault)
+                               : fault_set (fault, ERR_BAD_UTF8, field->name, "`%s` is not valid UTF-8.", field->name);
+        buf_clear (&checked);
+    }
+    buf_fini (&checked);
+    if (!err && rows.len)
+        err =
+            fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be rows of KEY=VALUE, each with a NUL.", field->name);
+    return err;
 }
 
 static err_t check_lines (const field_spec_t *field, slice_t text, fault_t *fault)
@@ -233,6 +267,8 @@ err_t field_check_text (const field_spec_t *field, slice_t text, fault_t *fault)
 {
     if ((int64_t)text.len > field->limit)
         return fault_limit (fault, field, (int64_t)text.len);
+    if (field->type == FIELD_ROWS)
+        return check_rows (field, text, fault);
     if (field->type != FIELD_BYTES && memchr (text.ptr, '\0', text.len))
         return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must not hold a NUL.", field->name);
     if (field->type != FIELD_BYTES && !utf8_valid (text))
@@ -260,6 +296,7 @@ static err_t check_field (void *body, const field_spec_t *field, fault_t *fault)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         return field_check_text (field, *slice_at (body, field), fault);
     case FIELD_INT:
     case FIELD_UINT:
@@ -289,6 +326,7 @@ static size_t field_size (const field_spec_t *field)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         return sizeof (slice_t);
     case FIELD_INT:
     case FIELD_UINT:

@@ -33,6 +33,7 @@ typedef enum {
     FIELD_BOOL,
     FIELD_MAP,
     FIELD_TEXTS,
+    FIELD_ROWS,
     FIELD_LIST
 } field_type_t;
 enum { OPTIONAL = 0, REQUIRED = 1 };
@@ -50,6 +51,7 @@ typedef enum {
 #define FIELD_CTYPE_BOOL                                      int
 #define FIELD_CTYPE_MAP                                       slice_t /* lines KEY=VALUE, see lines.h */
 #define FIELD_CTYPE_TEXTS                                     slice_t /* lines */
+#define FIELD_CTYPE_ROWS                                      slice_t /* rows KEY=VALUE, see lines.h */
 #define MSG_BEGIN(ENUM, name, wire, doc)                      typedef struct {
 #define MSG_FIELD(name, type, member, wire, limit, need, doc) FIELD_CTYPE_##type member;
 #define MSG_LIST(name, item, member, wire, limit, need, doc)  list_t member;

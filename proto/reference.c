@@ -5,7 +5,9 @@
 
 static const char *type_name (const field_spec_t *field)
 {
-    static const char *const names[] = { "text", "bytes", "integer", "unsigned", "bool", "map", "texts", "list" };
+    static const char *const names[] = {
+        "text", "bytes", "integer", "unsigned", "bool", "map", "texts", "map", "list"
+    };
     return names[field->type];
 }
 
@@ -16,6 +18,7 @@ static void print_limit (const field_spec_t *field)
     case FIELD_BYTES:
     case FIELD_MAP:
     case FIELD_TEXTS:
+    case FIELD_ROWS:
         printf ("%lld bytes", (long long)field->limit);
         break;
     case FIELD_INT:

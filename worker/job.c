@@ -288,8 +288,29 @@ static void on_start (void *ctx)
         job_fail_errno (self, errno, "The worker could not make the job's folder");
         return;
     }
+    if (self->secrets_lost) {
+        job_fail (self, "secrets-lost", "The broker does not have the key of the job's secrets any more.");
+        return;
+    }
     job_journal_phase (self, "download");
     job_fetch (self);
+}
+
+static void take_secrets (job_t *self, const msg_job_poll_ok_t *given)
+{
+    self->secrets_lost = given->secrets_lost == 1;
+    if (!given->secrets.len)
+        return;
+    buf_append (&self->secrets, given->secrets.ptr, given->secrets.len);
+    self->mask = mask_new (buf_slice (&self->secrets));
+}
+
+static void wipe_secrets (job_t *self)
+{
+    mask_destroy (&self->mask);
+    if (self->secrets.ptr)
+        explicit_bzero (self->secrets.ptr, self->secrets.len);
+    buf_fini (&self->secrets);
 }
 
 static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int slot, loop_fn *first)
@@ -301,11 +322,14 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     self->command = slice_dup (given->command);
     self->file_url = slice_dup (given->file_url);
     self->env = slice_dup (given->env);
+    take_secrets (self, given);
     self->goes_on = slice_eq_str (given->on_error, "continue");
     self->artifacts = slice_dup (given->artifacts);
     if (given->output_max != INT_ABSENT)
         self->output_max = given->output_max;
     job_outputs_init (self);
+    for (stream_t i = STREAM_STDOUT; i < STREAM_PRINTED_COUNT; i++)
+        output_mask (&self->out[i], self->mask);
     if (ended_before (self))
         return self;
     folder_remove (self->folder);
@@ -380,6 +404,7 @@ void job_destroy (job_t **self_p)
     free (self->command);
     free (self->file_url);
     free (self->env);
+    wipe_secrets (self);
     free (self->artifacts);
     free (self->folder);
     free (self->spool);

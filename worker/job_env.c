@@ -67,15 +67,24 @@ static void put_wanted (env_t *env, const job_t *self, slice_t wanted)
     }
 }
 
+static void put_secrets (env_t *env, slice_t rows)
+{
+    for (slice_t row; rows_next (&rows, &row);)
+        put (env, slice_dup (row));
+}
+
 static void input_fill (const job_t *self, buf_t *input)
 {
     slice_t wanted = slice_of (self->env ? self->env : "");
-    env_t env = { xcalloc (OURS_MAX + lines_count (wanted), sizeof *env.rows), 0 };
+    env_t env = { xcalloc (OURS_MAX + lines_count (wanted) + rows_count (buf_slice (&self->secrets)), sizeof *env.rows),
+                  0 };
     put_ours (&env, self);
     put_wanted (&env, self, wanted);
+    put_secrets (&env, buf_slice (&self->secrets));
     buf_append (input, self->command, strlen (self->command) + 1);
     for (size_t i = 0; i < env.count; i++) {
         buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);
+        explicit_bzero (env.rows[i], strlen (env.rows[i]));
         free (env.rows[i]);
     }
     free (env.rows);
@@ -90,6 +99,7 @@ int job_input_open (const job_t *self, int *fd)
     input_fill (self, &input);
     ssize_t written = pwrite (*fd, input.ptr, input.len, 0); /* it is read from its beginning */
     int error = written < 0 ? errno : written < (ssize_t)input.len ? ENOSPC : 0;
+    explicit_bzero (input.ptr, input.len);
     buf_fini (&input);
     return error;
 }

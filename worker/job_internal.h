@@ -11,6 +11,7 @@
 #include "worker/folders.h"
 #include "worker/job.h"
 #include "worker/journal.h"
+#include "worker/mask.h"
 #include "worker/output.h"
 
 typedef enum {
@@ -53,7 +54,10 @@ struct job {
     job_state_t state;
     char *command;
     char *file_url;
-    char *env;    /* as lines; NULL: none */
+    char *env;     /* as lines; NULL: none */
+    buf_t secrets; /* as rows; wiped at the end */
+    mask_t *mask;  /* of these; NULL: none */
+    bool secrets_lost;
     bool goes_on; /* after a command that failed */
     int64_t timeout_ms;
     int64_t output_max; /* bytes kept of each stream */

@@ -83,6 +83,12 @@ static void drain (job_t *self)
         drain_once (self);
 }
 
+static void end_outputs (job_t *self)
+{
+    for (stream_t i = STREAM_STDOUT; i < STREAM_PRINTED_COUNT; i++)
+        output_end (&self->out[i], &self->disk_error);
+}
+
 /* ---- what the keeper says: see keeper.c ---- */
 
 static void command_ended (job_t *self, int64_t number, int exit_code, int signal_number)
@@ -306,6 +312,7 @@ static void end_reported (job_t *self)
         return;
     children_over (self);
     drain (self);
+    end_outputs (self);
     keepers_rest (self->host->keepers, &self->child);
     child_close (&self->child);
     take_report (self);
@@ -338,6 +345,8 @@ static void on_pidfd (void *ctx, uint32_t events)
     else
         told = reap_keeper (self);
     drain (self);
+    if (!extracting)
+        end_outputs (self);
     child_close (&self->child);
     if (extracting)
         extract_ended (self);

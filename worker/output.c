@@ -39,6 +39,7 @@ void output_fini (output_t *self)
     if (self->fd >= 0)
         close (self->fd);
     free (self->path);
+    mask_stream_fini (&self->masked);
     self->fd = -1;
     self->path = NULL;
 }
@@ -65,6 +66,18 @@ int output_append (output_t *self, slice_t bytes)
     return 0;
 }
 
+static void keep (output_t *self, slice_t printed, int *error)
+{
+    int64_t room = self->max - self->length;
+    size_t kept = (int64_t)printed.len < room ? printed.len : (size_t)room;
+    int64_t before = self->length;
+    self->dropped += (int64_t)(printed.len - kept);
+    if (kept && !*error) /* with a full disk the pipe is still read, so that the job does not hang */
+        *error = output_append (self, slice_from (printed.ptr, kept));
+    if (self->length > before && self->events.kept)
+        self->events.kept (self->events.ctx, self->stream, printed.ptr, (size_t)(self->length - before));
+}
+
 bool output_take (output_t *self, int pipe_fd, int *error)
 {
     char bytes[PIPE_BYTES];
@@ -74,16 +87,19 @@ bool output_take (output_t *self, int pipe_fd, int *error)
             return false;
         if (got < 0)
             return errno == EAGAIN || errno == EINTR;
-        int64_t room = self->max - self->length;
-        size_t kept = got < room ? (size_t)got : (size_t)room;
-        self->dropped += got - (int64_t)kept;
-        int64_t before = self->length;
-        if (kept && !*error) /* with a full disk the pipe is still read, so that the job does not hang */
-            *error = output_append (self, slice_from (bytes, kept));
-        if (self->length > before && self->events.kept)
-            self->events.kept (self->events.ctx, self->stream, bytes, (size_t)(self->length - before));
+        keep (self, mask_stream_take (&self->masked, slice_from (bytes, (size_t)got)), error);
     }
     return true;
+}
+
+void output_mask (output_t *self, const mask_t *mask)
+{
+    mask_stream_init (&self->masked, mask);
+}
+
+void output_end (output_t *self, int *error)
+{
+    keep (self, mask_stream_end (&self->masked), error);
 }
 
 void output_reopen (output_t *self)

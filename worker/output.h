@@ -10,6 +10,7 @@
 #include "proto/stream.h"
 #include "worker/backoff.h"
 #include "worker/lease.h"
+#include "worker/mask.h"
 #include "worker/transport.h"
 
 typedef struct output output_t;
@@ -31,18 +32,19 @@ struct output {
     transport_t *transport;
     const lease_t *lease;
     stream_t stream;
-    char *path;      /* of the file, made when the first byte comes */
-    int fd;          /* -1: no byte yet */
-    int64_t max;     /* bytes kept */
-    int64_t soon_ms; /* how long output_send_soon waits before it sends the first of them */
-    int64_t length;  /* bytes in the file */
-    int64_t dropped; /* bytes that are not */
-    int64_t acked;   /* bytes that the broker has */
-    bool begun;      /* something was sent */
-    bool paused;     /* output_send_soon does nothing */
-    bool replacing;  /* what is sent goes into a copy that takes the place of what the broker has */
-    bool anew;       /* and that copy is yet to begin: with a piece, be it empty */
-    bool given_up;   /* nothing of it is sent any more */
+    char *path;           /* of the file, made when the first byte comes */
+    int fd;               /* -1: no byte yet */
+    int64_t max;          /* bytes kept */
+    mask_stream_t masked; /* what of it is yet to be looked at */
+    int64_t soon_ms;      /* how long output_send_soon waits before it sends the first of them */
+    int64_t length;       /* bytes in the file */
+    int64_t dropped;      /* bytes that are not */
+    int64_t acked;        /* bytes that the broker has */
+    bool begun;           /* something was sent */
+    bool paused;          /* output_send_soon does nothing */
+    bool replacing;       /* what is sent goes into a copy that takes the place of what the broker has */
+    bool anew;            /* and that copy is yet to begin: with a piece, be it empty */
+    bool given_up;        /* nothing of it is sent any more */
     struct sha256_ctx hash;
     call_id_t call;
     loop_timer_t timer;
@@ -55,6 +57,10 @@ void output_init (output_t *self, loop_t *loop, transport_t *transport, const le
 void output_fini (output_t *self);
 /* Moves what the pipe holds into the file, up to `max`. False at its end. An errno of the disk goes to `*error`. */
 bool output_take (output_t *self, int pipe_fd, int *error);
+/* What is printed goes through this first; it is borrowed. */
+void output_mask (output_t *self, const mask_t *mask);
+/* Nothing more is printed: what might have been the beginning of a secret goes into the file. As output_take. */
+void output_end (output_t *self, int *error);
 /* Adds these bytes to the file. Returns 0 or an errno of the disk. */
 int output_append (output_t *self, slice_t bytes);
 /* Opens the file of an earlier run and reads it all. */

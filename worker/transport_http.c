@@ -92,7 +92,8 @@ static void query_add_field (buf_t *url, const field_spec_t *field, const void *
     case FIELD_STR:
     case FIELD_BYTES:
     case FIELD_MAP:
-    case FIELD_TEXTS: {
+    case FIELD_TEXTS:
+    case FIELD_ROWS: {
         slice_t text = *(const slice_t *)at;
         if (text.ptr)
             query_add (url, field->name, text.ptr, text.len);

@@ -23,6 +23,8 @@ static inline void filled (message_t *message, msg_type_t type, const char *text
             *(int *)at = 1;
         } else if (field->type == FIELD_MAP || field->type == FIELD_TEXTS) {
             *(slice_t *)at = SLICE ("key=value\nother=\n");
+        } else if (field->type == FIELD_ROWS) {
+            *(slice_t *)at = SLICE ("key=va\nlue\0other=\0");
         } else {
             list_t *list = at;
             *list = (list_t){ .raw = SLICE ("") };

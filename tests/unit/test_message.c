@@ -26,6 +26,8 @@ static void fill (message_t *message, msg_type_t type, buf_t *raw)
             *(int *)(void *)at = 1;
         } else if (field->type == FIELD_MAP || field->type == FIELD_TEXTS) {
             *(slice_t *)(void *)at = SLICE ("key=value\nother=\n");
+        } else if (field->type == FIELD_ROWS) {
+            *(slice_t *)(void *)at = SLICE ("key=va\nlue\0other=\0");
         } else {
             message_t item;
             list_t *list = (list_t *)(void *)at;
@@ -54,7 +56,7 @@ static void assert_field_equal (const field_spec_t *field, const message_t *a, c
     const char *left = (const char *)message_body_const (a) + field->at;
     const char *right = (const char *)message_body_const (b) + field->at;
     if (field->type == FIELD_STR || field->type == FIELD_BYTES || field->type == FIELD_MAP ||
-        field->type == FIELD_TEXTS)
+        field->type == FIELD_TEXTS || field->type == FIELD_ROWS)
         assert_true (slice_eq (*(const slice_t *)(const void *)left, *(const slice_t *)(const void *)right));
     else if (field->type == FIELD_INT || field->type == FIELD_UINT)
         assert_int_equal (*(const int64_t *)(const void *)left, *(const int64_t *)(const void *)right);
@@ -120,6 +122,13 @@ static slice_t long_line (size_t size)
     return slice_from (line, size);
 }
 
+static slice_t long_row (size_t size)
+{
+    slice_t row = long_line (size);
+    ((char *)(uintptr_t)row.ptr)[size - 1] = '\0';
+    return row;
+}
+
 static void test_each_limit_holds (void **state)
 {
     (void)state;
@@ -140,6 +149,8 @@ static void test_each_limit_holds (void **state)
                 continue;
             if (field->type == FIELD_STR || field->type == FIELD_BYTES)
                 *(slice_t *)(void *)at = slice_from (filler, (size_t)field->limit + 1);
+            else if (field->type == FIELD_ROWS)
+                *(slice_t *)(void *)at = long_row ((size_t)field->limit + 1);
             else if (field->type == FIELD_MAP || field->type == FIELD_TEXTS)
                 *(slice_t *)(void *)at = long_line ((size_t)field->limit + 1);
             else

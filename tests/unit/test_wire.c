@@ -177,7 +177,10 @@ static err_t send_field (msg_type_t type, const field_spec_t *field, int64_t amo
         *(int64_t *)at = amount;
     else if (field->type == FIELD_MAP || field->type == FIELD_TEXTS)
         *(slice_t *)at = one_line ((size_t)amount, &line);
-    else if (field->type == FIELD_LIST)
+    else if (field->type == FIELD_ROWS) {
+        *(slice_t *)at = one_line ((size_t)amount, &line);
+        line.ptr[line.len - 1] = '\0';
+    } else if (field->type == FIELD_LIST)
         for (int64_t i = 0; i < amount; i++) {
             message_t item;
             filled (&item, field->item, text, 0, NULL);

@@ -17,6 +17,7 @@ const words: Record<string, Words> = {
   "worker-error": { short: "worker's own trouble", advice: "The worker could not run it; the message says what failed there." },
   "download-failed": { short: "download failed", advice: "The worker could not download the project." },
   "file-missing": { short: "project file missing", advice: "The project's ZIP is not there any more. Submit it again with the file." },
+  "secrets-lost": { short: "Secrets lost", advice: "The broker has another secrets.key than when the job was submitted. Submit the job again." },
   "archive-refused": { short: "ZIP refused", advice: "The worker refused to unpack the ZIP; the message names the entry." },
   "disk-full": { short: "worker's disk full", advice: "The disk of the worker was full." },
 };
