@@ -242,6 +242,20 @@ static bool make_room (core_t *self)
     return true;
 }
 
+static bool text_same (const char *have, slice_t given)
+{
+    return have ? given.ptr && slice_eq_str (given, have) : !given.ptr;
+}
+
+/* Whether the record of an online worker says this already, but for the times. */
+static bool says_the_same (const worker_t *worker, const msg_worker_register_t *in)
+{
+    return worker->online && worker->asleep_since_ms == INT_ABSENT && worker->cpu_count == in->cpu_count &&
+           worker->slots == in->slots && text_same (worker->hostname, in->hostname) && text_same (worker->os, in->os) &&
+           text_same (worker->version, in->version) && text_same (worker->machine, in->machine) &&
+           text_same (worker->labels, in->labels);
+}
+
 void core_on_worker_register (core_t *self, const event_t *event)
 {
     const msg_worker_register_t *in = &event->message->worker_register;
@@ -257,6 +271,7 @@ void core_on_worker_register (core_t *self, const event_t *event)
     }
     if (!worker)
         worker = worker_new (self, in->worker_id);
+    bool same = says_the_same (worker, in);
     core_worker_answer_polls (self, worker);
     core_group_drop (self, worker, NULL, true);
     replace_text (&worker->hostname, in->hostname);
@@ -272,9 +287,10 @@ void core_on_worker_register (core_t *self, const event_t *event)
     worker->memory_free_bytes = in->memory_free_bytes;
     worker->registered_wall_ms = worker->seen_wall_ms = self->wall_ms;
     set_online (self, worker, true);
-    place_enter (self, worker, in->remote_addr);
+    bool moved = place_enter (self, worker, in->remote_addr);
     core_timer_set (self, &worker->timer, TIMER_WORKER, self->now_ms + self->config.offline_ms);
-    worker_store (self, worker);
+    if (moved || !same) /* else the times alone are not worth a write: after a crash `registeredAt` is an earlier one */
+        worker_store (self, worker);
     msg_worker_register_ok_t *out = &core_reply (self, event->request, MSG_WORKER_REGISTER_OK)->worker_register_ok;
     out->worker_id = slice_of (worker->id);
     out->lease_ms = self->config.lease_ms;

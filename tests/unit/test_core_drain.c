@@ -109,7 +109,7 @@ static void test_it_outlives_a_registration_and_a_restart (void **state)
     drain (self, "w");
     drain (self, "w"); /* twice is once: nothing is stored */
     assert_null (story_effect (self, EFFECT_WORKER_PUT, 0));
-    story_register (self, "w", 1, NULL);
+    story_register (self, "w", 2, NULL);
     assert_int_equal (story_effect (self, EFFECT_WORKER_PUT, 0)->worker.draining, 1);
     free (story_create (self, INT_ABSENT));
     story_poll (self, "w", 0, INT_ABSENT, NULL);

@@ -154,6 +154,22 @@ static void test_an_offline_worker_is_seen_and_comes_back (void **state)
     assert_null (story_effect (self, EFFECT_WORKER_PUT, 0)); /* a heartbeat costs no write */
 }
 
+static void test_a_registration_is_written_when_it_says_something_new (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "w", 1, NULL);
+    assert_non_null (story_effect (self, EFFECT_WORKER_PUT, 0));
+    story_register (self, "w", 1, NULL);
+    assert_null (story_effect (self, EFFECT_WORKER_PUT, 0));
+    story_register (self, "w", 2, NULL);
+    assert_int_equal (story_effect (self, EFFECT_WORKER_PUT, 0)->worker.slots, 2);
+    story_register (self, "w", 2, "10.0.0.1");
+    assert_slice (story_effect (self, EFFECT_WORKER_PUT, 0)->worker.remote_addr, "10.0.0.1");
+    story_pass (self, 30000);
+    story_register (self, "w", 2, "10.0.0.1");
+    assert_int_equal (story_effect (self, EFFECT_WORKER_PUT, 0)->worker.online, 1);
+}
+
 static void test_a_heartbeat_renews_what_has_no_slot (void **state)
 {
     story_t *self = *state;
@@ -425,6 +441,7 @@ int main (void)
         STORY (test_an_undelivered_job_goes_back),
         STORY (test_a_restarted_worker_gives_its_leases_back),
         STORY (test_an_offline_worker_is_seen_and_comes_back),
+        STORY (test_a_registration_is_written_when_it_says_something_new),
         STORY (test_a_heartbeat_renews_what_has_no_slot),
         STORY (test_a_lost_second_answer_takes_nothing_back),
         STORY (test_a_kept_lease_outlives_a_register_and_a_goodbye),
