@@ -55,6 +55,7 @@ struct job {
     char *file_url;
     char *env;    /* as lines; NULL: none */
     bool goes_on; /* after a command that failed */
+    bool network_none;
     int64_t timeout_ms;
     int64_t output_max; /* bytes kept of each stream */
     char *folder;
