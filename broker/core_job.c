@@ -17,13 +17,15 @@ static bool command_safe (slice_t command)
     return !blank;
 }
 
-/* Direct mode: an online worker of that machine that is not draining, an idle one before the others. */
-static worker_t *worker_of_machine (const core_t *self, slice_t machine)
+/* Direct mode: an online worker of that machine that can do it and is not draining, an idle one before the others. */
+static worker_t *worker_of_machine (const core_t *self, const msg_job_create_t *in)
 {
     worker_t *found = NULL;
     size_t at = 0;
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at)) {
-        if (!worker->online || worker->draining || !worker->machine || !slice_eq_str (machine, worker->machine))
+        if (!worker->online || worker->draining || !worker->machine || !slice_eq_str (in->machine, worker->machine))
+            continue;
+        if (in->network.ptr && !core_options_cuts_network (worker))
             continue;
         size_t load = worker->leases.count + worker->pinned.users;
         if (!found || load < found->leases.count + found->pinned.users ||
@@ -51,7 +53,9 @@ static err_t check_create (const core_t *self, const msg_job_create_t *in, worke
         return ERR_BUSY;
     if (!in->machine.ptr)
         return ERR_NONE;
-    *pinned = worker_of_machine (self, in->machine);
+    *pinned = worker_of_machine (self, in);
+    if (!*pinned && in->network.ptr)
+        *text = "Direct mode with `network` none needs a worker on the gateway's machine that runs jobs in a sandbox.";
     return *pinned ? ERR_NONE : ERR_NO_DIRECT_WORKER;
 }
 
@@ -134,6 +138,8 @@ void core_on_job_create (core_t *self, const event_t *event)
     message_copy_common (event->message, &options);
     options.job_options.sealed = event->sealed;
     options.job_options.secret_names = core_options_secret_names (self, in);
+    if (!err)
+        core_options_imply (self, &options.job_options);
     job_t *job = err ? NULL : job_of (self, in, &options, pinned);
     if (!job) {
         core_refuse_field (self, event->request, err ? err : ERR_BUSY, field,

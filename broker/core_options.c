@@ -91,11 +91,36 @@ static bool exits_safe (slice_t exits)
     return true;
 }
 
+/* What a job with `network` none requires of its worker: one that does not know that field lacks the label, too. */
+static const slice_t network_label = SLICE ("network-none");
+static const slice_t network_line = SLICE ("network-none=yes\n");
+
+static bool network_fits (const msg_job_create_t *in)
+{
+    slice_t asked = lines_get (in->requires, network_label);
+    return asked.ptr ? slice_eq_str (asked, "yes") : in->requires.len + network_line.len <= LABELS_MAX;
+}
+
+bool core_options_cuts_network (const worker_t *worker)
+{
+    return slice_eq_str (lines_get (slice_of (worker->labels), network_label), "yes");
+}
+
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text)
 {
     if (in->on_error.ptr && !slice_eq_str (in->on_error, "stop") && !slice_eq_str (in->on_error, "continue")) {
         *field = "onError";
         *text = "`onError` must be stop or continue.";
+        return ERR_SCHEMA;
+    }
+    if (in->network.ptr && !slice_eq_str (in->network, "none")) {
+        *field = "network";
+        *text = "`network` must be none, or absent.";
+        return ERR_SCHEMA;
+    }
+    if (in->network.ptr && !network_fits (in)) {
+        *field = "requires";
+        *text = "`requires` must leave room for `network-none` `yes`, which `network` none requires.";
         return ERR_SCHEMA;
     }
     if (in->name.ptr && !lines_plain (in->name)) {
@@ -126,6 +151,16 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
         return ERR_SCHEMA;
     }
     return ERR_NONE;
+}
+
+void core_options_imply (core_t *self, msg_job_options_t *options)
+{
+    if (!options->network.ptr || lines_get (options->requires, network_label).ptr)
+        return;
+    buf_clear (&self->list);
+    buf_append (&self->list, options->requires.ptr, options->requires.len);
+    buf_append (&self->list, network_line.ptr, network_line.len);
+    options->requires = core_keep (self, buf_slice (&self->list));
 }
 
 slice_t core_options_encode (core_t *self, const message_t *create)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,6 +21,7 @@ typedef struct {
     int null_fd;
     int out[2]; /* the pipes' writing ends; -1: null_fd */
     int talk;   /* or -1 */
+    int passed; /* or -1 */
 } streams_t;
 
 enum { FD_MIN = 16 }; /* above those that a child has at fixed numbers */
@@ -62,12 +64,14 @@ static int become (const child_spec_t *spec, const streams_t *streams)
     umask (077);
     if (dup2 (streams->null_fd, 0) < 0 || chdir (spec->folder) != 0)
         return errno;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < (spec->complains ? 1 : 2); i++)
         if (dup2 (streams->out[i] < 0 ? streams->null_fd : streams->out[i], i + 1) < 0)
             return errno;
-    if (streams->talk >= 0 && dup2 (streams->talk, CHILD_TALK_FD) < 0)
+    if (streams->talk >= 0 ? dup2 (streams->talk, CHILD_TALK_FD) < 0 : close (CHILD_TALK_FD) < 0 && errno != EBADF)
         return errno;
-    syscall (SYS_close_range, streams->talk >= 0 ? CHILD_TALK_FD + 1U : CHILD_TALK_FD + 0U, ~0U, 0U);
+    if (streams->passed >= 0 && dup2 (streams->passed, CHILD_PASSED_FD) < 0)
+        return errno;
+    syscall (SYS_close_range, streams->passed >= 0 ? CHILD_PASSED_FD + 1U : CHILD_PASSED_FD + 0U, ~0U, 0U);
     for (int number = 1; number < SIGRTMAX; number++)
         if (number != SIGKILL && number != SIGSTOP)
             signal (number, SIG_DFL);
@@ -125,12 +129,29 @@ static int open_talk (int *ours, int *theirs)
     return error;
 }
 
+/* Opened anew: where it is read is this child's alone. */
+static int open_passed (int fd, int *passed)
+{
+    char path[32];
+    snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+    int again = open (path, O_RDONLY | O_CLOEXEC);
+    *passed = again < 0 ? -1 : fcntl (again, F_DUPFD_CLOEXEC, FD_MIN);
+    int error = *passed < 0 ? errno : 0;
+    if (again >= 0)
+        close (again);
+    return error;
+}
+
 static int open_streams (const child_spec_t *spec, streams_t *streams, child_t *out)
 {
-    *streams = (streams_t){ open ("/dev/null", O_RDWR | O_CLOEXEC), { -1, -1 }, -1 };
+    *streams = (streams_t){ open ("/dev/null", O_RDWR | O_CLOEXEC), { -1, -1 }, -1, -1 };
     *out = CHILD_NONE;
+    out->contains = spec->contains;
     if (streams->null_fd < 0)
         return errno;
+    int error = spec->passed ? open_passed (spec->passed, &streams->passed) : 0;
+    if (error)
+        return error;
     return spec->talks ? open_talk (&out->talk, &streams->talk) : child_pipes (out->out, streams->out);
 }
 
@@ -157,6 +178,7 @@ int child_start (const child_spec_t *spec, child_t *out)
     close_fd (&streams.out[0]);
     close_fd (&streams.out[1]);
     close_fd (&streams.talk);
+    close_fd (&streams.passed);
     if (error)
         child_close (out);
     else
@@ -172,7 +194,7 @@ void child_signal (const child_t *self, int number)
 
 void child_kill (child_t *self)
 {
-    if (self->talk < 0) {
+    if (self->talk < 0 || self->contains) {
         child_signal (self, SIGKILL);
         return;
     }

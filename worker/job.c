@@ -324,6 +324,7 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     self->env = slice_dup (given->env);
     take_secrets (self, given);
     self->goes_on = slice_eq_str (given->on_error, "continue");
+    self->network_none = slice_eq_str (given->network, "none");
     self->artifacts = slice_dup (given->artifacts);
     if (given->output_max != INT_ABSENT)
         self->output_max = given->output_max;

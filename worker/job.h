@@ -29,9 +29,9 @@ typedef struct {
     transport_t *transport;
     const char *worker_id;
     const char *work_dir;
-    const char *extractor;                /* path of gleaner-extract */
-    const char *collector;                /* path of gleaner-collect */
-    const char *keeper;                   /* path of gleaner-keeper */
+    const char *extractor; /* path of gleaner-extract */
+    const char *collector; /* path of gleaner-collect */
+    const sandbox_t *sandbox;
     void (*done) (void *ctx, job_t *job); /* the owner destroys it */
     void *ctx;
 } job_host_t;

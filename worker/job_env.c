@@ -47,8 +47,9 @@ static void put_ours (env_t *env, const job_t *self)
         if (getenv (passed[i]))
             put_text (env, passed[i], getenv (passed[i]));
     snprintf (attempt, sizeof attempt, "%lld", (long long)self->lease.attempt);
-    put_text (env, "HOME", self->folder);
-    put_text (env, "PWD", self->folder);
+    const char *folder = sandbox_folder (self->host->sandbox, self->folder);
+    put_text (env, "HOME", folder);
+    put_text (env, "PWD", folder);
     put_text (env, "TERM", "dumb");
     put_text (env, "CI", "true");
     put_text (env, "GLEANER_JOB_ID", self->lease.job_id);

@@ -59,6 +59,7 @@ struct job {
     mask_t *mask;  /* of these; NULL: none */
     bool secrets_lost;
     bool goes_on; /* after a command that failed */
+    bool network_none;
     int64_t timeout_ms;
     int64_t output_max; /* bytes kept of each stream */
     char *folder;

@@ -208,10 +208,15 @@ static void on_timeout (void *ctx)
 
 static void keeper_begin (job_t *self)
 {
-    keeper_job_t work = { self->folder, -1, self->goes_on };
+    keeper_job_t work = {
+        .sandbox = self->host->sandbox,
+        .wants = { .folder = self->folder, .network_none = self->network_none },
+        .input = -1,
+        .goes_on = self->goes_on,
+    };
     int error = job_input_open (self, &work.input);
     if (!error)
-        error = keepers_run (self->host->keepers, self->host->keeper, &work, &self->child);
+        error = keepers_run (self->host->keepers, &work, &self->child);
     if (work.input >= 0)
         close (work.input);
     if (error) {
@@ -222,8 +227,20 @@ static void keeper_begin (job_t *self)
     watch (self);
 }
 
+/* The broker hands such a job only to who says that it can (`network-none`); a label may have been wrong. */
+static bool may_run (job_t *self)
+{
+    if (!self->network_none || self->host->sandbox->ops->cuts_network)
+        return true;
+    job_fail (self, "no-sandbox",
+              "The job asks for `network` none, and this worker has no sandbox that could cut it off.");
+    return false;
+}
+
 static void run_begin (job_t *self)
 {
+    if (!may_run (self))
+        return;
     self->state = STATE_RUN;
     job_journal_phase (self, "run");
     log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
@@ -232,7 +249,7 @@ static void run_begin (job_t *self)
 
 static void fail_unreported (job_t *self)
 {
-    if (self->signal_number)
+    if (self->signal_number || self->exit_code == 128 + SIGKILL) /* as bwrap tells it */
         job_fail (self, "worker-error", "The job's processes were ended from outside: its keeper was killed.");
     else
         job_fail (self, "worker-error", "The job's keeper failed (%d), and its processes were ended.", self->exit_code);

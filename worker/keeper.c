@@ -1,6 +1,8 @@
 /* keeper.c - the program gleaner-keeper: runs a job's commands, and leaves nothing of them behind.
  *
- * usage: gleaner-keeper; gleaner-worker starts it (keepers.h).
+ * usage: gleaner-keeper [--contained|--check FOLDER...]; gleaner-worker starts it (keepers.h). --contained: it is the
+ * first process of a sandbox, serves one job, and takes from itself and from what it starts what Landlock can; the
+ * FOLDERs stay writable. --check: it ends when that was done.
  *
  * It runs one job after another, and ends when the worker is gone, or wants it: at the end of descriptor 3, a socket.
  * Over it comes the job's folder, with what is to be its stdout and stderr, and its input: NUL-terminated strings, to
@@ -38,6 +40,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +49,7 @@
 #include "worker/fds.h"
 #include "worker/keepers.h"
 #include "worker/own_limits.h"
+#include "worker/sandbox_landlock.h"
 #include "worker/tree.h"
 
 enum {
@@ -94,6 +98,7 @@ typedef struct {
     int signal_number;
     int start_errno;
     bool left; /* something that does not die of KILL */
+    bool contained;
 } keeper_t;
 
 /* ---- input ---- */
@@ -420,7 +425,7 @@ static bool take_job (keeper_t *self)
     if (got <= 0)
         return false;
     message[got] = '\0';
-    *self = (keeper_t){ .signal_fd = self->signal_fd, .cpu_before_ms = reaped_ms () };
+    *self = (keeper_t){ .signal_fd = self->signal_fd, .contained = self->contained, .cpu_before_ms = reaped_ms () };
     self->goes_on = message[0] == KEEPER_RUN_ON;
     take_signals (self); /* of the job before */
     self->start_errno = take_place (message + 1, fds);
@@ -440,7 +445,7 @@ static bool run_job (keeper_t *self, const own_limits_t *limits)
         say_usage (self, self->left);
     }
     leave_place ();
-    bool rests = !self->left && !self->start_errno && own_limits_same (limits);
+    bool rests = !self->left && !self->start_errno && !self->contained && own_limits_same (limits);
     say (self, "%d %d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left, rests);
     tell (self, 0); /* this must arrive */
     return rests;
@@ -458,16 +463,31 @@ static bool prepare (keeper_t *self)
     return self->signal_fd >= 0 && prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
 }
 
+/* The job has the same user: it must not trace or read this process, nor get a descriptor of outside by it. */
+static bool contain (char *const writable[])
+{
+    syscall (SYS_close_range, CHILD_TALK_FD + 1U, ~0U, 0U);
+    int error = prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl (PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ? errno : 0;
+    if (!error)
+        error = landlock_restrict (writable);
+    if (error)
+        fprintf (stderr, "gleaner-keeper: it cannot restrict itself: %s.\n", strerror (error));
+    return !error;
+}
+
 int main (int argc, char **argv)
 {
-    keeper_t self = { 0 };
+    keeper_t self = { .contained = argc > 1 };
     own_limits_t limits;
-    (void)argv;
-    if (argc != 1 || fcntl (CHILD_TALK_FD, F_SETFD, FD_CLOEXEC) != 0) {
-        fprintf (stderr, "usage: gleaner-keeper; gleaner-worker starts it.\n");
+    bool checks = argc > 1 && strcmp (argv[1], KEEPER_CHECK) == 0;
+    if (checks)
+        return contain (argv + 2) ? 0 : EXIT_UNPREPARED;
+    if ((self.contained && strcmp (argv[1], KEEPER_CONTAINED) != 0) ||
+        fcntl (CHILD_TALK_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf (stderr, "usage: gleaner-keeper [--contained FOLDER...]; gleaner-worker starts it.\n");
         return EXIT_USAGE;
     }
-    if (!prepare (&self))
+    if ((self.contained && !contain (argv + 2)) || !prepare (&self))
         return EXIT_UNPREPARED;
     own_limits_note (&limits);
     while (take_job (&self) && run_job (&self, &limits))

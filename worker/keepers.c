@@ -1,27 +1,49 @@
 #include "worker/keepers.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/log.h"
 #include "worker/fds.h"
 
-static int start (const char *program, child_t *out)
+enum { LEAVE_MS_MAX = 1000 };
+
+/* In a sandbox the keeper must not outlive us: what it keeps would not be found. */
+static int start (const keeper_job_t *job, child_t *out)
 {
     static const char *const env[] = { NULL };
-    const char *const argv[] = { program, NULL };
+    const sandbox_ops_t *ops = job->sandbox->ops;
+    argv_t argv = { 0 };
+    ops->keeper (job->sandbox, &job->wants, &argv);
     const child_spec_t spec = {
-        .program = program, .argv = argv, .env = env, .folder = "/", .talks = true, .outlives = true
+        .program = argv.items[0],
+        .argv = argv_items (&argv),
+        .env = env,
+        .folder = "/",
+        .talks = true,
+        .outlives = !ops->one_job,
+        .contains = ops->one_job,
+        .complains = ops->one_job,
+        .passed = job->sandbox->filter_fd > 0 ? job->sandbox->filter_fd : 0,
     };
-    return child_start (&spec, out);
+    int error = child_start (&spec, out);
+    argv_fini (&argv);
+    return error;
 }
 
+/* It has no job, so that nothing is left of it. The keeper in a sandbox ends by itself, and the sandbox with it: it
+ * would be an orphan else. */
 static void end (child_t *keeper)
 {
     int ignored;
-    child_signal (keeper, SIGKILL); /* it has no job, so that nothing is left of it */
+    struct pollfd ended = { keeper->pidfd, POLLIN, 0 };
+    if (keeper->contains && shutdown (keeper->talk, SHUT_WR) == 0)
+        poll (&ended, 1, LEAVE_MS_MAX);
+    child_signal (keeper, SIGKILL);
     child_reap (keeper, &ignored);
     child_close (keeper);
 }
@@ -30,11 +52,12 @@ static int give (child_t *keeper, const keeper_job_t *job)
 {
     char message[FDS_MESSAGE_MAX];
     int printed[2];
-    size_t len = strlen (job->folder) + 2;
+    const char *folder = sandbox_folder (job->sandbox, job->wants.folder);
+    size_t len = strlen (folder) + 2;
     if (len > sizeof message)
         return ENAMETOOLONG;
     message[0] = job->goes_on ? KEEPER_RUN_ON : KEEPER_RUN;
-    memcpy (message + 1, job->folder, len - 1);
+    memcpy (message + 1, folder, len - 1);
     int error = child_pipes (keeper->out, printed);
     const int fds[] = { printed[0], printed[1], job->input };
     if (!error)
@@ -45,9 +68,9 @@ static int give (child_t *keeper, const keeper_job_t *job)
     return error;
 }
 
-int keepers_run (keepers_t *self, const char *program, const keeper_job_t *job, child_t *out)
+int keepers_run (keepers_t *self, const keeper_job_t *job, child_t *out)
 {
-    while (self->count) {
+    while (self->count && !job->sandbox->ops->one_job) {
         *out = self->resting[--self->count];
         int error = give (out, job);
         if (!error) {
@@ -57,7 +80,7 @@ int keepers_run (keepers_t *self, const char *program, const keeper_job_t *job, 
         log_event (LEVEL_DEBUG, "keeper-gone", "pid=%d %s", (int)out->pid, strerror (error)); /* killed, say */
         end (out);
     }
-    int error = start (program, out);
+    int error = start (job, out);
     if (error)
         return error;
     error = give (out, job);

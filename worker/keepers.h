@@ -4,6 +4,7 @@
 #define GLEANER_WORKER_KEEPERS_H
 
 #include "worker/child.h"
+#include "worker/sandbox.h"
 
 /* The first byte of what a keeper is told. */
 enum {
@@ -14,10 +15,16 @@ enum {
     KEEPER_RESTING_MAX = 64,
 };
 
+/* The first argument of one that is a sandbox's first process; after it come the folders that stay writable. */
+#define KEEPER_CONTAINED "--contained"
+/* Likewise; it only finds out whether that works. */
+#define KEEPER_CHECK "--check"
+
 typedef struct {
-    const char *folder; /* the commands' current directory */
-    int input;          /* what they are, and their environment: see keeper.c */
-    bool goes_on;       /* after a command that failed */
+    const sandbox_t *sandbox;
+    sandbox_job_t wants;
+    int input;    /* the commands, and their environment: see keeper.c */
+    bool goes_on; /* after a command that failed */
 } keeper_job_t;
 
 /* Those that have no job; zeroed: none. */
@@ -26,9 +33,9 @@ typedef struct {
     int count;
 } keepers_t;
 
-/* Has a keeper run a job, `program` started anew where none rests. `out` is the job's child from then on. Returns 0 or
- * an errno. */
-int keepers_run (keepers_t *self, const char *program, const keeper_job_t *job, child_t *out);
+/* Has a keeper run a job: one that rests, or one that is started anew, as in a sandbox of one job. `out` is the job's
+ * child from then on. Returns 0 or an errno. */
+int keepers_run (keepers_t *self, const keeper_job_t *job, child_t *out);
 /* Takes back one that has told the end of its job, with nothing left of it; what is in its pipes was read. */
 void keepers_rest (keepers_t *self, child_t *keeper);
 /* Ends them. */

@@ -14,6 +14,7 @@
 #include "proto/options.h"
 #include "proto/program.h"
 #include "worker/folders.h"
+#include "worker/sandbox.h"
 #include "worker/session.h"
 
 enum { PROBLEM_SIZE = 1024 };
@@ -67,6 +68,34 @@ static bool find_beside (const char *name, char path[FOLDER_PATH_MAX], char *pro
     return false;
 }
 
+/* Jobs run as this user: root's files are root's to read, sandbox or not. */
+static void warn_of_root (void)
+{
+    if (geteuid () == 0)
+        log_event (LEVEL_WARN, "worker-is-root", "start workers as a user of their own: what escapes is root here");
+}
+
+static bool open_sandbox (const worker_options_t *options, const char *work_dir, const char *keeper, sandbox_t *sandbox,
+                          char *problem)
+{
+    const sandbox_config_t config = {
+        .keeper = keeper,
+        .work_dir = work_dir,
+        .expose = options->expose,
+        .tmp_max = options->tmp_max,
+        .network = strcmp (options->network, "allow") == 0,
+    };
+    const sandbox_ops_t *ops = options->unsafe_no_sandbox ? &sandbox_none_ops : &sandbox_bwrap_ops;
+    if (options->unsafe_no_sandbox && !config.network) {
+        snprintf (problem, PROBLEM_SIZE, "--network none needs a sandbox: it cannot go with --unsafe-no-sandbox.");
+        return false;
+    }
+    if (!sandbox_open (sandbox, ops, &config, problem))
+        return false;
+    log_event (LEVEL_INFO, "sandbox", "%s", ops->name);
+    return true;
+}
+
 static int run (session_config_t *config, int signals)
 {
     const worker_options_t *options = config->options;
@@ -114,9 +143,11 @@ int main (int argc, char **argv)
     if (!options.hostname)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
+    sandbox_t sandbox = { .filter_fd = -1 };
     if (!find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
         !find_beside ("gleaner-keeper", keeper, problem) ||
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
+        !open_sandbox (&options, work_dir, keeper, &sandbox, problem) ||
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
         status = refuse (problem);
     session_config_t config = {
@@ -126,11 +157,14 @@ int main (int argc, char **argv)
         .work_dir = work_dir,
         .extractor = extractor,
         .collector = collector,
-        .keeper = keeper,
+        .sandbox = &sandbox,
     };
+    if (id)
+        warn_of_root ();
     if (id)
         status = run (&config, signals);
     free (id);
+    sandbox_close (&sandbox);
     worker_options_fini (&options);
     curl_global_cleanup ();
     return status;

@@ -65,6 +65,30 @@ static const option_t rows[] = {
       .max = WAIT_MAX,
       .value = "TIME",
       .help = "patience of a request for a job" },
+    { .name = "network",
+      .type = OPT_CHOICE,
+      .at = AT (network),
+      .fallback = "allow",
+      .choices = "allow|none",
+      .value = "WHAT",
+      .help = "allow: jobs have this machine's network, unless they ask for none; none: no job has one" },
+    { .name = "tmp-max",
+      .type = OPT_BYTES,
+      .at = AT (tmp_max),
+      .fallback = "1G",
+      .min = 64 * 1024,
+      .max = OFFSET_MAX,
+      .value = "SIZE",
+      .help = "room in a job's /tmp, and in its /dev/shm: memory of this machine" },
+    { .name = "expose",
+      .type = OPT_TEXT,
+      .at = AT (expose),
+      .value = "DIR,...",
+      .help = "more folders of this machine that jobs may read, such as a toolchain's" },
+    { .name = "unsafe-no-sandbox",
+      .type = OPT_FLAG,
+      .at = AT (unsafe_no_sandbox),
+      .help = "run jobs with all that this user can do and read" },
     { .name = "once", .type = OPT_FLAG, .at = AT (once), .help = "run one job, then stop" },
     { .name = "log-level",
       .type = OPT_CHOICE,
@@ -132,7 +156,26 @@ static void label_default (buf_t *lines, const char *key, const char *value)
         lines_add (lines, slice_of (key), slice_of (value));
 }
 
-bool worker_options_labels (const worker_options_t *options, buf_t *lines, char *problem, size_t problem_size)
+/* The broker hands jobs out by these: nobody shall set them by hand. */
+static bool sandbox_labels (const sandbox_t *sandbox, buf_t *lines, char *problem, size_t size)
+{
+    static const char *const names[] = { "sandbox", "network-none" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!lines_get (buf_slice (lines), slice_of (names[i])).ptr)
+            continue;
+        snprintf (problem, size, "--label: '%s' is set by the worker itself.", names[i]);
+        return false;
+    }
+    if (!sandbox)
+        return true;
+    label_default (lines, "sandbox", sandbox->ops->name);
+    if (sandbox->ops->cuts_network)
+        label_default (lines, "network-none", "yes");
+    return true;
+}
+
+bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, buf_t *lines, char *problem,
+                            size_t problem_size)
 {
     for (const char *at = options->label; at && *at;) {
         size_t len = strcspn (at, ",");
@@ -146,6 +189,8 @@ bool worker_options_labels (const worker_options_t *options, buf_t *lines, char 
         *at = (char)tolower ((unsigned char)*at);
     label_default (lines, "os", system.sysname);
     label_default (lines, "arch", system.machine);
+    if (!sandbox_labels (sandbox, lines, problem, problem_size))
+        return false;
     if (lines->len <= LABELS_MAX)
         return true;
     snprintf (problem, problem_size, "--label: more than %d bytes of labels.", LABELS_MAX);
@@ -157,7 +202,7 @@ bool worker_options_labels (const worker_options_t *options, buf_t *lines, char 
 static bool labels_check (const worker_options_t *options, char *problem, size_t problem_size)
 {
     buf_t lines = { 0 };
-    bool fine = worker_options_labels (options, &lines, problem, problem_size);
+    bool fine = worker_options_labels (options, NULL, &lines, problem, problem_size);
     buf_fini (&lines);
     return fine;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/buf.h"
+#include "worker/sandbox.h"
 
 typedef struct {
     const char *server;
@@ -17,14 +18,20 @@ typedef struct {
     int64_t slots;
     int64_t poll_wait_ms;
     bool once;
+    bool unsafe_no_sandbox;
+    const char *network;
+    int64_t tmp_max;
+    const char *expose;
     const char *log_level;
 } worker_options_t;
 
 /* As options_parse and options_fini; also checks the labels, and that just one of --server and --broker is given. */
 int worker_options_parse (int argc, char **argv, worker_options_t *options);
 void worker_options_fini (worker_options_t *options);
-/* Appends the worker's labels as lines (proto/lines.h): --label, and `os` and `arch` of this machine unless they are
- * given. False and one sentence in `problem` when they cannot be used. */
-bool worker_options_labels (const worker_options_t *options, buf_t *lines, char *problem, size_t problem_size);
+/* Appends the worker's labels as lines (proto/lines.h): --label, `os` and `arch` of this machine unless they are given,
+ * and those of its sandbox, when there is one to tell of. False and one sentence in `problem` when they cannot be used.
+ */
+bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, buf_t *lines, char *problem,
+                            size_t problem_size);
 
 #endif

@@ -373,7 +373,7 @@ session_t *session_new (const session_config_t *config)
         .work_dir = config->work_dir,
         .extractor = config->extractor,
         .collector = config->collector,
-        .keeper = config->keeper,
+        .sandbox = config->sandbox,
         .done = on_job_done,
         .ctx = self,
     };
@@ -385,7 +385,8 @@ session_t *session_new (const session_config_t *config)
     }
     program_machine (self->machine, sizeof self->machine);
     char problem[256];
-    worker_options_labels (config->options, &self->labels, problem, sizeof problem); /* checked when they were read */
+    worker_options_labels (config->options, config->sandbox, &self->labels, problem,
+                           sizeof problem); /* checked when they were read */
     session_sleep_init (self);
     folders_sweep (config->work_dir);
     folders_each_spool (config->work_dir, resume, self);

@@ -4,6 +4,7 @@
 
 #include "worker/loop.h"
 #include "worker/options.h"
+#include "worker/sandbox.h"
 #include "worker/transport.h"
 
 typedef struct session session_t;
@@ -17,7 +18,7 @@ typedef struct {
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
-    const char *keeper;    /* path of gleaner-keeper */
+    const sandbox_t *sandbox;
 } session_config_t;
 
 /* Registers as soon as the loop runs. The config's parts outlive it. The caller destroys it. */

@@ -42,7 +42,7 @@ class Chaos:
             return self.cluster.worker("zmq" if native else "http", "--id", f"w{number}", "--slots", "2")
         cable = self.cables[0 if native else 1]
         where = ["--broker", f"tcp://127.0.0.1:{cable.port}"] if native else ["--server", f"http://127.0.0.1:{cable.port}"]
-        worker = self.cluster._add("worker", [*where, "--work-dir", self.folder / f"work-{number}", "--id", f"w{number}", "--slots", "2"])
+        worker = self.cluster._add("worker", [*where, "--work-dir", self.folder / f"work-{number}", "--id", f"w{number}", "--slots", "2", "--unsafe-no-sandbox"])
         return worker
 
     # ---- jobs ----

@@ -151,7 +151,9 @@ class Cluster:
         self._bound(gateway)
         return gateway
 
-    def worker(self, transport="http", *args, env=None, folder=None, host=None, programs=BIN):
+    def worker(self, transport="http", *args, env=None, folder=None, host=None, programs=BIN, sandbox=False):
+        """Without a sandbox unless it is asked for: most tests look at what a job leaves beside its folder."""
+        args = args if sandbox else ("--unsafe-no-sandbox", *args)
         where = ["--server", self.server] if transport == "http" else ["--broker", self.broker_url]
         folder = folder or self.folder / f"work{len(self.programs)}"
         worker = self._add("worker", [*where, "--work-dir", folder, *args], env, host, programs)

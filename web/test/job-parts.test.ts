@@ -163,5 +163,6 @@ describe("words and steps", () => {
   it("runs a direct job again on its worker", () => {
     expect(requestAgain(job({ directWorker: "lab-7", requires: { gpu: "yes" } })).requires).toEqual({ gpu: "yes", worker: "lab-7" });
     expect(requestAgain(job({})).requires).toBeUndefined();
+    expect(requestAgain(job({ network: "none" })).network).toBe("none");
   });
 });

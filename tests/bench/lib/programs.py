@@ -74,7 +74,7 @@ class Programs:
         return self
 
     def worker(self, *transport):
-        return self.start("worker", "worker-ready", *transport, "--work-dir", self.folder / f"work{len(self.started)}")[0]
+        return self.start("worker", "worker-ready", *transport, "--work-dir", self.folder / f"work{len(self.started)}", "--unsafe-no-sandbox")[0]
 
     def native(self):
         return ("--broker", self.endpoint)

@@ -3,7 +3,7 @@ import contextlib, json, os, shutil, statistics, subprocess, sys, time
 from pathlib import Path
 
 import peers
-from programs import Programs, big_zip, http_load, jobs_of, run_job, submit, tool, upload, wait_for
+from programs import BIN, Programs, big_zip, http_load, jobs_of, run_job, submit, tool, upload, wait_for
 from table import Failure
 
 SLOTS = 4
@@ -53,6 +53,15 @@ def commands(b):
         contest = b.contest(contestants, count, reasons, fixed=True)
         for peer, least in (("posix_spawn", 0.8), ("parallel", 3)):
             b.ratio(f"`true`, {count:,} jobs, {SLOTS} slots, to {peer}", contest, "gleaner", peer, "/s", least)
+
+
+def sandbox(b):
+    """A sandboxed job of `true`, one after the other; bwrap with the same arguments and `true`"""
+    folder = b.new_folder("sandbox")
+    folder.mkdir()
+    started = lambda what: lambda n: tool("bench-sandbox", what, BIN / "gleaner-keeper", folder, n)["per_second"]
+    contest = b.contest({"sandbox": started("ours"), "bwrap": started("bwrap")}, b.of(300, 4), fixed=True)
+    b.ratio("start of a sandbox with its keeper and a command, to bwrap alone", contest, "sandbox", "bwrap", "/s", 0.77)
 
 
 def hashing(engine, path, copy):
@@ -142,4 +151,4 @@ def dispatch(b):
             b.table.at_most(f"create acknowledged -> command runs, {name} worker, median", dispatch_ms(p, b.of(40, 10), *transport), "ms", 20)
 
 
-PARTS = (commands, files)
+PARTS = (commands, sandbox, files)

@@ -149,14 +149,14 @@ export class Cluster {
 
   /** @param {string[]} [args] such as "--id", "lab-7", "--slots", "2" */
   async addWorker(args = []) {
-    const worker = await this.#add("worker", ["--server", this.url, "--work-dir", join(this.folder, `work${this.programs.length}`), ...args]);
+    const worker = await this.#add("worker", ["--server", this.url, "--work-dir", join(this.folder, `work${this.programs.length}`), "--unsafe-no-sandbox", ...args]);
     this.workers.push(worker);
     return worker;
   }
 
   /** A worker over ZeroMQ. @param {string[]} [args] */
   async addNativeWorker(args = []) {
-    const worker = await this.#add("worker", ["--broker", this.broker.args[1], "--work-dir", join(this.folder, `work${this.programs.length}`), ...args]);
+    const worker = await this.#add("worker", ["--broker", this.broker.args[1], "--work-dir", join(this.folder, `work${this.programs.length}`), "--unsafe-no-sandbox", ...args]);
     this.workers.push(worker);
     return worker;
   }

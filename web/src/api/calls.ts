@@ -42,6 +42,7 @@ export function requestAgain(job: Job): JobRequest {
     requires: job.directWorker ? { ...job.requires, worker: job.directWorker } : keep(job.requires),
     retryOnExit: keep(job.retryOnExit),
     backoffMs: keep(job.backoffMs),
+    network: keep(job.network),
   };
   return request as JobRequest;
 }

@@ -14,6 +14,7 @@ export interface JobOptions {
   requires?: Record<string, string> | null;
   retryOnExit?: string[] | null;
   backoffMs?: number | null;
+  network?: "none" | null;
 }
 
 export interface JobRequest extends JobOptions {
