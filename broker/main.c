@@ -35,7 +35,8 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
     if (self->store && store_sqlite_glance (self->store, problem, PROBLEM_SIZE))
         return false;
     self->depot = self->store ? depot_new (folder, self->options->output_max, problem, PROBLEM_SIZE) : NULL;
-    return self->depot != NULL;
+    self->auth = self->depot ? auth_new (folder, self->options->auth, problem, PROBLEM_SIZE) : NULL;
+    return self->auth != NULL;
 }
 
 static bool start_core (broker_t *self, char *problem)
@@ -121,6 +122,7 @@ static zsock_t *open_socket (const broker_options_t *options, char *problem)
 static void broker_fini (broker_t *self)
 {
     depot_destroy (&self->depot);
+    auth_destroy (&self->auth);
     if (self->store)
         self->store->ops->close (&self->store);
     core_destroy (&self->core);
@@ -176,6 +178,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->measure = measure_new ();
     measure_load (self);
     self->folder = folder;
+    admit_begin (self);
     bind_control (self, folder);
     broker_run (self);
     log_event (LEVEL_INFO, "broker-stopped", "everything is on disk");
