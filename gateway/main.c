@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
 #include "gateway/loop.h"
@@ -38,6 +39,7 @@ static int serve (gateway_t *gateway, int signal_fd)
         close (listen_fd);
         return refuse (problem);
     }
+    gateway->door = door_new (false);
     if (open)
         log_event (LEVEL_WARN, "listening-openly",
                    "%s can be reached by other machines, and there is no authentication", name);
@@ -70,6 +72,7 @@ int main (int argc, char **argv)
     else
         status = serve (&gateway, signal_fd);
     link_destroy (&gateway.link);
+    door_destroy (&gateway.door);
     cache_destroy (&gateway.cache);
     options_fini (&gateway_option_table, &options);
     return status;
