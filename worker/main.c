@@ -15,6 +15,7 @@
 #include "proto/program.h"
 #include "worker/folders.h"
 #include "worker/session.h"
+#include "worker/token.h"
 
 enum { PROBLEM_SIZE = 1024 };
 
@@ -81,6 +82,7 @@ static int run (session_config_t *config, int signals)
         loop_destroy (&config->loop);
         return refuse ("--broker is no ZeroMQ endpoint such as tcp://HOST:5555.");
     }
+    config->transport->auth = config->token;
     session = session_new (config);
     loop_watch (config->loop, signals, EPOLLIN, on_signal, &signals);
     loop_run (config->loop);
@@ -114,7 +116,9 @@ int main (int argc, char **argv)
     if (!options.hostname)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
-    if (!find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
+    char *token = NULL;
+    if (!worker_token_read (options.token_file, &token, problem, sizeof problem) ||
+        !find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
         !find_beside ("gleaner-keeper", keeper, problem) ||
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
@@ -122,6 +126,7 @@ int main (int argc, char **argv)
     session_config_t config = {
         .options = &options,
         .worker_id = id,
+        .token = token,
         .hostname = options.hostname,
         .work_dir = work_dir,
         .extractor = extractor,
@@ -131,6 +136,7 @@ int main (int argc, char **argv)
     if (id)
         status = run (&config, signals);
     free (id);
+    free (token);
     worker_options_fini (&options);
     curl_global_cleanup ();
     return status;

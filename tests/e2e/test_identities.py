@@ -187,3 +187,53 @@ def test_a_backup_is_made_by_who_has_the_folder(asking, tmp_path):
                           text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert asking.native().ask("broker-snapshot")["code"] == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize("transport", ["http", "native"])
+def test_a_worker_shows_its_token(asking, tmp_path, transport):
+    alice = TokenClient(asking, create(asking, "submitter", "alice"))
+    token = create(asking, "worker", "lab-1")
+    path = tmp_path / "token"
+    path.write_text(token + "\n")
+    path.chmod(0o600)
+    wait_until(lambda: alice.get("/api/jobs").status == 200)
+    worker = asking.worker(transport, "--id", "lab-1", "--token-file", path)
+    job = alice.submit("cat a.txt; env; cat /proc/$PPID/environ || true", {"a.txt": "hello\n"}, artifacts="*.txt")
+    status = alice.wait_job(job, 60)
+    assert status["status"] == "completed" and status["stdout"].startswith("hello\n") and token not in status["stdout"]
+    assert alice.get(f"/api/jobs/artifacts?jobId={job}").status == 200
+    revoke(asking, token)
+    assert worker.wait(30) == 77  # it does not go on asking
+    assert worker.events("worker-refused")
+
+
+def test_a_worker_whose_token_does_not_count_ends(asking, tmp_path):
+    viewer = create(asking, "viewer", "v")
+    wait_until(lambda: TokenClient(asking, viewer).get("/api/info").status == 200)
+    path = tmp_path / "token"
+
+    def run(text, mode=0o600, env=None):
+        path.write_text(text)
+        path.chmod(mode)
+        args = ["--server", asking.server, "--work-dir", tmp_path / "work", *([] if env else ["--token-file", path])]
+        return subprocess.run([BIN / "gleaner-worker", *args], capture_output=True, text=True, timeout=60, env={"HOME": str(tmp_path), **(env or {})})
+
+    for done in (run(viewer), run("", env={"GLEANER_WORKER_TOKEN": viewer}), run("gleaner_aaaaaaaaaa_nonsense")):
+        assert done.returncode == 77 and "worker-refused" in done.stderr and viewer not in done.stderr
+    for text, mode, said in (("", 0o600, "no token"), ("two words", 0o600, "no token"), (viewer, 0o644, "chmod 600")):
+        done = run(text, mode)
+        assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+        assert viewer not in done.stderr
+
+
+def test_other_machines_are_let_in_only_when_somebody_says_so(cluster, tmp_path):
+    """Clear text on an address that others reach: not without --insecure."""
+    def run(program, *args):
+        return subprocess.run([BIN / f"gleaner-{program}", *args], capture_output=True, text=True, timeout=30)
+
+    done = run("broker", "--listen", "tcp://0.0.0.0:0", "--data", tmp_path / "d")
+    assert done.returncode == 2 and "--insecure" in done.stderr
+    done = run("gateway", "--listen", "0.0.0.0:0", "--broker", cluster.broker_url, "--cache-dir", tmp_path / "c")
+    assert done.returncode == 2 and "--insecure" in done.stderr
+    open_one = cluster._add("broker", ["--listen", "tcp://0.0.0.0:0", "--data", tmp_path / "e", "--insecure"])
+    assert open_one.events("listening-openly")
