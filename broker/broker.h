@@ -58,6 +58,7 @@ typedef struct {
     const char *backup;
     bool check;
     const char *auth;
+    bool insecure;
     const char *log_level;
 } broker_options_t;
 

@@ -95,12 +95,26 @@ static bool port_fits (const char *endpoint)
     return end > port + 1 && !*end && number >= 0 && number <= 65535;
 }
 
+/* An endpoint that other machines can reach, in clear text (`secured` false), is one that somebody has to ask for. */
+static bool listen_good (const broker_options_t *options, bool secured, char *problem)
+{
+    if (secured || options->insecure || is_loopback (options->listen))
+        return true;
+    snprintf (problem, PROBLEM_SIZE,
+              "--listen: other machines can reach '%.200s', and what they send is in clear text: listen on "
+              "tcp://127.0.0.1:PORT, or say --insecure.",
+              options->listen);
+    return false;
+}
+
 static zsock_t *open_socket (const broker_options_t *options, char *problem)
 {
     if (!port_fits (options->listen)) {
         snprintf (problem, PROBLEM_SIZE, "--listen: '%.200s' has no port from 0 to 65535.", options->listen);
         return NULL;
     }
+    if (!listen_good (options, false, problem))
+        return NULL;
     zsock_t *socket = zsock_new (ZMQ_ROUTER);
     if (!socket) {
         snprintf (problem, PROBLEM_SIZE, "cannot make a ZeroMQ socket.");
@@ -114,8 +128,7 @@ static zsock_t *open_socket (const broker_options_t *options, char *problem)
         return NULL;
     }
     if (!is_loopback (options->listen))
-        log_event (LEVEL_WARN, "listening-openly", "%s: whoever reaches this port can submit jobs and be given them",
-                   options->listen);
+        log_event (LEVEL_WARN, "listening-openly", "%s: what is sent to this port is in clear text", options->listen);
     return socket;
 }
 
