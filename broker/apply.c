@@ -54,7 +54,7 @@ err_t event_look_up (event_t *event, const core_t *core, store_t *store, looked_
     event->stored = NULL;
     event->past = NULL;
     if (lookup.key.ptr)
-        err = store->ops->job_by_key (store, lookup.key, &found->job);
+        err = store->ops->job_by_key (store, event->owner, lookup.key, &found->job);
     else if (lookup.job)
         err = store->ops->job_get (store, &lookup.id, &found->job);
     if (err && err != ERR_NO_SUCH_JOB)

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ static void *connect_broker (void *context, const broker_options_t *options, con
 /* The broker that holds the folder writes the copy. */
 static bool ask_broker (backup_t *self, const broker_options_t *options)
 {
+    char token[TOKEN_TEXT_MAX];
     void *context = zmq_ctx_new ();
     void *socket = connect_broker (context, options, self->folder);
     decoder_t *decoder = decoder_new ();
@@ -75,8 +77,11 @@ static bool ask_broker (backup_t *self, const broker_options_t *options)
     buf_t frame = { 0 };
     zmq_msg_t answer;
     zmq_msg_init (&answer);
+    auth_control_read (self->folder, token);
     message_init (&message, MSG_BROKER_SNAPSHOT);
+    message.auth = slice_of (token);
     message_encode (&message, &frame);
+    sodium_memzero (token, sizeof token);
     bool good = zmq_send (socket, frame.ptr, frame.len, 0) >= 0 && zmq_msg_recv (&answer, socket, 0) >= 0;
     if (!good)
         failed (self, "the running broker does not answer", zmq_strerror (errno));
@@ -186,8 +191,8 @@ static bool write_tar (backup_t *self, int fd)
     archive_write_set_format_pax_restricted (self->tar);
     bool good =
         archive_write_open_fd (self->tar, fd) == ARCHIVE_OK || failed (self, "tar", archive_error_string (self->tar));
-    good = good && add_file (self, SNAPSHOT_FILE, "gleaner.db") && add_folder (self, "blobs", DEPTH_MAX_FOLDERS) &&
-           add_folder (self, "output", DEPTH_MAX_FOLDERS);
+    good = good && add_file (self, SNAPSHOT_FILE, "gleaner.db") && add_file (self, "identities", "identities") &&
+           add_folder (self, "blobs", DEPTH_MAX_FOLDERS) && add_folder (self, "output", DEPTH_MAX_FOLDERS);
     if (good && archive_write_close (self->tar) != ARCHIVE_OK)
         good = failed (self, "tar", archive_error_string (self->tar));
     archive_write_free (self->tar);

@@ -3,6 +3,8 @@
  *   main.c      options, start and stop
  *   loop.c      one turn: take what is ready, step the core, commit once, send
  *   socket.c    frames in and out
+ *   auth.c      whose a message is
+ *   admit.c     whether it may be sent by them
  *   requests.c  who asked what, until it is answered
  *   peers.c     whose connection is closed
  *   carry.c     effects of the core and outcomes of the depot
@@ -23,6 +25,7 @@
 #include <zmq.h>
 
 #include "broker/activity.h"
+#include "broker/auth.h"
 #include "broker/core.h"
 #include "broker/depot.h"
 #include "broker/gateways.h"
@@ -57,6 +60,8 @@ typedef struct {
     const char *secrets_key;
     const char *backup;
     bool check;
+    const char *auth;
+    bool insecure;
     const char *log_level;
 } broker_options_t;
 
@@ -89,6 +94,12 @@ typedef struct {
     bool stopping;
     bool again; /* the turn left something to commit: the next one must not wait */
     decoder_t *decoder;
+    auth_t *auth;
+    const who_t *who; /* who sent the message that is being handled; NULL: nobody has to say */
+    bool auth_moved;  /* there may be news of identities */
+    int64_t auth_due_ms;
+    int64_t unauthorized, forbidden;         /* messages refused so */
+    int64_t refusals_second, refusals_count; /* of those that are logged */
     core_t *core;
     store_t *store;
     depot_t *depot;
@@ -149,6 +160,19 @@ void broker_reply_error (broker_t *self, uint64_t request, err_t err);
 void broker_outbox_refuse (broker_t *self, err_t err);
 /* Sends the outbox. After the commit only. */
 void socket_send (broker_t *self);
+
+/* admit.c */
+/* Whether the message may be handled, in a broker that asks for identities; names the worker of a worker's token where
+ * the message does not. Returns 0 and `who`, or UNAUTHORIZED, FORBIDDEN, WORKER_TOKEN_BOUND, NO_SUCH_JOB with `fault`.
+ */
+err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault);
+void admit_check (broker_t *self, uint64_t request);
+/* Looks whether identities have changed. */
+void admit_tick (broker_t *self);
+int64_t admit_deadline (const broker_t *self);
+void admit_begin (broker_t *self);
+/* Whose jobs alone the sender of the message may see; absent: all. */
+slice_t admit_only (const broker_t *self);
 
 /* carry.c */
 /* Steps the core and carries the effects out. `frame`: the message that the event came in, may be taken over. */

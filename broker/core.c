@@ -80,6 +80,7 @@ static void job_free (core_t *self, job_t *job)
     if (job->options)
         free (job->options->retry_on_exit);
     free (job->options);
+    free (job->owner);
     free (job);
 }
 
@@ -383,6 +384,12 @@ bool core_job_salt (const core_t *self, int64_t seq, char salt[JOB_SALT_LEN + 1]
     const job_t *job = map_get (&self->jobs, slice_from (&seq, sizeof seq));
     memcpy (salt, job ? job->salt : "000000", JOB_SALT_LEN + 1);
     return job != NULL;
+}
+
+const char *core_job_owner (const core_t *self, int64_t seq)
+{
+    const job_t *job = map_get (&self->jobs, slice_from (&seq, sizeof seq));
+    return job ? job->owner : NULL;
 }
 
 bool core_knows_job (const core_t *self, slice_t job_id)

@@ -52,6 +52,7 @@ typedef struct {
     int64_t wall_ms; /* since the epoch */
 
     uint64_t request;             /* EVENT_REQUEST: the driver's handle for the answer */
+    slice_t owner;                /* EVENT_REQUEST: name of who sends it; absent: nobody had to say */
     const message_t *message;     /* EVENT_REQUEST: one of the types that core_handles says */
     const job_record_t *stored;   /* EVENT_REQUEST: the record that core_lookup asks for; NULL when there is none */
     const attempt_record_t *past; /* EVENT_REQUEST: likewise */
@@ -134,7 +135,7 @@ int64_t core_deadline (const core_t *self);
 bool core_handles (msg_type_t type);
 /* What the core must be given of the record together with a message, since it keeps live jobs only. */
 typedef struct {
-    slice_t key; /* the job with this idempotency key, as `stored`; absent: none */
+    slice_t key; /* the owner's job with this idempotency key, as `stored`; absent: none */
     bool job;    /* the job `id`, as `stored` */
     bool past;   /* attempt `attempt` of job `id`, as `past` */
     job_id_t id;
@@ -146,6 +147,9 @@ bool core_knows_job (const core_t *self, slice_t job_id);
 
 /* Fills the salt of a live job's id. False when there is none. */
 bool core_job_salt (const core_t *self, int64_t seq, char salt[JOB_SALT_LEN + 1]);
+
+/* Whose a live job is; NULL: nobody's, or there is none. */
+const char *core_job_owner (const core_t *self, int64_t seq);
 
 /* Why a pending job waits: a stable code (static) and one sentence, written to `text`. NULL when it does not wait, or
  * when too many were asked about in this turn. */

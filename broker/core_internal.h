@@ -116,6 +116,7 @@ struct job {
     delay_t *delay;         /* while pending and it has not */
     lease_t *lease;         /* NULL while pending */
     job_options_t *options; /* NULL: none */
+    char *owner;            /* NULL: nobody's */
 };
 
 struct worker {

@@ -146,6 +146,7 @@ void core_on_job_create (core_t *self, const event_t *event)
                            err ? text : "Too many different requirements are queued: try again later.");
         return;
     }
+    job->owner = slice_dup (event->owner);
     int64_t delay = delay_of (self, in);
     job_record_t *record = &core_effect (self, EFFECT_JOB_INSERT)->job;
     core_job_record (self, job, record);
@@ -185,6 +186,7 @@ void core_job_record (core_t *self, const job_t *job, job_record_t *record)
         .timeout_ms = job->timeout_ms,
     };
     memcpy (record->id.salt, job->salt, sizeof job->salt);
+    record->owner = job->owner ? core_keep (self, slice_of (job->owner)) : SLICE_ABSENT;
     if (!lease)
         return;
     record->worker_id = slice_of (lease->worker ? lease->worker->id : NULL);
@@ -199,6 +201,7 @@ void core_job_finish (core_t *self, job_t *job, job_record_t *how, bool keep_tok
     if (!job->lease)
         core_queue_remove (self, job);
     how->id = now.id;
+    how->owner = now.owner;
     how->attempt = now.attempt;
     how->worker_id = now.worker_id;
     how->slot = now.slot;

@@ -99,6 +99,7 @@ void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms, in
     job->max_attempts = (int32_t)record->max_attempts;
     job->timeout_ms = record->timeout_ms;
     job->pinned = record->pinned.ptr ? core_find_worker (self, record->pinned) : NULL;
+    job->owner = slice_dup (record->owner);
     load_options (self, job, record->options);
     core_load_last_seq (self, job->seq);
     bool backing_off = record->attempt > 0;

@@ -28,7 +28,8 @@ typedef struct {
     int64_t number; /* a job's exit code, a stream's length */
     stream_t stream;
     const char *status;
-    char *text; /* worker id and reason, each ended by NUL */
+    char *text;  /* worker id and reason, each ended by NUL */
+    char *owner; /* of the job; NULL: nobody */
 } happening_t;
 
 typedef struct {
@@ -36,6 +37,7 @@ typedef struct {
     uint64_t request;
     int64_t seq; /* 0: any */
     int64_t after;
+    char *owner; /* of the jobs that are told of; NULL: anybody's */
 } reader_t;
 
 typedef struct {
@@ -65,11 +67,15 @@ void events_destroy (events_t **self_p)
     events_t *self = *self_p;
     if (!self)
         return;
-    for (int i = 0; i < EVENTS_KEPT; i++)
+    for (int i = 0; i < EVENTS_KEPT; i++) {
         free (self->ring[i].text);
+        free (self->ring[i].owner);
+    }
     for (heap_node_t *top = heap_top (&self->readers); top; top = heap_top (&self->readers)) {
+        reader_t *reader = LIST_ITEM (top, reader_t, timer);
         heap_remove (&self->readers, top);
-        free (LIST_ITEM (top, reader_t, timer));
+        free (reader->owner);
+        free (reader);
     }
     heap_fini (&self->readers);
     free (self);
@@ -81,6 +87,7 @@ static happening_t *add (broker_t *self)
     events_t *events = self->events;
     happening_t *at = &events->ring[++events->last % EVENTS_KEPT];
     free (at->text);
+    free (at->owner);
     *at = (happening_t){ .time_ms = self->wall_ms, .number = INT_ABSENT, .attempt = INT_ABSENT };
     return at;
 }
@@ -104,6 +111,7 @@ void events_job (broker_t *self, const job_record_t *job)
     at->status = job_state_name (job->state);
     at->number = job->exit_code;
     at->text = two_texts (job->worker_id, job->reason);
+    at->owner = slice_dup (job->owner);
 }
 
 void events_worker (broker_t *self, const worker_record_t *worker)
@@ -128,6 +136,7 @@ void events_output (broker_t *self, int64_t seq, int64_t attempt, stream_t strea
     at->stream = stream;
     at->number = bytes;
     core_job_salt (self->core, seq, at->job.salt);
+    at->owner = slice_dup (slice_of (core_job_owner (self->core, seq)));
 }
 
 /* ---- reading ---- */
@@ -180,9 +189,23 @@ static void fill_event (const events_t *self, int64_t count, message_t *item, ch
     out->reason = at->type == EVENT_OF_JOB && *reason ? slice_of (reason) : SLICE_ABSENT;
 }
 
-/* Answers with what came after `after`. False, when there is nothing and `wait` allows to wait for it. */
-static bool answer (broker_t *self, uint64_t request, int64_t seq, int64_t after, bool gone, bool wait)
+/* What workers do is everybody's to see. */
+static bool may_see (const reader_t *reader, const happening_t *at)
 {
+    return !reader->owner || at->type == EVENT_OF_WORKER || (at->owner && strcmp (at->owner, reader->owner) == 0);
+}
+
+static void reader_free (reader_t *reader)
+{
+    free (reader->owner);
+    free (reader);
+}
+
+/* Answers with what came after the reader's last. False, when there is nothing and `wait` allows to wait for it. */
+static bool answer (broker_t *self, const reader_t *reader, bool gone, bool wait)
+{
+    uint64_t request = reader->request;
+    int64_t after = reader->after;
     const events_t *events = self->events;
     list_t list = { .raw = SLICE ("") };
     char id[TEXT_MAX];
@@ -192,7 +215,7 @@ static bool answer (broker_t *self, uint64_t request, int64_t seq, int64_t after
     while (count < events->published && list.count < EVENTS_MAX) {
         const happening_t *at = &events->ring[++count % EVENTS_KEPT];
         message_t item;
-        if (seq && at->job.seq != seq)
+        if ((reader->seq && at->job.seq != reader->seq) || !may_see (reader, at))
             continue;
         fill_event (events, count, &item, id, job_id);
         list_writer_add (&list, &self->list, &item);
@@ -222,12 +245,15 @@ void events_read (broker_t *self, uint64_t request, const msg_events_read_t *in)
     if (gone)
         after = events->published;
     bool wait = in->wait != INT_ABSENT && in->wait > 0 && events->readers.count < READERS_MAX;
-    if (answer (self, request, job.seq, after, gone, wait))
-        return;
     reader_t *reader = xcalloc (1, sizeof *reader);
     reader->request = request;
     reader->seq = job.seq;
     reader->after = after;
+    reader->owner = slice_dup (admit_only (self));
+    if (answer (self, reader, gone, wait)) {
+        reader_free (reader);
+        return;
+    }
     heap_put (&events->readers, &reader->timer, self->now_ms + in->wait, 0);
 }
 
@@ -245,9 +271,9 @@ static void wake_readers (broker_t *self)
         bool kept = reader->after + EVENTS_KEPT > events->last;
         if (!kept)
             reader->after = events->published;
-        if (answer (self, reader->request, reader->seq, reader->after, !kept, true)) {
+        if (answer (self, reader, !kept, true)) {
             heap_remove (&events->readers, &reader->timer);
-            free (reader);
+            reader_free (reader);
         } else {
             reader->after = events->published;
         }
@@ -278,9 +304,9 @@ void events_tick (broker_t *self)
     for (heap_node_t *top = heap_top (&events->readers); top && top->key <= self->now_ms;
          top = heap_top (&events->readers)) {
         reader_t *reader = LIST_ITEM (top, reader_t, timer);
-        answer (self, reader->request, reader->seq, reader->after, false, false);
+        answer (self, reader, false, false);
         heap_remove (&events->readers, top);
-        free (reader);
+        reader_free (reader);
     }
 }
 

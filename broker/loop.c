@@ -40,6 +40,8 @@ static long patience (const broker_t *self)
     due = measure < due ? measure : due;
     int64_t peers = peers_deadline (self->peers);
     due = peers < due ? peers : due;
+    int64_t admission = admit_deadline (self);
+    due = admission < due ? admission : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
     if (self->again || self->returned || self->peers_changed)
@@ -68,16 +70,16 @@ static int zmq_number (void *socket, int option)
 static void wait_for_work (broker_t *self)
 {
     struct pollfd fds[] = {
-        { .fd = self->router_fd, .events = POLLIN },
-        { .fd = depot_fd (self->depot), .events = POLLIN },
-        { .fd = self->signals, .events = POLLIN },
-        { .fd = self->monitor_fd, .events = POLLIN },
+        { .fd = self->router_fd, .events = POLLIN },      { .fd = depot_fd (self->depot), .events = POLLIN },
+        { .fd = self->signals, .events = POLLIN },        { .fd = self->monitor_fd, .events = POLLIN },
+        { .fd = auth_fd (self->auth), .events = POLLIN },
     };
     bool there = zmq_number (self->router, ZMQ_EVENTS) & ZMQ_POLLIN;
     poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
     if ((there || fds[0].revents) && core_counts (self->core).online > CROWD)
         usleep (CROWD_PAUSE_US);
     self->peers_changed = self->peers_changed || fds[3].revents;
+    self->auth_moved = self->auth_moved || fds[4].revents;
     self->again = false;
     if (fds[2].revents)
         take_signal (self);
@@ -116,6 +118,7 @@ static void turn (broker_t *self)
 {
     wait_for_work (self);
     read_clocks (self);
+    admit_tick (self);
     socket_take (self);
     broker_take_outcomes (self);
     tick (self);

@@ -4,70 +4,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/apply.h"
 #include "broker/broker.h"
+#include "broker/folder.h"
+#include "broker/token.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
 
-enum { PATH_SIZE = 4096, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000, BACKLOG = 4096, FDS_MAX = 65536 };
+enum { PATH_SIZE = FOLDER_PATH_MAX, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000, BACKLOG = 4096, FDS_MAX = 65536 };
 
 static int refuse (const char *problem)
 {
     return program_refuse ("gleaner-broker", problem);
-}
-
-static void make_folders (char *path)
-{
-    for (char *slash = strchr (path + 1, '/'); slash; slash = strchr (slash + 1, '/')) {
-        *slash = '\0';
-        mkdir (path, 0700);
-        *slash = '/';
-    }
-    mkdir (path, 0700);
-}
-
-/* The data folder, made when missing if `make`. False with one sentence in `problem`. */
-static bool data_folder (const broker_options_t *options, bool make, char path[PATH_SIZE], char *problem)
-{
-    const char *state = getenv ("XDG_STATE_HOME");
-    const char *home = getenv ("HOME");
-    if (options->data)
-        snprintf (path, PATH_SIZE, "%s", options->data);
-    else if (state && *state)
-        snprintf (path, PATH_SIZE, "%s/gleaner-broker", state);
-    else
-        snprintf (path, PATH_SIZE, "%s/.local/state/gleaner-broker", home ? home : "");
-    if (make)
-        make_folders (path);
-    if (access (path, R_OK | W_OK | X_OK) != 0) {
-        snprintf (problem, PROBLEM_SIZE, "cannot use data directory '%.900s': %s.", path, strerror (errno));
-        return false;
-    }
-    return true;
-}
-
-/* Held until the process ends; the descriptor is given up to it. */
-static bool lock_folder (const char *folder, bool *busy, char *problem)
-{
-    char path[PATH_SIZE + 8];
-    snprintf (path, sizeof path, "%s/lock", folder);
-    int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0)
-        return true;
-    *busy = fd >= 0 && errno == EWOULDBLOCK;
-    if (*busy)
-        snprintf (problem, PROBLEM_SIZE, "another broker uses '%.900s': stop it, or give this one another --data.",
-                  folder);
-    else
-        snprintf (problem, PROBLEM_SIZE, "cannot lock data directory '%.900s': %s.", folder, strerror (errno));
-    return false;
 }
 
 static bool open_storage (broker_t *self, const char *folder, char *problem)
@@ -75,13 +29,14 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
     char path[PATH_SIZE + 16];
     snprintf (path, sizeof path, "%s/gleaner.db", folder);
     bool busy = false;
-    if (!lock_folder (folder, &busy, problem))
+    if (!folder_lock (folder, &busy, problem, PROBLEM_SIZE))
         return false;
     self->store = store_sqlite_open (path, problem, PROBLEM_SIZE);
     if (self->store && store_sqlite_glance (self->store, problem, PROBLEM_SIZE))
         return false;
     self->depot = self->store ? depot_new (folder, self->options->output_max, problem, PROBLEM_SIZE) : NULL;
-    return self->depot != NULL;
+    self->auth = self->depot ? auth_new (folder, self->options->auth, problem, PROBLEM_SIZE) : NULL;
+    return self->auth != NULL;
 }
 
 static bool open_secrets (broker_t *self, const char *folder, char *problem)
@@ -148,12 +103,26 @@ static bool port_fits (const char *endpoint)
     return end > port + 1 && !*end && number >= 0 && number <= 65535;
 }
 
+/* An endpoint that other machines can reach, in clear text (`secured` false), is one that somebody has to ask for. */
+static bool listen_good (const broker_options_t *options, bool secured, char *problem)
+{
+    if (secured || options->insecure || is_loopback (options->listen))
+        return true;
+    snprintf (problem, PROBLEM_SIZE,
+              "--listen: other machines can reach '%.200s', and what they send is in clear text: listen on "
+              "tcp://127.0.0.1:PORT, or say --insecure.",
+              options->listen);
+    return false;
+}
+
 static zsock_t *open_socket (const broker_options_t *options, char *problem)
 {
     if (!port_fits (options->listen)) {
         snprintf (problem, PROBLEM_SIZE, "--listen: '%.200s' has no port from 0 to 65535.", options->listen);
         return NULL;
     }
+    if (!listen_good (options, false, problem))
+        return NULL;
     zsock_t *socket = zsock_new (ZMQ_ROUTER);
     if (!socket) {
         snprintf (problem, PROBLEM_SIZE, "cannot make a ZeroMQ socket.");
@@ -167,14 +136,14 @@ static zsock_t *open_socket (const broker_options_t *options, char *problem)
         return NULL;
     }
     if (!is_loopback (options->listen))
-        log_event (LEVEL_WARN, "listening-openly", "%s: whoever reaches this port can submit jobs and be given them",
-                   options->listen);
+        log_event (LEVEL_WARN, "listening-openly", "%s: what is sent to this port is in clear text", options->listen);
     return socket;
 }
 
 static void broker_fini (broker_t *self)
 {
     depot_destroy (&self->depot);
+    auth_destroy (&self->auth);
     if (self->store)
         self->store->ops->close (&self->store);
     core_destroy (&self->core);
@@ -233,6 +202,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->measure = measure_new ();
     measure_load (self);
     self->folder = folder;
+    admit_begin (self);
     bind_control (self, folder);
     broker_run (self);
     log_event (LEVEL_INFO, "broker-stopped", "everything is on disk");
@@ -247,7 +217,7 @@ static int serve_once (const broker_options_t *options)
     bool busy = false;
     if (options->check && options->backup)
         return refuse ("--check and --backup are two tasks: give one of them.");
-    if (!data_folder (options, false, folder, problem))
+    if (!folder_find (options->data, false, folder, problem, sizeof problem))
         return refuse (problem);
     snprintf (path, sizeof path, "%s/gleaner.db", folder);
     errno = 0;
@@ -257,7 +227,7 @@ static int serve_once (const broker_options_t *options)
                   errno == ENOENT ? "missing" : "empty or unreadable");
         return refuse (problem);
     }
-    bool locked = lock_folder (folder, &busy, problem);
+    bool locked = folder_lock (folder, &busy, problem, sizeof problem);
     if (options->backup && (locked || busy))
         return backup_run (options, folder, busy);
     if (!locked)
@@ -274,6 +244,8 @@ static int serve_once (const broker_options_t *options)
 
 int main (int argc, char **argv)
 {
+    if (argc > 1 && strcmp (argv[1], "token") == 0)
+        return token_command (argc - 1, argv + 1);
     broker_options_t options = { 0 };
     int status = broker_options_parse (argc, argv, &options);
     if (status != OPTIONS_RUN)
@@ -292,9 +264,10 @@ int main (int argc, char **argv)
     zsys_handler_set (NULL); /* signals are ours */
     raise_fds ();
     zsock_t *socket = NULL;
-    bool good = data_folder (&options, true, folder, problem) && open_storage (&self, folder, problem) &&
-                open_secrets (&self, folder, problem) && start_core (&self, problem) &&
-                (socket = open_socket (&options, problem)) && watch_peers (&self, socket, problem);
+    bool good = folder_find (options.data, true, folder, problem, sizeof problem) &&
+                open_storage (&self, folder, problem) && open_secrets (&self, folder, problem) &&
+                start_core (&self, problem) && (socket = open_socket (&options, problem)) &&
+                watch_peers (&self, socket, problem);
     if (good)
         run (&self, socket, folder);
     broker_fini (&self);

@@ -153,6 +153,7 @@ void gateway_hello (broker_t *self, uint64_t request, const msg_gateway_hello_t 
         return;
     }
     message_init (&answer, MSG_GATEWAY_HELLO_OK);
+    answer.gateway_hello_ok.auth_required = auth_asks (self->auth);
     broker_reply (self, request, &answer, 0);
 }
 

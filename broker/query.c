@@ -76,6 +76,7 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
     out->direct_worker = job->pinned;
     out->not_before = known_ms (job->not_before_ms);
     out->idempotency_key = job->idempotency_key;
+    out->owner = job->owner;
     fill_receipt (self, job, status);
     fill_options (self, job, status);
     if (job->artifacts.ptr && !(job->purged & PURGED_ARTIFACTS)) {
@@ -405,6 +406,7 @@ void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
                     : in->since < JOB_MS_MAX ? in->since
                                              : JOB_MS_MAX,
         .worker = filled (in->worker),
+        .owner = admit_only (self),
         .label = filled (in->label),
         .text = filled (in->text),
         .brief = in->brief == 1,
@@ -457,6 +459,8 @@ void query_info (broker_t *self, uint64_t request)
     out->total_workers = counts.workers;
     out->uptime_ms = self->now_ms - self->started_ms;
     out->refused_frames = self->refused_frames;
+    out->unauthorized = self->unauthorized;
+    out->forbidden = self->forbidden;
     out->disk_full = self->disk_full;
     out->blob_bytes = self->store->ops->blob_bytes (self->store);
     out->output_bytes = depot_output_bytes (self->depot);

@@ -20,6 +20,11 @@ bool job_output_gone (const job_record_t *job, int streams)
     return job->purged & PURGED_OUTPUT && !silent;
 }
 
+bool job_owned (const job_record_t *job, slice_t owner)
+{
+    return !owner.ptr ? !job->owner.ptr : job->owner.ptr && slice_eq (job->owner, owner);
+}
+
 static char lower (char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;

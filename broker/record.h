@@ -35,6 +35,7 @@ typedef struct {
     slice_t brief_options; /* the options without env, when they have one. Written; brief lists read it as `options` */
     slice_t idempotency_key;
     slice_t request_hash; /* of the job-create that came with the key; REQUEST_HASH bytes */
+    slice_t owner;        /* name of who submitted it; absent: nobody had to say */
 
     /* change with each transition */
     job_state_t state;
@@ -67,6 +68,8 @@ enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
 
 /* True when one of these streams (bits 1 << stream) had something that housekeeping has removed. */
 bool job_output_gone (const job_record_t *job, int streams);
+/* True when it is that owner's; absent: nobody's. */
+bool job_owned (const job_record_t *job, slice_t owner);
 /* True when its id, command, filename or name holds the text; A to Z are as a to z. `options`: decodes them. */
 bool job_holds_text (const job_record_t *job, slice_t text, decoder_t *options);
 enum { REQUEST_HASH = 32 };
@@ -97,6 +100,7 @@ typedef struct {
     int64_t since_ms;   /* created then or later, wall; 0: any */
     int state;          /* job_state_t; -1: any */
     slice_t worker;     /* absent: any */
+    slice_t owner;      /* absent: any */
     slice_t label;      /* KEY or KEY=VALUE; absent: any */
     slice_t text;       /* as in job_holds_text; absent: any */
     bool brief;         /* its output and env are not needed, and read as absent where that costs less */

@@ -1,5 +1,6 @@
 #include "broker/requests.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,13 +21,20 @@ requests_t *requests_new (void)
     return xcalloc (1, sizeof (requests_t));
 }
 
+static void request_free (request_t *request)
+{
+    if (request)
+        free (request->speaker);
+    free (request);
+}
+
 void requests_destroy (requests_t **self_p)
 {
     requests_t *self = *self_p;
     if (!self)
         return;
     for (uint32_t i = 0; i < self->count; i++)
-        free (self->places[i].request);
+        request_free (self->places[i].request);
     free (self->places);
     free (self);
     *self_p = NULL;
@@ -83,12 +91,22 @@ request_t *request_find (const requests_t *self, uint64_t handle)
     return place ? place->request : NULL;
 }
 
+void request_speaker (requests_t *self, uint64_t handle, const who_t *who)
+{
+    request_t *request = request_find (self, handle);
+    speaker_t *speaker = xcalloc (1, sizeof *speaker);
+    speaker->role = who->role;
+    snprintf (speaker->id, sizeof speaker->id, "%s", who->id);
+    snprintf (speaker->name, sizeof speaker->name, "%s", who->name);
+    request->speaker = speaker;
+}
+
 void request_close (requests_t *self, uint64_t handle)
 {
     place_t *place = place_of (self, handle);
     if (!place)
         return;
-    free (place->request);
+    request_free (place->request);
     place->request = NULL;
     if (++place->generation == 0)
         place->generation = 1;

@@ -138,6 +138,7 @@ static void to_core (broker_t *self, uint64_t request, const message_t *message,
         .now_ms = self->now_ms,
         .wall_ms = self->wall_ms,
         .request = request,
+        .owner = self->who && self->who->name[0] ? slice_of (self->who->name) : SLICE_ABSENT,
         .message = message,
     };
     if (message->type == MSG_JOB_CREATE && disk_refuses (self, request))
@@ -182,6 +183,9 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_WORKER_ACTIVITY:
         measure_read_activity (self, request);
         break;
+    case MSG_AUTH_CHECK:
+        admit_check (self, request);
+        break;
     case MSG_GATEWAY_HELLO:
         gateway_hello (self, request, &message->gateway_hello);
         break;
@@ -202,14 +206,19 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     }
 }
 
-static void refuse (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)
+static void answer_fault (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)
 {
-    self->refused_frames++;
-    log_event (LEVEL_DEBUG, "frame-refused", "%s: %s", error_row (fault->err)->code, fault->text);
     uint64_t request = request_open (self->requests, MSG_ERROR, routing, message ? message->id : SLICE_ABSENT);
     message_t answer;
     message_fault (&answer, fault);
     broker_reply (self, request, &answer, 0);
+}
+
+static void refuse (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)
+{
+    self->refused_frames++;
+    log_event (LEVEL_DEBUG, "frame-refused", "%s: %s", error_row (fault->err)->code, fault->text);
+    answer_fault (self, routing, message, fault);
 }
 
 static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
@@ -221,12 +230,23 @@ static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
         refuse (self, routing, &message, &fault);
         return;
     }
+    who_t who;
+    bool asks = auth_asks (self->auth);
+    if (asks && admit (self, &message, body, &who, &fault)) {
+        answer_fault (self, routing, &message, &fault);
+        return;
+    }
     peers_heard (self->peers, body, &message, self->now_ms);
     uint64_t request = request_open (self->requests, message.type, routing, message.id);
-    if (request)
-        dispatch (self, request, &message, body);
-    else
+    if (!request) {
         log_event (LEVEL_WARN, "requests-full", "%d requests wait for an answer; one more was dropped", REQUESTS_MAX);
+        return;
+    }
+    if (asks && who.role != ROLE_WORKER)
+        request_speaker (self->requests, request, &who);
+    self->who = asks ? &who : NULL;
+    dispatch (self, request, &message, body);
+    self->who = NULL;
 }
 
 /* Frames of one message after the routing id. Kept are the first two; the rest is read away. */

@@ -29,7 +29,7 @@ typedef void store_stat_fn (void *ctx, int kind, int64_t time, slice_t bytes);
 
 typedef struct {
     const char *name;
-    /* Writes; idempotent but for job_insert, whose seq and idempotency key must be new. */
+    /* Writes; idempotent but for job_insert, whose seq, and idempotency key among its owner's, must be new. */
     err_t (*job_insert) (store_t *self, const job_record_t *job);
     err_t (*job_update) (store_t *self, const job_record_t *job);          /* the part that changes; the row is there */
     err_t (*attempt_put) (store_t *self, const attempt_record_t *attempt); /* new, or changed */
@@ -46,8 +46,8 @@ typedef struct {
     err_t (*rollback) (store_t *self);
     /* Reads. job_get: NO_SUCH_JOB when there is none (the salt must match too). */
     err_t (*job_get) (store_t *self, const job_id_t *id, job_record_t *job);
-    /* The job that was created with this key; NO_SUCH_JOB. */
-    err_t (*job_by_key) (store_t *self, slice_t key, job_record_t *job);
+    /* The job that this owner (absent: nobody) created with this key; NO_SUCH_JOB. */
+    err_t (*job_by_key) (store_t *self, slice_t owner, slice_t key, job_record_t *job);
     /* Jobs that the filter lets through, newest first, until `fn` has enough, LIST_LOOKS_MAX jobs were looked at, or
      * `patience_ms` are over and LIST_SURE were. `*next_seq`: what to go on with as `before_seq`; 0: there is no more.
      * Here, and wherever a function is called for each of many rows, an empty journal may stand for one that is in its

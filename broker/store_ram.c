@@ -77,7 +77,8 @@ static job_record_t *job_copy (const job_record_t *from)
     slice_t texts[] = { from->command,       from->file_url,  from->filename,        from->pinned,
                         from->worker_id,     from->group,     from->token,           from->reason,
                         from->error_message, from->options,   from->labels,          from->request_hash,
-                        from->receipt,       from->artifacts, from->idempotency_key, from->brief_options };
+                        from->receipt,       from->artifacts, from->idempotency_key, from->brief_options,
+                        from->owner };
     size_t size =
         sizeof *from + texts_size (texts, sizeof texts / sizeof *texts) + texts_size (from->data, STREAM_COUNT);
     job_record_t *copy = xcalloc (1, size);
@@ -85,7 +86,8 @@ static job_record_t *job_copy (const job_record_t *from)
     slice_t *slices[] = { &copy->command,       &copy->file_url,  &copy->filename,        &copy->pinned,
                           &copy->worker_id,     &copy->group,     &copy->token,           &copy->reason,
                           &copy->error_message, &copy->options,   &copy->labels,          &copy->request_hash,
-                          &copy->receipt,       &copy->artifacts, &copy->idempotency_key, &copy->brief_options };
+                          &copy->receipt,       &copy->artifacts, &copy->idempotency_key, &copy->brief_options,
+                          &copy->owner };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
@@ -183,6 +185,7 @@ static err_t job_update (store_t *store, const job_record_t *job)
     now.brief_options = old->brief_options;
     now.idempotency_key = old->idempotency_key;
     now.request_hash = old->request_hash;
+    now.owner = old->owner;
     job_touch (self, at, &now);
     return ERR_NONE;
 }
@@ -198,12 +201,12 @@ static err_t job_get (store_t *store, const job_id_t *id, job_record_t *job)
     return ERR_NONE;
 }
 
-static err_t job_by_key (store_t *store, slice_t key, job_record_t *job)
+static err_t job_by_key (store_t *store, slice_t owner, slice_t key, job_record_t *job)
 {
     store_ram_t *self = ram_of (store);
     for (size_t at = self->job_count; at > 0;) {
         const job_record_t *row = job_now (self, --at);
-        if (!row->idempotency_key.ptr || !slice_eq (row->idempotency_key, key))
+        if (!row->idempotency_key.ptr || !slice_eq (row->idempotency_key, key) || !job_owned (row, owner))
             continue;
         *job = *row;
         return ERR_NONE;
@@ -227,6 +230,7 @@ static bool lets_through (const store_ram_t *self, const job_filter_t *filter, c
     return (filter->state < 0 || filter->state == (int)job->state) &&
            job->id.seq >= filter->since_ms * JOB_SEQ_PER_MS &&
            (!filter->worker.ptr || slice_eq (filter->worker, job->worker_id)) &&
+           (!filter->owner.ptr || job_owned (job, filter->owner)) &&
            (!filter->label.ptr || has_label (job->labels, filter->label)) &&
            (!filter->text.ptr || job_holds_text (job, filter->text, self->options));
 }

@@ -61,9 +61,9 @@ typedef enum {
 
 /* The statements of a way to walk the jobs for a list. */
 typedef enum { LIST_PLAIN, LIST_TEXTS, LIST_COUNT, LIST_PARTS } list_part_t;
-enum { LIST_WAYS = 7 };
+enum { LIST_WAYS = 8 };
 
-enum { SQL_VALUES_MAX = 33 };
+enum { SQL_VALUES_MAX = 34 };
 
 enum { VALUE_NULL, VALUE_INT, VALUE_TEXT, VALUE_BLOB }; /* as the redo log has them */
 
@@ -195,7 +195,7 @@ err_t sqlite_behind_write (store_sqlite_t *self);
 void sqlite_behind_forget (behind_t *self);
 /* A job that has no row yet. False: look for its row, and patch what was read. */
 bool sqlite_behind_get (const store_sqlite_t *self, int64_t seq, job_record_t *job);
-bool sqlite_behind_by_key (const store_sqlite_t *self, slice_t key, job_record_t *job);
+bool sqlite_behind_by_key (const store_sqlite_t *self, slice_t owner, slice_t key, job_record_t *job);
 void sqlite_behind_patch (const store_sqlite_t *self, job_record_t *job);
 
 /* store_sqlite_rows.c: the columns of a job, for every statement that reads whole rows. */
@@ -209,8 +209,8 @@ void sqlite_behind_patch (const store_sqlite_t *self, job_record_t *job);
 #define JOB_CHANGING JOB_CHANGING_FIRST ", journal"
 /* What sqlite_read_job reads. Where many rows are read, a journal in its row is not: an empty one stands for it. */
 #define JOURNAL_HINT "CASE typeof (journal) WHEN 'null' THEN NULL ELSE x'' END"
-#define JOB_WHOLE    JOB_CREATED ", " JOB_CHANGING ", purged"
-#define JOB_SHOWN    JOB_CREATED ", " JOB_CHANGING_FIRST ", " JOURNAL_HINT ", purged"
+#define JOB_WHOLE    JOB_CREATED ", " JOB_CHANGING ", purged, owner"
+#define JOB_SHOWN    JOB_CREATED ", " JOB_CHANGING_FIRST ", " JOURNAL_HINT ", purged, owner"
 #define ATTEMPT_FIRST                                                                                                  \
     "seq, attempt, worker_id, token, accepted, reason, error_message, exit_code, signal, started_ms, completed_ms, "   \
     "stdout, stderr, late_ms, late_exit_code, late_reason"
@@ -219,7 +219,7 @@ void sqlite_behind_patch (const store_sqlite_t *self, job_record_t *job);
     "seq, salt, command, file_url, filename, timeout_ms, max_attempts, created_ms, pinned, "                           \
     "coalesce (brief_options, options), idempotency_key, NULL, state, attempt, worker_id, NULL, NULL, slot, "          \
     "started_ms, completed_ms, exit_code, reason, error_message, NULL, NULL, stdout_bytes, stderr_bytes, "             \
-    "not_before_ms, signal, receipt, artifacts, journal_bytes, NULL, purged"
+    "not_before_ms, signal, receipt, artifacts, journal_bytes, NULL, purged, owner"
 void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
 err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx);
 extern const store_ops_t sqlite_ops;
@@ -229,7 +229,7 @@ err_t sqlite_write_changed (store_sqlite_t *self, const job_record_t *job);
 err_t sqlite_job_insert (store_t *store, const job_record_t *job);
 err_t sqlite_job_update (store_t *store, const job_record_t *job);
 err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job);
-err_t sqlite_job_by_key (store_t *store, slice_t key, job_record_t *job);
+err_t sqlite_job_by_key (store_t *store, slice_t owner, slice_t key, job_record_t *job);
 err_t sqlite_job_live (store_t *store, store_job_fn *fn, void *ctx);
 err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt);
 err_t sqlite_attempt_get (store_t *store, int64_t seq, int64_t attempt, attempt_record_t *out);

@@ -71,8 +71,9 @@ static char *keep (slice_t *const slices[], size_t count, size_t *len)
 
 static char *keep_created (job_record_t *job, size_t *len)
 {
-    slice_t *const slices[] = { &job->command, &job->file_url,        &job->filename,     &job->pinned,
-                                &job->options, &job->idempotency_key, &job->request_hash, &job->brief_options };
+    slice_t *const slices[] = { &job->command,      &job->file_url,      &job->filename,
+                                &job->pinned,       &job->options,       &job->idempotency_key,
+                                &job->request_hash, &job->brief_options, &job->owner };
     job->labels = SLICE_ABSENT; /* lists look for them in a table of their own */
     return keep (slices, sizeof slices / sizeof *slices, len);
 }
@@ -226,14 +227,14 @@ bool sqlite_behind_get (const store_sqlite_t *self, int64_t seq, job_record_t *j
     return true;
 }
 
-bool sqlite_behind_by_key (const store_sqlite_t *self, slice_t key, job_record_t *job)
+bool sqlite_behind_by_key (const store_sqlite_t *self, slice_t owner, slice_t key, job_record_t *job)
 {
     if (!self->behind.keyed)
         return false;
     LIST_EACH (at, &self->behind.rows)
     {
         const row_t *row = LIST_ITEM (at, row_t, link);
-        if (!row->job.idempotency_key.ptr || !slice_eq (row->job.idempotency_key, key))
+        if (!row->job.idempotency_key.ptr || !slice_eq (row->job.idempotency_key, key) || !job_owned (&row->job, owner))
             continue;
         read_out (row, job);
         return true;

@@ -23,7 +23,7 @@ typedef struct {
     const char *seq;
 } way_t;
 
-typedef enum { BY_PENDING, BY_RUNNING, BY_COMPLETED, BY_FAILED, BY_WORKER, BY_LABEL, BY_SEQ } by_t;
+typedef enum { BY_PENDING, BY_RUNNING, BY_COMPLETED, BY_FAILED, BY_WORKER, BY_OWNER, BY_LABEL, BY_SEQ } by_t;
 
 static const way_t ways[LIST_WAYS] = {
     [BY_PENDING] = { "job INDEXED BY job_live", "", "job.state = 0 AND job.state < 2 AND", "job.seq" },
@@ -31,6 +31,7 @@ static const way_t ways[LIST_WAYS] = {
     [BY_COMPLETED] = { "job INDEXED BY job_completed", "", "job.state = 2 AND", "job.seq" },
     [BY_FAILED] = { "job INDEXED BY job_failed", "", "job.state = 3 AND", "job.seq" },
     [BY_WORKER] = { "job INDEXED BY job_worker", "", "job.worker_id = ?3 AND", "job.seq" },
+    [BY_OWNER] = { "job INDEXED BY job_owner", "", "job.owner = ?3 AND", "job.seq" },
     [BY_LABEL] = { "job_label", "CROSS JOIN job ON job.seq = job_label.seq", "job_label.label = ?3 AND",
                    "job_label.seq" },
     [BY_SEQ] = { "job", "", "", "job.seq" },
@@ -43,10 +44,11 @@ static void prepare (store_sqlite_t *self, by_t by, list_part_t part)
         part == LIST_COUNT
             ? sqlite3_mprintf ("SELECT count (*) FROM (SELECT 1 FROM %s WHERE %s %s < ?1 AND %s >= ?2 LIMIT %d)",
                                way->index, way->where, way->seq, way->seq, PROBE)
-            : sqlite3_mprintf ("SELECT job.seq, job.salt, job.state, job.worker_id%s FROM %s %s WHERE %s %s < ?1 AND "
-                               "%s >= ?2 ORDER BY %s DESC",
-                               part == LIST_TEXTS ? ", command, filename, coalesce (brief_options, options)" : "",
-                               way->index, way->join, way->where, way->seq, way->seq, way->seq);
+            : sqlite3_mprintf (
+                  "SELECT job.seq, job.salt, job.state, job.worker_id, job.owner%s FROM %s %s WHERE %s %s < ?1 AND "
+                  "%s >= ?2 ORDER BY %s DESC",
+                  part == LIST_TEXTS ? ", command, filename, coalesce (brief_options, options)" : "", way->index,
+                  way->join, way->where, way->seq, way->seq, way->seq);
     sqlite3_prepare_v3 (self->db, text, -1, SQLITE_PREPARE_PERSISTENT, &self->lists[by][part], NULL);
     sqlite3_free (text);
 }
@@ -63,8 +65,8 @@ static void bind_way (sqlite3_stmt *sql, by_t by, const job_filter_t *filter)
 {
     sqlite3_bind_int64 (sql, 1, filter->before_seq);
     sqlite3_bind_int64 (sql, 2, filter->since_ms * JOB_SEQ_PER_MS);
-    if (by == BY_WORKER || by == BY_LABEL)
-        sqlite_bind_text (sql, 3, by == BY_WORKER ? filter->worker : filter->label);
+    if (by == BY_WORKER || by == BY_OWNER || by == BY_LABEL)
+        sqlite_bind_text (sql, 3, by == BY_WORKER ? filter->worker : by == BY_OWNER ? filter->owner : filter->label);
 }
 
 /* How many jobs an index has for the filter, PROBE at most; -1 on failure. */
@@ -88,6 +90,8 @@ static by_t best_way (store_sqlite_t *self, const job_filter_t *filter)
         may[count++] = BY_LABEL;
     if (filter->worker.ptr)
         may[count++] = BY_WORKER;
+    if (filter->owner.ptr)
+        may[count++] = BY_OWNER;
     if (filter->state >= 0) /* last: of two long ones a state's is the longer */
         may[count++] = (by_t)filter->state;
     if (count < 2)
@@ -121,15 +125,17 @@ static bool lets_through (store_sqlite_t *self, const job_filter_t *filter, by_t
         return false;
     if (filter->worker.ptr && !slice_eq (filter->worker, sqlite_slice (row, 3)))
         return false;
+    if (filter->owner.ptr && !slice_eq (filter->owner, sqlite_slice (row, 4)))
+        return false;
     if (filter->label.ptr && by != BY_LABEL && !has_label (self, sqlite3_column_int64 (row, 0), filter->label))
         return false;
     if (!filter->text.ptr)
         return true;
     job_record_t job = {
         .id.seq = sqlite3_column_int64 (row, 0),
-        .command = sqlite_slice (row, 4),
-        .filename = sqlite_slice (row, 5),
-        .options = sqlite_slice (row, 6),
+        .command = sqlite_slice (row, 5),
+        .filename = sqlite_slice (row, 6),
+        .options = sqlite_slice (row, 7),
     };
     slice_copy (sqlite_slice (row, 1), job.id.salt, sizeof job.id.salt);
     return job_holds_text (&job, filter->text, self->options);

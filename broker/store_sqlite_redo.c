@@ -204,11 +204,12 @@ static err_t run_statement (store_sqlite_t *self, slice_t *in)
     for (sql_t which = 0; which < SQL_COUNT; which++) {
         if (codes[which] != head[0] || !head[0])
             continue;
-        if (head[1] != sqlite3_bind_parameter_count (self->sql[which]))
+        int count = sqlite3_bind_parameter_count (self->sql[which]);
+        if (head[1] > count)
             return ERR_INTERNAL;
-        for (int at = 1; at <= head[1]; at++) {
-            bound_t value;
-            if (!take_value (in, &value))
+        for (int at = 1; at <= count; at++) {
+            bound_t value = { .kind = VALUE_NULL }; /* an older program's log knows fewer columns */
+            if (at <= head[1] && !take_value (in, &value))
                 return ERR_INTERNAL;
             sqlite_bind (self->sql[which], at, &value);
         }

@@ -20,6 +20,7 @@ static void set_created (bound_t *values, const job_record_t *job)
     values[9] = sqlite_blob (job->options);
     values[10] = sqlite_text (job->idempotency_key);
     values[11] = sqlite_blob (job->request_hash);
+    values[33] = sqlite_text (job->owner);
 }
 
 static void set_changing (bound_t *values, const job_record_t *job)
@@ -89,6 +90,7 @@ void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
         .receipt = sqlite_slice (sql, 29),
         .artifacts = sqlite_slice (sql, 30),
         .purged = sqlite3_column_int64 (sql, 33),
+        .owner = sqlite_slice (sql, 34),
     };
     slice_copy (sqlite_slice (sql, 1), job->id.salt, sizeof job->id.salt);
 }
@@ -137,16 +139,17 @@ err_t sqlite_write_changed (store_sqlite_t *self, const job_record_t *job)
 }
 
 /* Once it is in the log, a row that the database refuses would stop every start: it is refused here. */
-static bool key_is_taken (store_t *store, slice_t key)
+static bool key_is_taken (store_t *store, const job_record_t *job)
 {
     job_record_t other;
-    return key.ptr && sqlite_job_by_key (store, key, &other) != ERR_NO_SUCH_JOB;
+    return job->idempotency_key.ptr &&
+           sqlite_job_by_key (store, job->owner, job->idempotency_key, &other) != ERR_NO_SUCH_JOB;
 }
 
 err_t sqlite_job_insert (store_t *store, const job_record_t *job)
 {
     store_sqlite_t *self = sqlite_of (store);
-    err_t err = key_is_taken (store, job->idempotency_key) ? ERR_INTERNAL : sqlite_begin (self);
+    err_t err = key_is_taken (store, job) ? ERR_INTERNAL : sqlite_begin (self);
     if (err)
         return err;
     set_created (self->bound[SQL_JOB_INSERT], job);
@@ -210,13 +213,14 @@ err_t sqlite_job_get (store_t *store, const job_id_t *id, job_record_t *job)
     return read_one (self, SQL_JOB_GET, job);
 }
 
-err_t sqlite_job_by_key (store_t *store, slice_t key, job_record_t *job)
+err_t sqlite_job_by_key (store_t *store, slice_t owner, slice_t key, job_record_t *job)
 {
     store_sqlite_t *self = sqlite_of (store);
     end_job_read (self);
-    if (sqlite_behind_by_key (self, key, job))
+    if (sqlite_behind_by_key (self, owner, key, job))
         return ERR_NONE;
     sqlite_bind_text (self->sql[SQL_JOB_BY_KEY], 1, key);
+    sqlite_bind_text (self->sql[SQL_JOB_BY_KEY], 2, owner);
     return read_one (self, SQL_JOB_BY_KEY, job);
 }
 

@@ -3,7 +3,7 @@
 
 #include "broker/store_sqlite.h"
 
-enum { SCHEMA_VERSION = 4 };
+enum { SCHEMA_VERSION = 5 };
 
 /* The job's archive is a blob. */
 #define ARCHIVED "length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
@@ -13,16 +13,16 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_JOB_INSERT] =
-        "INSERT INTO job (" JOB_CREATED ", " JOB_CHANGING ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+        "INSERT INTO job (" JOB_CREATED ", " JOB_CHANGING ", owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
         "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
-        "?29, ?30, ?31, ?32, ?33)",
+        "?29, ?30, ?31, ?32, ?33, ?34)",
     [SQL_JOB_UPDATE] = "UPDATE job SET state = ?13, attempt = ?14, worker_id = ?15, candidates = ?16, token = ?17, "
                        "slot = ?18, started_ms = ?19, completed_ms = ?20, exit_code = ?21, reason = ?22, "
                        "error_message = ?23, stdout = ?24, stderr = ?25, stdout_bytes = ?26, stderr_bytes = ?27, "
                        "not_before_ms = ?28, signal = ?29, receipt = ?30, artifacts = ?31, journal_bytes = ?32, "
                        "journal = ?33 WHERE seq = ?1",
     [SQL_JOB_GET] = "SELECT " JOB_WHOLE " FROM job WHERE seq = ?1 AND salt = ?2",
-    [SQL_JOB_BY_KEY] = "SELECT " JOB_SHOWN " FROM job WHERE idempotency_key = ?1",
+    [SQL_JOB_BY_KEY] = "SELECT " JOB_SHOWN " FROM job WHERE idempotency_key = ?1 AND owner IS ?2",
     [SQL_JOB_LIVE] = "SELECT " JOB_SHOWN " FROM job WHERE state < 2 ORDER BY seq",
     [SQL_JOB_AT] = "SELECT " JOB_SHOWN " FROM job WHERE seq = ?1",
     [SQL_JOB_BRIEF] = "SELECT " JOB_BRIEF " FROM job WHERE seq = ?1",
@@ -129,6 +129,12 @@ static const char *const migrations[SCHEMA_VERSION] = {
 
     /* The same tables; but a program that knows no redo log must not open it. */
     "",
+
+    /* Keys are an owner's own. */
+    "ALTER TABLE job ADD COLUMN owner TEXT;"
+    "DROP INDEX job_key;"
+    "CREATE UNIQUE INDEX job_key ON job (idempotency_key, coalesce (owner, '')) WHERE idempotency_key IS NOT NULL;"
+    "CREATE INDEX job_owner ON job (owner, seq) WHERE owner IS NOT NULL;",
 };
 
 bool sqlite_version_known (sqlite3 *db, const char *path, char *problem, size_t size)

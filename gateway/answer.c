@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/jsonout.h"
 #include "gateway/routes.h"
@@ -70,6 +71,8 @@ static void answer_error (request_t *self, err_t err, buf_t *json)
     struct MHD_Response *response = json_response (json);
     if (error_row (err)->retryable && err != ERR_INTERNAL)
         MHD_add_response_header (response, "Retry-After", "1");
+    if (err == ERR_UNAUTHORIZED)
+        MHD_add_response_header (response, "WWW-Authenticate", "Bearer");
     if (err == ERR_METHOD_NOT_ALLOWED) {
         char allow[64];
         methods_format (self->allowed, allow, sizeof allow);
@@ -113,6 +116,8 @@ void request_fail_message (request_t *self, const message_t *error)
         return;
     }
     const msg_error_t *body = &error->error;
+    if (error_find (body->code) == ERR_UNAUTHORIZED)
+        door_doubt (self->gateway);
     buf_t json = { 0 };
     add_error (&json, body->text, body->code);
     if (body->field.ptr && body->field.len) {

@@ -116,6 +116,7 @@ static void direct_abandon (feed_t *self)
 {
     message_t message;
     message_init (&message, MSG_JOB_CANCEL);
+    message.auth = slice_of (self->auth);
     message.job_cancel.job_id = slice_of (self->job_id);
     link_call (self->gateway->link, &message, &(link_order_t){ .repeatable = true });
 }
@@ -172,6 +173,7 @@ void execute_stop_handle (request_t *request)
     fault_t fault;
     message_t message;
     message_init (&message, MSG_JOB_CANCEL);
+    request_sign (request, &message);
     err_t err = read_exec_id (&source, request, &message.job_cancel.job_id, &fault);
     if (!err)
         err = message_check (&message, &fault);

@@ -21,6 +21,7 @@ enum {
 typedef struct download {
     gateway_t *gateway;
     char sha256[SHA256_HEX + 1];
+    char *auth; /* of the request that was the first; NULL: none */
     int fd;
     char *path;
     int64_t bytes;   /* whole length; -1: not yet known */
@@ -82,6 +83,7 @@ static void download_destroy (download_t **self_p)
     *self_p = NULL;
     free (self->waiting);
     free (self->path);
+    free (self->auth);
     free (self);
 }
 
@@ -109,9 +111,14 @@ static void download_fail (download_t *self, const message_t *error)
 {
     if (self->over)
         return;
+    /* The token of the first counts no longer: that is not what the others did wrong, and who asks again is asked who
+     * it is. */
+    message_t again;
+    message_error (&again, ERR_BUSY, NULL);
+    bool turned_away = error->type == MSG_ERROR && error_find (error->error.code) == ERR_UNAUTHORIZED;
     download_close (self);
     for (size_t at = 0; at < self->waiting_count; at++)
-        request_fail_message (self->waiting[at], error);
+        request_fail_message (self->waiting[at], turned_away ? &again : error);
 }
 
 static void download_fail_err (download_t *self, err_t err)
@@ -217,6 +224,7 @@ static err_t ask (download_t *self)
 {
     message_t message;
     message_init (&message, MSG_BLOB_GET);
+    message.auth = slice_of (self->auth);
     message.blob_get.sha256 = slice_of (self->sha256);
     message.blob_get.offset = self->asked;
     link_order_t order = { .done = piece_done, .ctx = self, .patience_ms = LINK_SLOW_MS, .repeatable = true };
@@ -246,10 +254,12 @@ static void ask_more (download_t *self)
     }
 }
 
-static err_t download_begin (gateway_t *gateway, slice_t sha256, download_t **out)
+static err_t download_begin (const request_t *request, slice_t sha256, download_t **out)
 {
+    gateway_t *gateway = request->gateway;
     download_t *self = xcalloc (1, sizeof *self);
     self->gateway = gateway;
+    self->auth = slice_dup (request->auth);
     slice_copy (sha256, self->sha256, sizeof self->sha256);
     self->bytes = -1;
     sha256_init (&self->hash);
@@ -300,7 +310,7 @@ void download_answer (request_t *request, slice_t sha256, const char *attachment
     download_t *download = gateway->downloads;
     while (download && strcmp (download->sha256, name) != 0)
         download = download->next;
-    err_t err = download ? 0 : download_begin (gateway, sha256, &download);
+    err_t err = download ? 0 : download_begin (request, sha256, &download);
     if (err)
         request_fail (request, err, NULL, NULL);
     else

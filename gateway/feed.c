@@ -21,6 +21,7 @@ feed_t *feed_new (request_t *request, slice_t job_id, feed_reply_fn *on_reply)
     self->request = request;
     self->on_reply = on_reply;
     self->job_id = slice_dup (job_id);
+    self->auth = slice_dup (request->auth);
     self->attempt = INT_ABSENT;
     request->work = self;
     request->on_end = request_ended;
@@ -35,6 +36,7 @@ void feed_destroy (feed_t **self_p)
         self->request->work = NULL;
     buf_fini (&self->out);
     free (self->job_id);
+    free (self->auth);
     free (self);
 }
 
@@ -76,6 +78,8 @@ err_t feed_next (feed_t *self)
         self->ask (self, &message);
     else
         ask_output (self, &message);
+    if (self->request)
+        request_sign (self->request, &message);
     link_order_t order = { .done = follow_done, .ctx = self, .patience_ms = self->wait_ms, .repeatable = true };
     err_t err = link_call (self->gateway->link, &message, &order);
     self->calling = err == 0;

@@ -22,6 +22,7 @@ struct feed {
     void (*on_abandon) (feed_t *);       /* the client went away before the end; may be NULL */
 
     char *job_id;
+    char *auth;      /* of the request, which may be over; NULL: none */
     int64_t attempt; /* INT_ABSENT: whichever is the last */
     bool stay;       /* with it, also when another one runs */
     stream_t stream;

@@ -10,6 +10,7 @@
 typedef struct gateway {
     const gateway_options_t *options;
     link_t *link;
+    struct door *door;
     cache_t *cache;
     struct MHD_Daemon *daemon;
     int epoll_fd;

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/hygiene.h"
 #include "gateway/routes.h"
@@ -71,8 +72,24 @@ static enum MHD_Result refuse_now (request_t *self)
     return queue (self);
 }
 
-/* The headers are there. What is refused here is answered at once where the connection cannot live on, and after its
- * body otherwise. */
+/* What is refused here is answered at once where the connection cannot live on, and after its body otherwise. */
+static enum MHD_Result come_in (request_t *self, err_t err, const framing_t *framing)
+{
+    if (!err && self->route) {
+        self->body_max = body_limit (self->gateway->options, self->route);
+        if (self->body_max > 0 && framing->has_length && framing->length > (uint64_t)self->body_max)
+            err = ERR_TOO_LARGE;
+        else if (self->route->flags & ROUTE_FORM)
+            upload_begin (self, framing->has_length ? framing->length : 0);
+    }
+    if (err)
+        request_refuse (self, err, NULL, NULL);
+    if (self->refusal && framing->expects)
+        return refuse_now (self);
+    return MHD_YES;
+}
+
+/* The headers are there. */
 static enum MHD_Result begin (request_t *self, const char *url, const char *method)
 {
     self->path = url;
@@ -83,18 +100,20 @@ static enum MHD_Result begin (request_t *self, const char *url, const char *meth
         return refuse_now (self);
     }
     err = self->bad_path ? ERR_BAD_PATH : self->gateway->stopping ? ERR_SHUTTING_DOWN : find_route (self, method);
-    if (!err && self->route) {
-        self->body_max = body_limit (self->gateway->options, self->route);
-        if (self->body_max > 0 && framing.has_length && framing.length > (uint64_t)self->body_max)
-            err = ERR_TOO_LARGE;
-        else if (self->route->flags & ROUTE_FORM)
-            upload_begin (self, framing.has_length ? framing.length : 0);
-    }
-    if (err)
-        request_refuse (self, err, NULL, NULL);
-    if (self->refusal && framing.expects)
-        return refuse_now (self);
-    return MHD_YES;
+    enter_t enter = !err && self->route ? door_enter (self) : ENTER_IN;
+    self->at_door = enter == ENTER_WAIT;
+    if (self->at_door)
+        return MHD_YES;
+    return come_in (self, enter == ENTER_NO ? self->door_err : err, &framing);
+}
+
+/* The door has said yes or no. */
+static enum MHD_Result after_door (request_t *self)
+{
+    framing_t framing;
+    framing_read (self->connection, &framing); /* it was good before */
+    self->at_door = false;
+    return come_in (self, self->door_err, &framing);
 }
 
 void request_refuse (request_t *self, err_t err, const char *field, const char *text)
@@ -123,9 +142,10 @@ static void tell_early (request_t *self)
     unsigned status = (unsigned)error_row (self->refusal->err)->http_status;
     buf_printf (&answer,
                 "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
-                "%sConnection: close\r\n\r\n%s",
+                "%s%sConnection: close\r\n\r\n%s",
                 status, MHD_get_reason_phrase_for (status), json.len,
-                error_row (self->refusal->err)->retryable ? "Retry-After: 1\r\n" : "", json.ptr);
+                error_row (self->refusal->err)->retryable ? "Retry-After: 1\r\n" : "",
+                self->refusal->err == ERR_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "", json.ptr);
     if (send (info->connect_fd, answer.ptr, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         log_event (LEVEL_DEBUG, "early-answer-lost", "%s", self->refusal->text);
     shutdown (info->connect_fd, SHUT_WR);
@@ -207,6 +227,8 @@ enum MHD_Result request_access (void *gateway, struct MHD_Connection *connection
         self->begun = true;
         return begin (self, url, method);
     }
+    if (self->at_door) /* called again as it was when it was parked there */
+        return after_door (self);
     if (*data_size)
         return take (self, data, data_size);
     if (self->told)

@@ -20,6 +20,7 @@ struct upload;
 enum {
     BUFFERED_MAX = 256 * 1024 * 1024, /* bytes of all bodies in memory at once; more is BUSY */
     DISCARD_QUIET = 256 * 1024,       /* of a refused body: read to its end, and the connection lives on */
+    PEER_MAX = 64,                    /* an address as text */
 };
 
 typedef struct request {
@@ -29,6 +30,12 @@ typedef struct request {
     bool head;                 /* HEAD: answered as GET */
     const char *path;          /* decoded; lives as long as the request */
     unsigned allowed;          /* methods that the path takes, when this one is not among them */
+
+    /* who it is from */
+    slice_t auth;        /* its token; absent: none, or nobody asks */
+    char peer[PEER_MAX]; /* its address; "": nobody asks */
+    bool at_door;        /* the broker is asked whether it may come in */
+    err_t door_err;
 
     /* what came */
     buf_t body;
@@ -109,8 +116,9 @@ slice_t request_header (request_t *self, const char *name);
 /* How often a header stands there. */
 int request_header_count (request_t *self, const char *name);
 /* The client's address as text; "" when it cannot be told. */
-enum { PEER_MAX = 64 };
 void request_peer (request_t *self, char out[PEER_MAX]);
 bool peer_is_loopback (const char *peer);
+/* door.c: says in a message to the broker whose request it serves. */
+void request_sign (const request_t *self, message_t *message);
 
 #endif

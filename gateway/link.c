@@ -25,6 +25,7 @@ struct link {
     bool connected;
     bool closing;
     bool late_logged;
+    uint64_t connections;
     size_t held_bytes; /* of unsent calls */
     calls_t calls;
     decoder_t *decoder;
@@ -84,6 +85,11 @@ static void drop_body (link_t *self, call_t *call)
         self->held_bytes -= zmq_msg_size (&call->body);
     zmq_msg_close (&call->body);
     call->held = false;
+}
+
+uint64_t link_connections (const link_t *self)
+{
+    return self->connections;
 }
 
 void link_destroy (link_t **self_p)
@@ -298,6 +304,7 @@ static void connection_changed (link_t *self, bool connected)
     if (connected == self->connected)
         return;
     self->connected = connected;
+    self->connections += connected;
     if (connected) {
         log_event (LEVEL_INFO, "broker-connected", "the broker is there");
         return;

@@ -44,6 +44,9 @@ void link_destroy (link_t **self_p);
 int link_fd (const link_t *self);
 int link_monitor_fd (const link_t *self);
 
+/* How often a broker has been reached: another number, another one perhaps. 0: not yet. */
+uint64_t link_connections (const link_t *self);
+
 /* Sends `request` (its id is set here; nothing is borrowed afterwards). Returns 0, and then `done` is called once; or
  * BUSY or SHUTTING_DOWN, and then it is not. */
 err_t link_call (link_t *self, message_t *request, const link_order_t *order);

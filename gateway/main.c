@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
 #include "gateway/loop.h"
@@ -33,14 +34,21 @@ static int serve (gateway_t *gateway, int signal_fd)
     int listen_fd = listen_open (options->listen, name, sizeof name, &open, problem, sizeof problem);
     if (listen_fd < 0)
         return refuse (problem);
+    if (open && !options->insecure) {
+        close (listen_fd);
+        return refuse (
+            "--listen: other machines can reach this address, and what they send is in clear text: listen on "
+            "127.0.0.1 behind a TLS proxy, or say --insecure.");
+    }
     gateway->link = link_new (options->broker, options->broker_timeout_ms, problem, sizeof problem);
     if (!gateway->link) {
         close (listen_fd);
         return refuse (problem);
     }
+    gateway->door = door_new (open && !options->insecure);
     if (open)
         log_event (LEVEL_WARN, "listening-openly",
-                   "%s can be reached by other machines, and there is no authentication", name);
+                   "%s can be reached by other machines, and what they send is in clear text", name);
     page_check (options->web);
     return loop_run (gateway, listen_fd, signal_fd, name);
 }
@@ -70,6 +78,7 @@ int main (int argc, char **argv)
     else
         status = serve (&gateway, signal_fd);
     link_destroy (&gateway.link);
+    door_destroy (&gateway.door);
     cache_destroy (&gateway.cache);
     options_fini (&gateway_option_table, &options);
     return status;

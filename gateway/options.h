@@ -16,6 +16,7 @@ typedef struct {
     int64_t result_max;
     int64_t connection_limit;
     int64_t broker_timeout_ms;
+    bool insecure;
     const char *log_level;
 } gateway_options_t;
 

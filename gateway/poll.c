@@ -12,6 +12,7 @@ typedef struct {
     gateway_t *gateway;
     request_t *request; /* NULL: nobody waits any more */
     char *worker_id;    /* NULL: an agent that does not say who it is */
+    char *auth;         /* NULL: none */
     bool waits;
 } waiter_t;
 
@@ -20,6 +21,7 @@ static void waiter_destroy (waiter_t **self_p)
     waiter_t *self = *self_p;
     *self_p = NULL;
     free (self->worker_id);
+    free (self->auth);
     free (self);
 }
 
@@ -49,6 +51,7 @@ static void give_back (const waiter_t *self, const msg_job_poll_ok_t *job)
         return; /* leased to a group of nameless agents: nobody can return it in their name */
     message_t message;
     message_init (&message, MSG_JOB_RETURN);
+    message.auth = slice_of (self->auth);
     message.job_return.job_id = job->job_id;
     message.job_return.worker_id = slice_of (self->worker_id);
     message.job_return.attempt = job->attempt;
@@ -138,6 +141,7 @@ void poll_handle (request_t *request)
     } else {
         waiter_t *self = xcalloc (1, sizeof *self);
         self->worker_id = slice_dup (message.job_poll.worker_id);
+        self->auth = slice_dup (request->auth);
         waiter_park (self, request, poll_done, &message, wait_ms);
     }
     source_fini (&source);

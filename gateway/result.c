@@ -53,6 +53,7 @@ static err_t send_piece (result_t *self, stream_t stream)
     msg_job_output_t *output = &message.job_output;
     const msg_job_result_t *result = &self->result.job_result;
     size_t left = self->text[stream].len - self->sent[stream];
+    request_sign (self->request, &message);
     output->job_id = result->job_id;
     output->worker_id = result->worker_id;
     output->attempt = result->attempt;

@@ -129,6 +129,7 @@ err_t translate_request (source_t *self, request_t *request, msg_type_t type, me
         if (!err)
             err = json_to_message (self->object, type, out, &self->raw, fault);
     }
+    request_sign (request, out);
     return err ? err : add_context (self, request, out, fault);
 }
 

@@ -61,6 +61,7 @@ static void upload_destroy (upload_t **self_p)
 
 void upload_detach (upload_t *self)
 {
+    const request_t *request = self->request;
     self->request = NULL;
     if (self->processor)
         MHD_destroy_post_processor (self->processor);
@@ -68,6 +69,7 @@ void upload_detach (upload_t *self)
     if (self->sent > 0 && !self->settled) {
         message_t message;
         message_init (&message, MSG_BLOB_ABORT);
+        request_sign (request, &message);
         message.blob_abort.upload = slice_of (self->id);
         link_call (self->gateway->link, &message, &(link_order_t){ 0 });
     }
@@ -127,6 +129,7 @@ static bool call_ended (upload_t *self)
 static void upload_call (upload_t *self, message_t *message, link_done_fn *done)
 {
     link_order_t order = { .done = done, .ctx = self, .patience_ms = LINK_SLOW_MS };
+    request_sign (self->request, message);
     err_t err = link_call (self->gateway->link, message, &order);
     if (err)
         upload_fail (self, err, NULL, NULL);

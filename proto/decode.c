@@ -217,6 +217,8 @@ typedef struct {
     const msgpack_object *version;
     const msgpack_object *type;
     slice_t id;
+    slice_t auth;
+    slice_t peer;
 } envelope_t;
 
 /* Byte range of value number `index` of the frame's map. */
@@ -239,6 +241,18 @@ static bool id_usable (const msgpack_object *id)
            (id->type == MSGPACK_OBJECT_STR && id->via.str.size <= ID_MAX);
 }
 
+/* An optional text of the envelope. `*twice`: it stands there again. Its value stands in no refusal. */
+static err_t envelope_text (const msgpack_object *value, const char *name, size_t limit, slice_t *out, bool *twice,
+                            fault_t *fault)
+{
+    *twice = out->ptr != NULL;
+    if (value->type == MSGPACK_OBJECT_NIL)
+        return ERR_NONE;
+    if (!object_text (value, out) || out->len > limit || memchr (out->ptr, '\0', out->len) || !utf8_valid (*out))
+        return fault_set (fault, ERR_SCHEMA, name, "`%s` must be text of %zu bytes at most.", name, limit);
+    return ERR_NONE;
+}
+
 static err_t read_envelope (slice_t frame, const msgpack_object_map *map, envelope_t *out, fault_t *fault)
 {
     *out = (envelope_t){ 0 };
@@ -247,6 +261,7 @@ static err_t read_envelope (slice_t frame, const msgpack_object_map *map, envelo
         if (!object_text (&map->ptr[i].key, &name))
             return fault_set (fault, ERR_BAD_MSGPACK, NULL, "A message's keys must be text.");
         const msgpack_object *value = &map->ptr[i].val;
+        err_t err = ERR_NONE;
         bool twice = false;
         if (slice_eq_str (name, "v")) {
             twice = out->version != NULL;
@@ -260,7 +275,13 @@ static err_t read_envelope (slice_t frame, const msgpack_object_map *map, envelo
                                   ID_MAX);
             twice = out->id.ptr != NULL;
             out->id = value_bytes (frame, i);
+        } else if (slice_eq_str (name, "auth")) {
+            err = envelope_text (value, "auth", AUTH_MAX, &out->auth, &twice, fault);
+        } else if (slice_eq_str (name, "peer")) {
+            err = envelope_text (value, "peer", NAME_MAX_BYTES, &out->peer, &twice, fault);
         }
+        if (err)
+            return err;
         if (twice)
             return fault_set (fault, ERR_DUPLICATE_KEY, NULL, "`" SLICE_FMT "` stands twice in the message.",
                               SLICE_ARG (name));
@@ -325,6 +346,8 @@ err_t message_decode (decoder_t *self, slice_t frame, size_t frame_max, message_
         err = check_type (envelope.type, &type, fault);
     message_init (out, type);
     out->id = envelope.id;
+    out->auth = envelope.auth;
+    out->peer = envelope.peer;
     return err ? err : decode_map (&object.via.map, out, &self->zone, fault);
 }
 

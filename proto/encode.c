@@ -1,6 +1,7 @@
 /* encode.c - message to msgpack. */
 #include <assert.h>
 #include <msgpack.h>
+#include <string.h>
 
 #include "field.h"
 #include "lines.h"
@@ -93,6 +94,15 @@ static void pack_field (msgpack_packer *pk, buf_t *out, void *body, const field_
     }
 }
 
+static void pack_optional (msgpack_packer *pk, const char *name, slice_t text)
+{
+    if (!text.ptr)
+        return;
+    pack_text (pk, name, strlen (name));
+    pack_text (pk, text.ptr, text.len);
+}
+
+/* `extra`: entries of the envelope; 0: without one. */
 static void pack_fields (msgpack_packer *pk, buf_t *out, const message_t *message, size_t extra)
 {
     const message_spec_t *spec = message_spec (message->type);
@@ -113,6 +123,8 @@ static void pack_fields (msgpack_packer *pk, buf_t *out, const message_t *messag
             pack_text (pk, "id", 2);
             buf_append (out, message->id.ptr, message->id.len);
         }
+        pack_optional (pk, "auth", message->auth);
+        pack_optional (pk, "peer", message->peer);
     }
     for (size_t i = 0; i < spec->field_count; i++)
         if (field_present (body, &spec->fields[i]))
@@ -123,7 +135,8 @@ void message_encode (const message_t *self, buf_t *out)
 {
     msgpack_packer pk;
     msgpack_packer_init (&pk, out, write_to_buf);
-    pack_fields (&pk, out, self, self->id.ptr ? 3 : 2);
+    size_t optional = (self->id.ptr != NULL) + (size_t)(self->auth.ptr != NULL) + (self->peer.ptr != NULL);
+    pack_fields (&pk, out, self, 2 + optional);
 }
 
 void message_encode_item (const message_t *item, buf_t *out)

@@ -10,6 +10,7 @@ enum {
 
     ID_MAX = 128,             /* job, worker and upload ids, request ids */
     TOKEN_MAX = 64,           /* a lease's fencing token */
+    AUTH_MAX = 4096,          /* what a sender shows to say who it is: a token, or a JWT */
     NAME_MAX_BYTES = 255,     /* host names, versions, codes, addresses */
     FILENAME_MAX_BYTES = 255, /* one path component */
     URL_MAX = 2048,

@@ -98,7 +98,7 @@ static void field_clear (void *body, const field_spec_t *field)
 void message_init (message_t *self, msg_type_t type)
 {
     self->type = type;
-    self->id = SLICE_ABSENT;
+    self->id = self->auth = self->peer = SLICE_ABSENT;
     const message_spec_t *spec = message_spec (type);
     for (size_t i = 0; i < spec->field_count; i++)
         field_clear (message_body (self), &spec->fields[i]);

@@ -1,7 +1,7 @@
 /* message.h - structs, limits and the msgpack codec of every message in messages.def.
  *
  * A frame is one msgpack map with string keys: `v` (PROTOCOL_VERSION), `type`, `id` (the sender's, echoed in the
- * answer; text or integer, may be missing) and the message's fields.
+ * answer; text or integer, may be missing), `auth` and `peer` (optional texts) and the message's fields.
  */
 #ifndef GLEANER_MESSAGE_H
 #define GLEANER_MESSAGE_H
@@ -65,6 +65,8 @@ typedef enum {
 typedef struct {
     msg_type_t type;
     slice_t id;
+    slice_t auth; /* who speaks: a token; absent: it does not say */
+    slice_t peer; /* a gateway's word on where its client is */
     union {
 #define MSG_BEGIN(ENUM, name, wire, doc) msg_##name##_t name;
 #include "messages.def"

@@ -200,7 +200,7 @@ static void env_name (const option_table_t *table, const char *option, char out[
     const char *program = strncmp (table->program, "gleaner-", 8) == 0 ? table->program + 8 : table->program;
     snprintf (out, ENV_NAME_MAX, "GLEANER_%s_%s", program, option);
     for (char *at = out; *at; at++)
-        *at = *at == '-' ? '_' : (char)toupper ((unsigned char)*at);
+        *at = *at == '-' || *at == ' ' ? '_' : (char)toupper ((unsigned char)*at);
 }
 
 static const char *env_get (char **environ_p, const char *name)
@@ -303,7 +303,12 @@ static bool apply_environment (parse_t *parse, char **environ_p)
 /* One argument, and its value when that stands in the next one. Returns how many arguments it took, 0 when refused. */
 static int apply_argument (parse_t *parse, const char *arg, const char *next)
 {
+    const char *operand = parse->table->operand;
     parse->where[0] = '\0';
+    if (operand && arg[0] != '-') {
+        snprintf (parse->where, sizeof parse->where, "%s", operand);
+        return set_value (parse, find_row (parse->table, operand, strlen (operand)), arg) ? 1 : 0;
+    }
     if (strncmp (arg, "--", 2) != 0 || !arg[2]) {
         refuse (parse, "unexpected argument '%.100s'; see --help.", arg);
         return 0;
@@ -417,7 +422,9 @@ static void help_row (const option_table_t *table, const option_t *row, FILE *ou
 
 void options_help (const option_table_t *table, FILE *out)
 {
-    fprintf (out, "%s: %s\n\nusage: %s [OPTION ...]\n\n", table->program, table->summary, table->program);
+    const option_t *operand = table->operand ? find_row (table, table->operand, strlen (table->operand)) : NULL;
+    fprintf (out, "%s: %s\n\nusage: %s %s%s[OPTION ...]\n\n", table->program, table->summary, table->program,
+             operand ? operand->value : "", operand ? " " : "");
     for (size_t i = 0; i < table->count; i++)
         help_row (table, &table->rows[i], out);
     char env[ENV_NAME_MAX];

@@ -36,10 +36,12 @@ typedef struct {
 } option_t;
 
 typedef struct {
-    const char *program; /* "gleaner-broker"; the environment prefix is made of what follows "gleaner-" */
+    const char *program; /* "gleaner-broker", or "gleaner-broker token create"; what follows "gleaner-" makes the
+                          * environment prefix */
     const char *summary; /* one line for --help */
     const option_t *rows;
     size_t count;
+    const char *operand; /* the row that a bare argument stands for; NULL: none may */
 } option_table_t;
 
 enum { OPTIONS_RUN = -1 }; /* go on and run */

@@ -214,7 +214,7 @@ void http_destroy (http_t **self_p)
     free (self);
 }
 
-static http_call_t *call_new (http_t *self, const char *url)
+static http_call_t *call_new (http_t *self, const char *url, const char *bearer)
 {
     http_call_t *call = xcalloc (1, sizeof *call);
     call->next = &self->calls;
@@ -234,12 +234,16 @@ static http_call_t *call_new (http_t *self, const char *url)
     curl_easy_setopt (call->easy, CURLOPT_ERRORBUFFER, call->fault);
     curl_easy_setopt (call->easy, CURLOPT_USERAGENT, "gleaner-worker/" GLEANER_VERSION);
     curl_easy_setopt (call->easy, CURLOPT_WRITEDATA, call);
+    if (bearer) { /* curl keeps it from hosts that it is sent on to */
+        curl_easy_setopt (call->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+        curl_easy_setopt (call->easy, CURLOPT_XOAUTH2_BEARER, bearer);
+    }
     return call;
 }
 
 http_call_t *http_start (http_t *self, const http_request_t *request)
 {
-    http_call_t *call = call_new (self, request->url);
+    http_call_t *call = call_new (self, request->url, request->bearer);
     call->done = request->done;
     call->ctx = request->ctx;
     curl_easy_setopt (call->easy, CURLOPT_WRITEFUNCTION, on_answer_bytes);
@@ -259,9 +263,9 @@ http_call_t *http_start (http_t *self, const http_request_t *request)
     return call;
 }
 
-http_call_t *http_download (http_t *self, const char *url, int64_t bytes_max, const fetch_to_t *to)
+http_call_t *http_download (http_t *self, const char *url, const char *bearer, int64_t bytes_max, const fetch_to_t *to)
 {
-    http_call_t *call = call_new (self, url);
+    http_call_t *call = call_new (self, url, bearer);
     call->to = *to;
     call->bytes_left = bytes_max;
     curl_easy_setopt (call->easy, CURLOPT_WRITEFUNCTION, on_download_bytes);

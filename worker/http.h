@@ -14,6 +14,7 @@ typedef void http_done_fn (void *ctx, long status, slice_t body, const char *fau
 typedef struct {
     const char *method;       /* "GET", "POST", "PUT" */
     const char *url;          /* absolute */
+    const char *bearer;       /* token; NULL: none */
     const char *content_type; /* NULL: no body */
     slice_t body;             /* copied */
     int64_t patience_ms;      /* for the whole of it */
@@ -29,9 +30,10 @@ void http_destroy (http_t **self_p);
 
 /* Starts a request; it belongs to `self` and is gone after `done` or http_cancel. */
 http_call_t *http_start (http_t *self, const http_request_t *request);
-/* Starts a GET that streams a 200 answer into `to->sink`. Redirects: 3, to http and https only. A transfer that stands
- * still for 30 s, or brings more than `bytes_max`, is ended. */
-http_call_t *http_download (http_t *self, const char *url, int64_t bytes_max, const fetch_to_t *to);
+/* Starts a GET that streams a 200 answer into `to->sink`; `bearer` may be NULL, and no other host is shown it.
+ * Redirects: 3, to http and https only. A transfer that stands still for 30 s, or brings more than `bytes_max`, is
+ * ended. */
+http_call_t *http_download (http_t *self, const char *url, const char *bearer, int64_t bytes_max, const fetch_to_t *to);
 void http_cancel (http_t *self, http_call_t **call_p);
 
 #endif

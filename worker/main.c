@@ -16,6 +16,7 @@
 #include "worker/folders.h"
 #include "worker/sandbox.h"
 #include "worker/session.h"
+#include "worker/token.h"
 
 enum { PROBLEM_SIZE = 1024 };
 
@@ -110,6 +111,7 @@ static int run (session_config_t *config, int signals)
         loop_destroy (&config->loop);
         return refuse ("--broker is no ZeroMQ endpoint such as tcp://HOST:5555.");
     }
+    config->transport->auth = config->token;
     session = session_new (config);
     loop_watch (config->loop, signals, EPOLLIN, on_signal, &signals);
     loop_run (config->loop);
@@ -144,7 +146,9 @@ int main (int argc, char **argv)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
     sandbox_t sandbox = { .filter_fd = -1 };
-    if (!find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
+    char *token = NULL;
+    if (!worker_token_read (options.token_file, &token, problem, sizeof problem) ||
+        !find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
         !find_beside ("gleaner-keeper", keeper, problem) ||
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
         !open_sandbox (&options, work_dir, keeper, &sandbox, problem) ||
@@ -153,6 +157,7 @@ int main (int argc, char **argv)
     session_config_t config = {
         .options = &options,
         .worker_id = id,
+        .token = token,
         .hostname = options.hostname,
         .work_dir = work_dir,
         .extractor = extractor,
@@ -165,6 +170,7 @@ int main (int argc, char **argv)
         status = run (&config, signals);
     free (id);
     sandbox_close (&sandbox);
+    free (token);
     worker_options_fini (&options);
     curl_global_cleanup ();
     return status;

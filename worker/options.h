@@ -14,6 +14,7 @@ typedef struct {
     const char *id;
     const char *hostname;
     const char *work_dir;
+    const char *token_file;
     const char *label;
     int64_t slots;
     int64_t poll_wait_ms;

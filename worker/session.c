@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "proto/clock.h"
@@ -59,11 +60,23 @@ static list_t keep_list (const session_t *self, buf_t *raw, bool running_too)
 
 /* ---- registration ---- */
 
+/* The token does not count, or not for this. */
+static bool is_turned_away (err_t err)
+{
+    return err == ERR_UNAUTHORIZED || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND;
+}
+
+/* To register tells whether there is anything more to do here. */
+static bool asks_anew (err_t err)
+{
+    return err == ERR_NO_SUCH_WORKER || is_turned_away (err);
+}
+
 static void on_heartbeat (void *ctx, const call_answer_t *answer)
 {
     session_t *self = ctx;
     self->heartbeat = 0;
-    if (answer->outcome == CALL_REFUSED && answer->err == ERR_NO_SUCH_WORKER)
+    if (answer->outcome == CALL_REFUSED && asks_anew (answer->err))
         session_register (self);
 }
 
@@ -121,7 +134,7 @@ static void on_registered (void *ctx, const call_answer_t *answer)
     }
     if (answer->outcome == CALL_REFUSED) {
         log_event (LEVEL_ERROR, "worker-refused", "%s", answer->text);
-        self->status = 1;
+        self->status = is_turned_away (answer->err) ? EX_NOPERM : 1;
         loop_stop (self->config.loop);
         return;
     }
@@ -201,7 +214,7 @@ static void on_polled (void *ctx, const call_answer_t *answer)
     }
     if (answer->outcome == CALL_REFUSED) {
         log_event (LEVEL_WARN, "poll-refused", "%s", answer->text);
-        if (answer->err == ERR_NO_SUCH_WORKER)
+        if (asks_anew (answer->err))
             session_register (self);
         slot_again (slot, backoff_next_ms (&slot->backoff));
         return;

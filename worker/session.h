@@ -14,6 +14,7 @@ typedef struct {
     loop_t *loop;
     transport_t *transport;
     const char *worker_id;
+    const char *token; /* NULL: none */
     const char *hostname;
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */

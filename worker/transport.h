@@ -54,6 +54,7 @@ typedef struct {
 /* First member of each implementation. */
 struct transport {
     const transport_ops_t *ops;
+    const char *auth; /* what it shows to say who it is; borrowed; NULL: nothing */
 };
 
 /* Opens a transport to `server`: "http://HOST:PORT" or "https://...". The caller owns it. Connects when first used. */

@@ -162,6 +162,8 @@ static char *message_json_text (http_transport_t *self, const message_t *message
 static err_t status_to_err (long status, msg_type_t reply)
 {
     switch (status) {
+    case 401:
+        return ERR_UNAUTHORIZED;
     case 403:
         return ERR_NOT_LEASE_HOLDER;
     case 404:
@@ -248,7 +250,7 @@ static call_id_t http_transport_call (transport_t *base, const message_t *reques
     buf_printf (&url, "%s%s", self->server, routes[at].path);
     char *json = NULL;
     http_request_t http_request = {
-        .method = routes[at].method, .patience_ms = patience_ms, .done = on_answer, .ctx = entry
+        .method = routes[at].method, .bearer = base->auth, .patience_ms = patience_ms, .done = on_answer, .ctx = entry
     };
     switch (routes[at].encoding) {
     case IN_BODY:
@@ -293,7 +295,7 @@ static call_id_t http_transport_fetch (transport_t *base, const char *url, const
     entry->to = *to;
     buf_t whole = { 0 };
     buf_printf (&whole, "%s%s", url[0] == '/' ? self->server : "", url);
-    entry->call = http_download (self->http, whole.ptr, DOWNLOAD_BYTES_MAX,
+    entry->call = http_download (self->http, whole.ptr, url[0] == '/' ? base->auth : NULL, DOWNLOAD_BYTES_MAX,
                                  &(fetch_to_t){ on_fetch_bytes, on_fetch_done, entry });
     buf_fini (&whole);
     return entry->id;

@@ -126,6 +126,7 @@ static void send_call (entry_t *entry, const message_t *request, int64_t patienc
     id_format (entry->id, id);
     message_t message = *request;
     message.id = slice_from (id, sizeof id);
+    message.auth = slice_of (self->base.auth);
     buf_clear (&self->frame);
     message_encode (&message, &self->frame);
     entry->sent = zmq_send (self->raw, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) == 0 &&
@@ -300,7 +301,7 @@ static call_id_t zmq_fetch (transport_t *base, const char *url, const fetch_to_t
         loop_timer_set (self->loop, &entry->deadline, 0, on_no_such_file, entry);
     } else {
         fetch_to_t through = { on_http_bytes, on_http_done, entry };
-        entry->http = http_download (self->http, url, DOWNLOAD_BYTES_MAX, &through);
+        entry->http = http_download (self->http, url, NULL, DOWNLOAD_BYTES_MAX, &through);
     }
     return entry->id;
 }

@@ -43,6 +43,11 @@ class Host:
 
     address, prefix, connect = "127.0.0.1", (), None
 
+    @property
+    def open(self):
+        """What lets a program listen there in clear text."""
+        return () if self.address == "127.0.0.1" else ("--insecure",)
+
 
 LOOPBACK = Host()
 
@@ -124,7 +129,7 @@ class Cluster:
         self.web = self.folder / "web"  # a page of one file: these tests need no built one
         self.web.mkdir(exist_ok=True)
         (self.web / "index.html").write_text("<!doctype html><title>Gleaner</title>\n")
-        self.broker = self._add("broker", ["--listen", f"tcp://{host.address}:0", "--data", self.folder / "data", *broker_args],
+        self.broker = self._add("broker", ["--listen", f"tcp://{host.address}:0", "--data", self.folder / "data", *host.open, *broker_args],
                                 broker_env)
         self.broker_url = self._bound(self.broker)
         self.gateway = self.add_gateway(gateway_args) if gateway else None
@@ -147,7 +152,7 @@ class Cluster:
 
     def add_gateway(self, args=()):
         gateway = self._add("gateway", ["--listen", f"{self.host.address}:0", "--broker", self.broker_url, "--web", self.web,
-                                        "--cache-dir", self.folder / f"cache{len(self.programs)}", *args])
+                                        "--cache-dir", self.folder / f"cache{len(self.programs)}", *self.host.open, *args])
         self._bound(gateway)
         return gateway
 

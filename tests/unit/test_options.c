@@ -46,7 +46,7 @@ static const option_t rows[] = {
       .choices = "info|debug",
       .help = "h" },
 };
-static const option_table_t table = { "gleaner-sample", "a sample", rows, sizeof rows / sizeof *rows };
+static const option_table_t table = { "gleaner-sample", "a sample", rows, sizeof rows / sizeof *rows, NULL };
 
 static char said[4096]; /* what the last parse wrote to stderr */
 

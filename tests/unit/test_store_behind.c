@@ -98,7 +98,7 @@ static void test_a_row_that_is_behind_is_read_as_it_will_be (void **state)
         job_record_t job = get (self, 1);
         assert_finished (&job);
         assert_no_such (self, 1, "zzz999");
-        assert_int_equal (self->store->ops->job_by_key (self->store, SLICE ("k1"), &job), 0);
+        assert_int_equal (self->store->ops->job_by_key (self->store, SLICE_ABSENT, SLICE ("k1"), &job), 0);
         assert_finished (&job);
         write_all (self);
     }
@@ -111,14 +111,14 @@ static void test_a_key_is_found_in_both_places (void **state)
     insert (self, "k1");
     write_all (self);
     insert (self, "k2");
-    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE ("k1"), &job), 0);
+    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE_ABSENT, SLICE ("k1"), &job), 0);
     assert_int_equal (job.id.seq, 1);
-    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE ("k2"), &job), 0);
+    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE_ABSENT, SLICE ("k2"), &job), 0);
     assert_int_equal (job.id.seq, 2);
     assert_int_equal (job.request_hash.len, REQUEST_HASH);
-    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE ("k3"), &job), ERR_NO_SUCH_JOB);
+    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE_ABSENT, SLICE ("k3"), &job), ERR_NO_SUCH_JOB);
     assert_int_equal (self->store->ops->rollback (self->store), 0);
-    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE ("k2"), &job), ERR_NO_SUCH_JOB);
+    assert_int_equal (self->store->ops->job_by_key (self->store, SLICE_ABSENT, SLICE ("k2"), &job), ERR_NO_SUCH_JOB);
 }
 
 static void count_job (void *ctx, const job_record_t *job)

@@ -1,0 +1,219 @@
+/* admit.c - whether a message may be sent by who sends it (rules 35 to 39 of proto/README.md).
+ *
+ * Three questions, in this order: does its `auth` count; may that role send such a message; and is the worker, or the
+ * job, that it names its own. What is refused has changed nothing, and was not heard by anybody.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "proto/id.h"
+#include "proto/log.h"
+
+enum {
+    LOGGED_MAX = 10, /* refusals that are logged in a second */
+    LOOK_MS = 1000,  /* where the folder cannot be watched */
+    PEER_SIZE = 128,
+};
+
+/* ---- what a message names ---- */
+
+/* The worker that the message speaks for; NULL: it speaks for none. */
+static slice_t *worker_of (message_t *message)
+{
+#define WORKER_OF(ENUM, name)                                                                                          \
+    case MSG_##ENUM:                                                                                                   \
+        return &message->name.worker_id
+    switch ((int)message->type) {
+        WORKER_OF (WORKER_REGISTER, worker_register);
+        WORKER_OF (WORKER_HEARTBEAT, worker_heartbeat);
+        WORKER_OF (WORKER_GOODBYE, worker_goodbye);
+        WORKER_OF (WORKER_SLEEP, worker_sleep);
+        WORKER_OF (JOB_POLL, job_poll);
+        WORKER_OF (JOB_RENEW, job_renew);
+        WORKER_OF (JOB_RETURN, job_return);
+        WORKER_OF (JOB_OUTPUT, job_output);
+        WORKER_OF (JOB_RESULT, job_result);
+        WORKER_OF (JOB_FAIL, job_fail);
+    default:
+        return NULL;
+    }
+#undef WORKER_OF
+}
+
+/* The job that is read, or ended; absent: none. */
+static slice_t job_of (const message_t *message)
+{
+    switch ((int)message->type) {
+    case MSG_JOB_STATUS:
+        return message->job_status.job_id;
+    case MSG_JOB_FOLLOW:
+        return message->job_follow.job_id;
+    case MSG_JOB_CANCEL:
+        return message->job_cancel.job_id;
+    case MSG_JOB_CHECK_CANCEL:
+        return message->job_check_cancel.job_id;
+    case MSG_EVENTS_READ:
+        return message->events_read.job_id;
+    default:
+        return SLICE_ABSENT;
+    }
+}
+
+/* ---- the questions ---- */
+
+static err_t forbid (fault_t *fault, const who_t *who, const message_t *message)
+{
+    return fault_set (fault, ERR_FORBIDDEN, NULL, "The role %s may not send %s.", role_name (who->role),
+                      message_spec (message->type)->wire);
+}
+
+static err_t check_role (broker_t *self, const message_t *message, who_t *who, fault_t *fault)
+{
+    if (!auth_identify (self->auth, message->auth, self->wall_ms, who))
+        return fault_set (fault, ERR_UNAUTHORIZED, NULL, NULL);
+    if (role_may (who->role, message->type))
+        return ERR_NONE;
+    return who->role == ROLE_NONE ? fault_set (fault, ERR_UNAUTHORIZED, NULL, NULL) : forbid (fault, who, message);
+}
+
+/* The worker id that goes with the token: the one that it first spoke for. */
+static err_t check_worker (broker_t *self, message_t *message, who_t *who, fault_t *fault)
+{
+    slice_t *named = worker_of (message);
+    const char *bound = who->identity ? who->identity->worker_id : who->name;
+    if (!named)
+        return ERR_NONE;
+    if (!named->ptr && bound[0])
+        *named = slice_of (bound); /* an agent that does not say who it is: its token does */
+    if (!named->ptr)
+        return fault_set (fault, ERR_FORBIDDEN, "workerId", "A worker's token must say `workerId` the first time.");
+    if (bound[0])
+        return slice_eq_str (*named, bound) ? ERR_NONE : fault_set (fault, ERR_WORKER_TOKEN_BOUND, "workerId", NULL);
+    if (!worker_id_safe (*named))
+        return ERR_NONE; /* refused for that, further on */
+    if (auth_taken (self->auth, who, *named, self->wall_ms))
+        return fault_set (fault, ERR_WORKER_TOKEN_BOUND, "workerId", NULL);
+    if (!auth_bind (self->auth, who, *named, self->wall_ms))
+        return fault_set (fault, ERR_INTERNAL, NULL, NULL);
+    log_event (LEVEL_INFO, "identity-bound", "%s to worker " SLICE_FMT, who->id, SLICE_ARG (*named));
+    return ERR_NONE;
+}
+
+/* What is not one's own is as if it were not there. */
+static err_t check_job (broker_t *self, const message_t *message, const who_t *who, fault_t *fault)
+{
+    slice_t job_id = job_of (message);
+    job_id_t id;
+    job_record_t job;
+    bool restricted = who->role == ROLE_SUBMITTER || who->role == ROLE_WORKER;
+    if (!restricted || !job_id.ptr || !job_id_parse (job_id, &id) || self->store->ops->job_get (self->store, &id, &job))
+        return ERR_NONE;
+    bool own =
+        who->role == ROLE_SUBMITTER
+            ? slice_eq_str (job.owner, who->name)
+            : !job.worker_id.ptr || slice_eq_str (job.worker_id, who->identity ? who->identity->worker_id : who->name);
+    return own ? ERR_NONE : fault_set (fault, ERR_NO_SUCH_JOB, NULL, NULL);
+}
+
+/* ---- what is told of a refusal ---- */
+
+static void note_refusal (broker_t *self, const message_t *message, zmq_msg_t *body, const who_t *who,
+                          const fault_t *fault)
+{
+    bool unknown = fault->err == ERR_UNAUTHORIZED;
+    *(unknown ? &self->unauthorized : &self->forbidden) += 1;
+    if (self->refusals_second != self->now_ms / 1000)
+        self->refusals_count = 0;
+    self->refusals_second = self->now_ms / 1000;
+    if (self->refusals_count++ >= LOGGED_MAX)
+        return;
+    char peer[PEER_SIZE];
+    const char *address = zmq_msg_gets (body, "Peer-Address");
+    snprintf (peer, sizeof peer, "%.64s", address ? address : "");
+    slice_t from = message->peer.ptr ? message->peer : slice_of (peer);
+    log_event (LEVEL_WARN, unknown ? "unauthorized" : "forbidden", "%s %s from " SLICE_FMT " by %s: %s",
+               error_row (fault->err)->code, message_spec (message->type)->wire, SLICE_ARG (from),
+               who->id[0] ? who->id : "nobody", fault->text);
+}
+
+err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault)
+{
+    err_t err = check_role (self, message, who, fault);
+    if (!err && who->role == ROLE_WORKER)
+        err = check_worker (self, message, who, fault);
+    if (!err)
+        err = check_job (self, message, who, fault);
+    if (err == ERR_UNAUTHORIZED || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND)
+        note_refusal (self, message, body, who, fault);
+    return err;
+}
+
+slice_t admit_only (const broker_t *self)
+{
+    return self->who && self->who->role == ROLE_SUBMITTER ? slice_of (self->who->name) : SLICE_ABSENT;
+}
+
+void admit_check (broker_t *self, uint64_t request)
+{
+    const who_t *who = self->who;
+    message_t answer;
+    message_init (&answer, MSG_AUTH_CHECK_OK);
+    msg_auth_check_ok_t *out = &answer.auth_check_ok;
+    out->required = who != NULL;
+    out->role = slice_of (role_name (who ? who->role : ROLE_ADMIN));
+    if (who && who->name[0])
+        out->name = slice_of (who->name);
+    if (who && who->expires_ms)
+        out->expires_at = who->expires_ms;
+    broker_reply (self, request, &answer, 0);
+}
+
+/* ---- identities come and go ---- */
+
+/* Streams that wait in the name of an identity that has been taken back end now. */
+static void end_streams (broker_t *self, const identity_t *identity)
+{
+    uint32_t at = 0;
+    for (uint64_t handle = requests_next (self->requests, &at); handle; handle = requests_next (self->requests, &at)) {
+        const request_t *request = request_find (self->requests, handle);
+        if (!request->answered && request->speaker && strcmp (request->speaker->id, identity->id) == 0 &&
+            (request->type == MSG_JOB_FOLLOW || request->type == MSG_EVENTS_READ))
+            broker_reply_error (self, handle, ERR_UNAUTHORIZED);
+    }
+}
+
+/* Its worker is gone for us: others are given its jobs. */
+static void on_gone (void *ctx, const identity_t *identity)
+{
+    broker_t *self = ctx;
+    log_event (LEVEL_INFO, "identity-gone", "%s of %s counts no longer", identity->id, identity->name);
+    end_streams (self, identity);
+    if (!identity->worker_id[0])
+        return;
+    event_t event = { .kind = EVENT_GONE,
+                      .now_ms = self->now_ms,
+                      .wall_ms = self->wall_ms,
+                      .worker_id = slice_of (identity->worker_id) };
+    broker_step (self, &event, NULL);
+}
+
+void admit_begin (broker_t *self)
+{
+    auth_on_gone (self->auth, on_gone, self);
+}
+
+void admit_tick (broker_t *self)
+{
+    bool due = auth_fd (self->auth) < 0 && self->auth_due_ms <= self->now_ms;
+    if (!self->auth_moved && !due)
+        return;
+    self->auth_moved = false;
+    self->auth_due_ms = self->now_ms + LOOK_MS;
+    auth_refresh (self->auth, self->wall_ms);
+}
+
+int64_t admit_deadline (const broker_t *self)
+{
+    return auth_fd (self->auth) < 0 ? self->auth_due_ms : INT64_MAX;
+}

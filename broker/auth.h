@@ -1,0 +1,45 @@
+/* auth.h - whose a message is: what it says of itself in `auth`, against the identities that there are. */
+#ifndef GLEANER_AUTH_H
+#define GLEANER_AUTH_H
+
+#include "broker/identities.h"
+
+typedef struct auth auth_t;
+
+/* Who speaks. Its texts live until the next auth_refresh. */
+typedef struct {
+    role_t role;
+    const char *id;             /* "" when nothing has to be said */
+    const char *name;           /* likewise */
+    int64_t expires_ms;         /* 0: never */
+    const identity_t *identity; /* NULL: it has no line */
+} who_t;
+
+/* An identity counts no longer: whoever was admitted by it is to go. */
+typedef void auth_gone_fn (void *ctx, const identity_t *identity);
+
+/* `mode`: "on", "off", or "auto", which asks as soon as there is an identity. Reads the identities, and writes the file
+ * `control-token`, an admin's token for those who can read the data directory. NULL with one sentence in `problem`. */
+auth_t *auth_new (const char *folder, const char *mode, char *problem, size_t problem_size);
+void auth_destroy (auth_t **self_p);
+/* False: everybody may do everything. */
+bool auth_asks (const auth_t *self);
+/* Readable when there may be something for auth_refresh to do; -1: call it each second. */
+int auth_fd (const auth_t *self);
+/* From now on `fn` hears of identities that have been taken back. */
+void auth_on_gone (auth_t *self, auth_gone_fn *fn, void *ctx);
+/* Reads the identities again if they have changed. A file that cannot be read changes nothing (logged). */
+void auth_refresh (auth_t *self, int64_t wall_ms);
+/* True, and who it is; false for what does not count, whatever the cause. Absent: ROLE_NONE, or, where nobody is asked,
+ * an admin without a name. */
+bool auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out);
+/* Binds the identity to a worker, on disk when it returns true; `who->identity` is then the new one. False: it cannot
+ * be written (logged). */
+bool auth_bind (auth_t *self, who_t *who, slice_t worker_id, int64_t wall_ms);
+/* Another identity that counts is bound to that worker. */
+bool auth_taken (const auth_t *self, const who_t *who, slice_t worker_id, int64_t wall_ms);
+
+/* What `control-token` holds, for a program on the same machine; empty when it cannot be read. */
+void auth_control_read (const char *folder, char token[TOKEN_TEXT_MAX]);
+
+#endif
