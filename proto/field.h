@@ -39,6 +39,9 @@ err_t field_check_text (const field_spec_t *field, slice_t text, fault_t *fault)
 err_t field_check_number (const field_spec_t *field, int64_t number, fault_t *fault);
 /* A MAP or TEXTS entry as lines.h has it into `lines`. Returns 0 or SCHEMA, BAD_COMMAND. */
 err_t field_add_line (const field_spec_t *field, buf_t *lines, slice_t key, slice_t value, fault_t *fault);
+/* A DECIMAL's value as hundredths. Return 0 or SCHEMA. */
+err_t field_take_whole (const field_spec_t *field, int64_t number, int64_t *out, fault_t *fault);
+err_t field_take_real (const field_spec_t *field, double number, int64_t *out, fault_t *fault);
 err_t field_check_list (const field_spec_t *field, size_t count, fault_t *fault);
 
 #endif
