@@ -100,6 +100,7 @@ typedef struct {
     const char *folder;  /* the data directory */
     decoder_t *items;    /* of stored options */
     decoder_t *receipts; /* and receipts */
+    decoder_t *usages;   /* and what attempts have used */
     buf_t attempts;
     bool lost;      /* the open transaction cannot be committed: the disk is full */
     bool disk_full; /* nothing new is taken */

@@ -11,6 +11,8 @@
  * are little-endian. A statement: its code, how many values, and each value: its kind, then 8 bytes of number, or 4 of
  * length and its bytes. The name changes with each commit of the database, which keeps it (`total`, name 'redo'): its
  * upper bits stay those of the database, its lower bits count. Batches of an earlier count are over and done with.
+ * A statement that has got more values since, at its end, is run with NULL for them: columns that an earlier broker did
+ * not know.
  *
  * One batch is written at a time, and the next one only after it was synced. So a batch that cannot be read was never
  * acknowledged if nothing follows it; if a later one can be read, the log is damaged, and the broker must not start.
@@ -204,11 +206,12 @@ static err_t run_statement (store_sqlite_t *self, slice_t *in)
     for (sql_t which = 0; which < SQL_COUNT; which++) {
         if (codes[which] != head[0] || !head[0])
             continue;
-        if (head[1] != sqlite3_bind_parameter_count (self->sql[which]))
+        int count = sqlite3_bind_parameter_count (self->sql[which]);
+        if (head[1] > count)
             return ERR_INTERNAL;
-        for (int at = 1; at <= head[1]; at++) {
-            bound_t value;
-            if (!take_value (in, &value))
+        for (int at = 1; at <= count; at++) {
+            bound_t value = { .kind = VALUE_NULL };
+            if (at <= head[1] && !take_value (in, &value))
                 return ERR_INTERNAL;
             sqlite_bind (self->sql[which], at, &value);
         }
