@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/buf.h"
+#include "worker/limits.h"
 
 typedef struct {
     const char *server;
@@ -16,6 +17,10 @@ typedef struct {
     const char *label;
     int64_t slots;
     int64_t poll_wait_ms;
+    int64_t max_memory;
+    const char *max_cpus;
+    int64_t max_disk;
+    int64_t max_pids;
     bool once;
     const char *log_level;
 } worker_options_t;
@@ -23,8 +28,10 @@ typedef struct {
 /* As options_parse and options_fini; also checks the labels, and that just one of --server and --broker is given. */
 int worker_options_parse (int argc, char **argv, worker_options_t *options);
 void worker_options_fini (worker_options_t *options);
-/* Appends the worker's labels as lines (proto/lines.h): --label, and `os` and `arch` of this machine unless they are
- * given. False and one sentence in `problem` when they cannot be used. */
+/* Appends the worker's labels as lines (proto/lines.h): --label, and `os` and `arch` of this machine and how `limits`
+ * are kept unless they are given. False and one sentence in `problem` when they cannot be used. */
 bool worker_options_labels (const worker_options_t *options, buf_t *lines, char *problem, size_t problem_size);
+/* What a job gets at most. False and one sentence in `problem` when --max-cpus is no number of processors. */
+bool worker_options_limits (const worker_options_t *options, limits_t *limits, char *problem, size_t problem_size);
 
 #endif
