@@ -114,6 +114,7 @@ typedef struct {
     const char *folder;  /* the data directory */
     decoder_t *items;    /* of stored options */
     decoder_t *receipts; /* and receipts */
+    decoder_t *usages;   /* and what attempts have used */
     buf_t attempts;
     secrets_t secrets;
     buf_t sealed;   /* of the job that is being created */

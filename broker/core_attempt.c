@@ -19,6 +19,7 @@ void core_attempt_record (core_t *self, const job_t *job, const attempt_end_t *e
         .started_ms = lease->started_wall_ms,
         .completed_ms = self->wall_ms,
         .late_exit_code = INT_ABSENT,
+        .usage = end->usage,
     };
     memcpy (row->data, end->data, sizeof row->data);
 }
@@ -84,6 +85,7 @@ void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim
             *texts[i] = core_keep (self, *texts[i]); /* the row that they point into ends with the first write */
         for (int i = 0; i < STREAM_COUNT; i++)
             row->data[i] = core_keep (self, row->data[i]);
+        row->usage = core_result_usage (self, claim);
         row->late_ms = self->wall_ms;
         row->late_exit_code = claim->exit_code;
         row->late_reason = core_keep (self, core_result_reason (claim));

@@ -52,6 +52,7 @@ typedef struct {
     int64_t dropped[STREAM_COUNT];
     slice_t artifacts, artifacts_note;
     int64_t artifacts_bytes, artifacts_count;
+    msg_usage_t usage;
 } claim_t;
 
 /* A result that waits for its output to be sealed. Its claim's slices point into `texts`. */
@@ -297,6 +298,7 @@ typedef struct {
     bool accepted;              /* by its worker's own word */
     bool at_once;               /* the next one needs no back-off */
     slice_t data[STREAM_COUNT]; /* streams that are in no file; absent: in files, if anywhere */
+    slice_t usage;              /* a usage item, encoded; absent: none was told */
 } attempt_end_t;
 /* Records how the running attempt ended. */
 void core_attempt_record (core_t *self, const job_t *job, const attempt_end_t *end);
@@ -350,6 +352,8 @@ void core_on_sealed (core_t *self, const event_t *event);
 void core_result_free (result_t **self_p);
 /* The stable code of how the result says that the attempt ended; absent: well. */
 slice_t core_result_reason (const claim_t *claim);
+/* What it says was used, encoded for the store; absent: nothing. Lives as long as this step's effects. */
+slice_t core_result_usage (core_t *self, const claim_t *claim);
 /* Says that the result is recorded. */
 void core_result_reply (core_t *self, uint64_t request, msg_type_t type, slice_t job_id);
 

@@ -106,6 +106,27 @@ bool core_options_cuts_network (const worker_t *worker)
     return slice_eq_str (lines_get (slice_of (worker->labels), network_label), "yes");
 }
 
+/* A limit of nothing is no limit that a job can run under. NULL: all that are given leave it something. */
+static const char *limit_of_nothing (const msg_job_create_t *in, const char **text)
+{
+    static const struct {
+        const char *field, *text;
+    } limits[] = {
+        { "memoryMb", "`memoryMb` must be 1 at least." },
+        { "cpus", "`cpus` must be 0.01 at least." },
+        { "diskMb", "`diskMb` must be 1 at least." },
+        { "pids", "`pids` must be 1 at least." },
+    };
+    const int64_t given[] = { in->memory_mb, in->cpus, in->disk_mb, in->pids };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (given[i] != 0)
+            continue;
+        *text = limits[i].text;
+        return limits[i].field;
+    }
+    return NULL;
+}
+
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text)
 {
     if (in->on_error.ptr && !slice_eq_str (in->on_error, "stop") && !slice_eq_str (in->on_error, "continue")) {
@@ -150,7 +171,10 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
         *text = "`retryOnExit` must hold exit codes from 1 to 255, or `any`.";
         return ERR_SCHEMA;
     }
-    return ERR_NONE;
+    const char *nothing = limit_of_nothing (in, text);
+    if (nothing)
+        *field = nothing;
+    return nothing ? ERR_SCHEMA : ERR_NONE;
 }
 
 void core_options_imply (core_t *self, msg_job_options_t *options)

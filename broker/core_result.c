@@ -69,8 +69,10 @@ static const struct {
     const char *reason;
     bool again;
 } failures[] = {
-    { "worker-error", true },     { "download-failed", true }, { "disk-full", true },  { "file-missing", false },
-    { "archive-refused", false }, { "timeout", false },        { "lease-lost", true }, { "secrets-lost", false },
+    { "worker-error", true },        { "download-failed", true },  { "disk-full", true },
+    { "file-missing", false },       { "archive-refused", false }, { "timeout", false },
+    { "lease-lost", true },          { "out-of-memory", false },   { "disk-limit", false },
+    { "too-many-processes", false }, { "secrets-lost", false },
 };
 
 /* A worker's own word is taken only when it is one of ours. */
@@ -87,7 +89,14 @@ static size_t failure_of (slice_t said)
     .sha256 = { (in)->stdout_sha256, (in)->stderr_sha256, (in)->journal_sha256 },                                      \
     .dropped = { (in)->stdout_dropped, (in)->stderr_dropped, INT_ABSENT }, .artifacts = (in)->artifacts_sha256,        \
     .artifacts_note = (in)->artifacts_note, .artifacts_bytes = (in)->artifacts_bytes,                                  \
-    .artifacts_count = (in)->artifacts_count
+    .artifacts_count = (in)->artifacts_count,                                                                          \
+    .usage = {                                                                                                         \
+        .cpu_ms = (in)->cpu_ms,                                                                                        \
+        .memory_peak_bytes = (in)->memory_peak_bytes,                                                                  \
+        .pids_peak = (in)->pids_peak,                                                                                  \
+        .bytes_in = (in)->bytes_in,                                                                                    \
+        .bytes_out = (in)->bytes_out,                                                                                  \
+    }
 
 static claim_t claim_of (const message_t *message)
 {
@@ -212,9 +221,24 @@ static slice_t receipt_of (core_t *self, const claim_t *claim, const streams_t *
     out->artifacts_bytes = claim->artifacts_bytes;
     out->artifacts_count = claim->artifacts_count;
     out->artifacts_note = claim->artifacts_note;
+    out->cpu_ms = claim->usage.cpu_ms;
+    out->memory_peak_bytes = claim->usage.memory_peak_bytes;
+    out->pids_peak = claim->usage.pids_peak;
+    out->bytes_in = claim->usage.bytes_in;
+    out->bytes_out = claim->usage.bytes_out;
     buf_clear (&self->list);
     message_encode_item (&receipt, &self->list);
     return core_keep (self, buf_slice (&self->list));
+}
+
+slice_t core_result_usage (core_t *self, const claim_t *claim)
+{
+    message_t item;
+    message_init (&item, MSG_USAGE);
+    item.usage = claim->usage;
+    buf_clear (&self->list);
+    message_encode_item (&item, &self->list);
+    return self->list.len > 1 ? core_keep (self, buf_slice (&self->list)) : SLICE_ABSENT; /* 1: an empty map */
 }
 
 /* Those whose content is there; bits 1 << stream. */
@@ -261,6 +285,7 @@ static void settle (core_t *self, uint64_t request, job_t *job, const claim_t *c
             .exit_code = how.exit_code,
             .signal = how.signal,
             .accepted = true,
+            .usage = core_result_usage (self, claim),
         };
         memcpy (end.data, streams->data, sizeof end.data);
         core_attempt_retry (self, job, &end);

@@ -156,6 +156,7 @@ static void broker_fini (broker_t *self)
     decoder_destroy (&self->decoder);
     decoder_destroy (&self->items);
     decoder_destroy (&self->receipts);
+    decoder_destroy (&self->usages);
     buf_fini (&self->attempts);
     secrets_fini (&self->secrets);
     buf_fini (&self->sealed);
@@ -198,6 +199,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->decoder = decoder_new ();
     self->items = decoder_new ();
     self->receipts = decoder_new ();
+    self->usages = decoder_new ();
     self->events = events_new (self->wall_ms);
     self->measure = measure_new ();
     measure_load (self);

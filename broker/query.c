@@ -178,12 +178,16 @@ static void attempt_add (void *ctx, const attempt_record_t *row)
     out->late_at = known_ms (row->late_ms);
     out->late_exit_code = row->late_exit_code;
     out->late_reason = row->late_reason;
+    message_t usage;
+    fault_t fault;
+    if (row->usage.len && !message_decode_item (attempts->broker->usages, row->usage, MSG_USAGE, &usage, &fault))
+        message_copy_common (&usage, &item);
     out->last_lines = lines_text (end_of_attempt (attempts, row), &attempts->lines);
     list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
 }
 
 /* The attempt that runs, or that made the job's end, has no row of its own. */
-static void attempt_of_job (attempts_t *attempts, const job_record_t *job, slice_t lines)
+static void attempt_of_job (attempts_t *attempts, const job_record_t *job, const msg_job_status_ok_t *status)
 {
     if (!job->attempt || job->attempt == attempts->last || job->state == JOB_PENDING)
         return;
@@ -199,7 +203,12 @@ static void attempt_of_job (attempts_t *attempts, const job_record_t *job, slice
     out->signal = job->signal;
     out->started_at = known_ms (job->started_ms);
     out->completed_at = known_ms (job->completed_ms);
-    out->last_lines = lines;
+    out->last_lines = status->last_lines;
+    out->cpu_ms = status->cpu_ms;
+    out->memory_peak_bytes = status->memory_peak_bytes;
+    out->pids_peak = status->pids_peak;
+    out->bytes_in = status->bytes_in;
+    out->bytes_out = status->bytes_out;
     list_writer_add (&attempts->list, &attempts->broker->attempts, &item);
 }
 
@@ -213,7 +222,7 @@ static void fill_attempts (broker_t *self, const job_record_t *job, const depot_
     };
     buf_clear (&self->attempts);
     self->store->ops->attempt_each (self->store, job->id.seq, attempt_add, &attempts);
-    attempt_of_job (&attempts, job, status->job_status_ok.last_lines);
+    attempt_of_job (&attempts, job, &status->job_status_ok);
     status->job_status_ok.attempts = attempts.list;
     buf_fini (&attempts.lines);
 }

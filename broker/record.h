@@ -53,7 +53,7 @@ typedef struct {
     slice_t error_message;
     slice_t data[STREAM_COUNT];  /* a finished stream up to STORE_INLINE_MAX; absent: read the attempt's output file */
     int64_t bytes[STREAM_COUNT]; /* length of the stream; INT_ABSENT: as long as the attempt's output file is */
-    slice_t receipt;             /* a receipt item, encoded: hashes and what was dropped; absent: none */
+    slice_t receipt;             /* a receipt item, encoded: hashes, what was dropped and used; absent: none */
     slice_t artifacts;           /* blob of the job's artifacts, SHA-256 in hex; absent: none */
     int64_t purged;              /* PURGED_ bits: what housekeeping has removed */
 } job_record_t;
@@ -92,6 +92,7 @@ typedef struct {
     int64_t late_ms;            /* wall, when a result came too late; 0: none did */
     int64_t late_exit_code;
     slice_t late_reason; /* how that result says that it ended; absent: well */
+    slice_t usage;       /* a usage item, encoded; absent: its worker told of none */
 } attempt_record_t;
 
 /* What a list of jobs is narrowed to. */

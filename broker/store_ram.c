@@ -290,12 +290,15 @@ static int64_t job_last_seq (store_t *store)
 
 static attempt_record_t *attempt_copy (const attempt_record_t *from)
 {
-    slice_t texts[] = { from->worker_id, from->token, from->reason, from->error_message, from->late_reason };
+    slice_t texts[] = {
+        from->worker_id, from->token, from->reason, from->error_message, from->late_reason, from->usage
+    };
     size_t size =
         sizeof *from + texts_size (texts, sizeof texts / sizeof *texts) + texts_size (from->data, STREAM_COUNT);
     attempt_record_t *copy = xcalloc (1, size);
     *copy = *from;
-    slice_t *slices[] = { &copy->worker_id, &copy->token, &copy->reason, &copy->error_message, &copy->late_reason };
+    slice_t *slices[] = { &copy->worker_id,     &copy->token,       &copy->reason,
+                          &copy->error_message, &copy->late_reason, &copy->usage };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);

@@ -11,6 +11,8 @@
  * are little-endian. A statement: its code, how many values, and each value: its kind, then 8 bytes of number, or 4 of
  * length and its bytes. The name changes with each commit of the database, which keeps it (`total`, name 'redo'): its
  * upper bits stay those of the database, its lower bits count. Batches of an earlier count are over and done with.
+ * A statement that has got more values since, at its end, is run with NULL for them: columns that an earlier broker did
+ * not know.
  *
  * One batch is written at a time, and the next one only after it was synced. So a batch that cannot be read was never
  * acknowledged if nothing follows it; if a later one can be read, the log is damaged, and the broker must not start.

@@ -268,6 +268,7 @@ err_t sqlite_attempt_put (store_t *store, const attempt_record_t *attempt)
     sqlite_set_int (self, SQL_ATTEMPT_PUT, 15, attempt->late_exit_code);
     sqlite_set_text (self, SQL_ATTEMPT_PUT, 16, attempt->late_reason);
     sqlite_set_blob (self, SQL_ATTEMPT_PUT, 17, attempt->data[STREAM_JOURNAL]);
+    sqlite_set_blob (self, SQL_ATTEMPT_PUT, 18, attempt->usage);
     return sqlite_run (self, SQL_ATTEMPT_PUT);
 }
 
@@ -289,6 +290,7 @@ static void read_attempt (sqlite3_stmt *sql, attempt_record_t *out)
         .late_ms = sqlite3_column_int64 (sql, 13),
         .late_exit_code = sqlite_int (sql, 14),
         .late_reason = sqlite_slice (sql, 15),
+        .usage = sqlite_slice (sql, 17),
     };
 }
 

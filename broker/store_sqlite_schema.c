@@ -3,7 +3,7 @@
 
 #include "broker/store_sqlite.h"
 
-enum { SCHEMA_VERSION = 5 };
+enum { SCHEMA_VERSION = 6 };
 
 /* The job's archive is a blob. */
 #define ARCHIVED "length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
@@ -29,10 +29,11 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_JOB_BRIEF_PUT] = "UPDATE job SET brief_options = ?2 WHERE seq = ?1",
     [SQL_LABEL_HAS] = "SELECT 1 FROM job_label WHERE label = ?1 AND seq = ?2",
     [SQL_LABEL_INSERT] = "INSERT OR IGNORE INTO job_label (label, seq) VALUES (?1, ?2)",
-    [SQL_ATTEMPT_PUT] = "INSERT OR REPLACE INTO attempt (" ATTEMPT_FIRST ", journal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-                        "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_FIRST ", journal FROM attempt WHERE seq = ?1 AND attempt = ?2",
-    [SQL_ATTEMPT_EACH] = "SELECT " ATTEMPT_FIRST ", " JOURNAL_HINT " FROM attempt WHERE seq = ?1 ORDER BY attempt",
+    [SQL_ATTEMPT_PUT] = "INSERT OR REPLACE INTO attempt (" ATTEMPT_FIRST ", journal, usage) VALUES (?1, ?2, ?3, ?4, "
+                        "?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    [SQL_ATTEMPT_GET] = "SELECT " ATTEMPT_FIRST ", journal, usage FROM attempt WHERE seq = ?1 AND attempt = ?2",
+    [SQL_ATTEMPT_EACH] =
+        "SELECT " ATTEMPT_FIRST ", " JOURNAL_HINT ", usage FROM attempt WHERE seq = ?1 ORDER BY attempt",
     [SQL_WORKER_PUT] =
         "INSERT OR REPLACE INTO worker (worker_id, hostname, os, version, machine, remote_addr, cpu_count, slots, "
         "registered_ms, last_seen_ms, online, labels, asleep_until_ms, draining) "
@@ -135,6 +136,8 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "DROP INDEX job_key;"
     "CREATE UNIQUE INDEX job_key ON job (idempotency_key, coalesce (owner, '')) WHERE idempotency_key IS NOT NULL;"
     "CREATE INDEX job_owner ON job (owner, seq) WHERE owner IS NOT NULL;",
+
+    "ALTER TABLE attempt ADD COLUMN usage BLOB;",
 };
 
 bool sqlite_version_known (sqlite3 *db, const char *path, char *problem, size_t size)

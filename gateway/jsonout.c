@@ -75,6 +75,18 @@ static void append_int (buf_t *out, int64_t value)
     buf_append (out, at, (size_t)(end - at));
 }
 
+static void append_decimal (buf_t *out, int64_t hundredths)
+{
+    if (hundredths == INT_ABSENT) {
+        buf_append (out, "null", 4);
+        return;
+    }
+    append_int (out, hundredths / 100);
+    int64_t part = hundredths % 100;
+    if (part)
+        buf_printf (out, part % 10 ? ".%02d" : ".%d", (int)(part % 10 ? part : part / 10));
+}
+
 static void append_list (buf_t *out, const list_t *list, msg_type_t item_type)
 {
     buf_append (out, "[", 1);
@@ -158,6 +170,9 @@ static void append_value (buf_t *out, const field_spec_t *field, const void *mem
             buf_append (out, "null", 4);
         else
             append_int (out, *(const int64_t *)member);
+        return;
+    case FIELD_DECIMAL:
+        append_decimal (out, *(const int64_t *)member);
         return;
     case FIELD_BOOL:
         buf_append_str (out, *(const int *)member == BOOL_ABSENT ? "null" : *(const int *)member ? "true" : "false");

@@ -57,6 +57,7 @@ static bool field_absent (const field_spec_t *field, const void *member)
         return !((const slice_t *)member)->ptr;
     case FIELD_INT:
     case FIELD_UINT:
+    case FIELD_DECIMAL:
         return *(const int64_t *)member == INT_ABSENT;
     case FIELD_BOOL:
         return *(const int *)member == BOOL_ABSENT;

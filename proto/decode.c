@@ -10,7 +10,7 @@
 #include "wire.h"
 
 enum {
-    PAIRS_MAX = 64, /* fields of one message, unknown ones too; more are refused */
+    PAIRS_MAX = 128, /* fields of one message, unknown ones too; more are refused */
     ZONE_CHUNK = 8 * 1024,
     TYPE_SHOWN_MAX = 64, /* characters of an unknown type in the refusal */
 };
@@ -147,6 +147,19 @@ static err_t decode_lines (const msgpack_object *object, slice_t *out, const fie
     return err;
 }
 
+static err_t decode_decimal (const msgpack_object *object, int64_t *out, const field_spec_t *field, fault_t *fault)
+{
+    int64_t whole = 0;
+    err_t err = ERR_NONE;
+    if (object->type == MSGPACK_OBJECT_FLOAT32 || object->type == MSGPACK_OBJECT_FLOAT64)
+        err = field_take_real (field, object->via.f64, out, fault);
+    else if (object_number (object, &whole))
+        err = field_take_whole (field, whole, out, fault);
+    else
+        return fault_type (fault, field);
+    return err ? err : field_check_number (field, *out, fault);
+}
+
 static err_t decode_field (const msgpack_object *object, void *body, const field_spec_t *field, void *memory,
                            fault_t *fault)
 {
@@ -163,6 +176,8 @@ static err_t decode_field (const msgpack_object *object, void *body, const field
         if (!object_number (object, int_at (body, field)))
             return fault_type (fault, field);
         return field_check_number (field, *int_at (body, field), fault);
+    case FIELD_DECIMAL:
+        return decode_decimal (object, int_at (body, field), field, fault);
     case FIELD_BOOL:
         if (object->type != MSGPACK_OBJECT_BOOLEAN)
             return fault_type (fault, field);
@@ -191,7 +206,7 @@ static err_t decode_map (const msgpack_object_map *map, message_t *out, void *me
 {
     const message_spec_t *spec = message_spec (out->type);
     void *body = message_body (out);
-    uint64_t seen = 0;
+    uint64_t seen[PAIRS_MAX / 64] = { 0 };
     for (uint32_t i = 0; i < map->size; i++) {
         slice_t name;
         if (!object_text (&map->ptr[i].key, &name))
@@ -199,10 +214,12 @@ static err_t decode_map (const msgpack_object_map *map, message_t *out, void *me
         const field_spec_t *field = field_find (spec, name);
         if (!field)
             continue; /* rule 7: unknown fields are ignored */
-        uint64_t bit = 1ULL << (field - spec->fields);
-        if (seen & bit)
+        size_t at = (size_t)(field - spec->fields);
+        uint64_t bit = 1ULL << at % 64;
+        assert (at < PAIRS_MAX);
+        if (seen[at / 64] & bit)
             return fault_set (fault, ERR_DUPLICATE_KEY, field->name, "`%s` stands twice in the message.", field->name);
-        seen |= bit;
+        seen[at / 64] |= bit;
         err_t err = decode_field (&map->ptr[i].val, body, field, memory, fault);
         if (err)
             return err;

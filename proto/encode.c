@@ -75,6 +75,12 @@ static void pack_field (msgpack_packer *pk, buf_t *out, void *body, const field_
     case FIELD_UINT:
         msgpack_pack_int64 (pk, *int_at (body, field));
         break;
+    case FIELD_DECIMAL:
+        if (*int_at (body, field) % 100)
+            msgpack_pack_double (pk, (double)*int_at (body, field) / 100);
+        else
+            msgpack_pack_int64 (pk, *int_at (body, field) / 100);
+        break;
     case FIELD_BOOL:
         if (*bool_at (body, field))
             msgpack_pack_true (pk);

@@ -41,6 +41,9 @@ err_t field_check_number (const field_spec_t *field, int64_t number, fault_t *fa
 err_t field_add_line (const field_spec_t *field, buf_t *lines, slice_t key, slice_t value, fault_t *fault);
 /* A ROWS entry, likewise. Returns 0 or SCHEMA. */
 err_t field_add_row (const field_spec_t *field, buf_t *rows, slice_t key, slice_t value, fault_t *fault);
+/* A DECIMAL's value as hundredths. Return 0 or SCHEMA. */
+err_t field_take_whole (const field_spec_t *field, int64_t number, int64_t *out, fault_t *fault);
+err_t field_take_real (const field_spec_t *field, double number, int64_t *out, fault_t *fault);
 err_t field_check_list (const field_spec_t *field, size_t count, fault_t *fault);
 
 #endif

@@ -145,6 +145,14 @@ static err_t set_number (const json_t *value, int64_t *out, const field_spec_t *
     return *out == INT_ABSENT ? wrong_type (field, "a whole number", fault) : ERR_NONE;
 }
 
+static err_t set_decimal (const json_t *value, int64_t *out, const field_spec_t *field, fault_t *fault)
+{
+    if (json_is_integer (value))
+        return field_take_whole (field, json_integer_value (value), out, fault);
+    return json_is_real (value) ? field_take_real (field, json_real_value (value), out, fault)
+                                : fault_type (fault, field);
+}
+
 static err_t set_list (const json_t *value, const field_spec_t *field, list_t *out, buf_t *raw, fault_t *fault)
 {
     if (!json_is_array (value) || (!raw && json_array_size (value))) /* no lists within lists */
@@ -241,6 +249,8 @@ static err_t set_json (message_t *self, const field_spec_t *field, json_t *objec
     case FIELD_INT:
     case FIELD_UINT:
         return set_number (value, at, field, fault);
+    case FIELD_DECIMAL:
+        return set_decimal (value, at, field, fault);
     case FIELD_BOOL:
         if (!json_is_boolean (value))
             return wrong_type (field, "true or false", fault);
@@ -288,6 +298,21 @@ static bool read_decimal (slice_t text, int64_t *out)
     return true;
 }
 
+/* The same with two decimals at most, as hundredths. */
+static bool read_hundredths (slice_t text, int64_t *out)
+{
+    const char *point = memchr (text.ptr, '.', text.len);
+    size_t decimals = point ? (size_t)(text.ptr + text.len - point) - 1 : 0;
+    slice_t whole = slice_from (text.ptr, text.len - decimals - (point ? 1 : 0));
+    int64_t part = 0;
+    if (decimals > 2 || (point && !decimals) || whole.len > 12 || !read_decimal (whole, out) ||
+        (point && (point[1] == '-' || !read_decimal (slice_from (point + 1, decimals), &part))))
+        return false;
+    part *= decimals == 1 ? 10 : 1;
+    *out = *out * 100 + (text.ptr[0] == '-' ? -part : part);
+    return true;
+}
+
 static err_t set_text (message_t *self, const field_spec_t *field, slice_t text, fault_t *fault)
 {
     void *at = member_at (self, field);
@@ -302,6 +327,8 @@ static err_t set_text (message_t *self, const field_spec_t *field, slice_t text,
     case FIELD_INT:
     case FIELD_UINT:
         return read_decimal (text, at) ? ERR_NONE : wrong_type (field, "a whole number", fault);
+    case FIELD_DECIMAL:
+        return read_hundredths (text, at) ? ERR_NONE : fault_type (fault, field);
     case FIELD_BOOL:
         *(int *)at = slice_eq_str (text, "true") || slice_eq_str (text, "1");
         if (*(int *)at || slice_eq_str (text, "false") || slice_eq_str (text, "0"))
@@ -392,6 +419,12 @@ static json_t *field_to_json (const void *at, const field_spec_t *field)
     case FIELD_INT:
     case FIELD_UINT:
         return *(const int64_t *)at == INT_ABSENT ? json_null () : json_integer (*(const int64_t *)at);
+    case FIELD_DECIMAL: {
+        int64_t value = *(const int64_t *)at;
+        return value == INT_ABSENT ? json_null ()
+               : value % 100       ? json_real ((double)value / 100)
+                                   : json_integer (value / 100);
+    }
     case FIELD_BOOL:
         return *(const int *)at == BOOL_ABSENT ? json_null () : json_boolean (*(const int *)at);
     case FIELD_MAP:

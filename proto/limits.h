@@ -47,7 +47,10 @@ enum {
     BACKOFF_MAX = 24 * 60 * 60 * 1000,
     SLOTS_MAX = 1024,
     CPU_MAX = 65536,
-    LOAD_MAX = 1000 * 1000, /* percent of all processors */
+    CPUS_MAX = 1024 * 100,         /* processors that a job may ask for, in hundredths */
+    JOB_MB_MAX = 16 * 1024 * 1024, /* memory or disk that it may ask for, MiB */
+    PIDS_MAX = 4 * 1024 * 1024,    /* processes and threads */
+    LOAD_MAX = 1000 * 1000,        /* percent of all processors */
     EXIT_MAX = 0x7fffffff,
     SIGNAL_MAX = 128,
     LIST_MAX = 500, /* jobs in one job-list-ok */

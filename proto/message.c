@@ -1,6 +1,7 @@
 #include "message.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,7 @@ static void field_clear (void *body, const field_spec_t *field)
         break;
     case FIELD_INT:
     case FIELD_UINT:
+    case FIELD_DECIMAL:
         *int_at (body, field) = INT_ABSENT;
         break;
     case FIELD_BOOL:
@@ -138,6 +140,7 @@ err_t fault_type (fault_t *fault, const field_spec_t *field)
         [FIELD_MAP] = "a map of texts",
         [FIELD_TEXTS] = "a list of texts",
         [FIELD_ROWS] = "a map of texts",
+        [FIELD_DECIMAL] = "a number with two decimals at most",
     };
     return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be %s.", field->name, words[field->type]);
 }
@@ -154,6 +157,8 @@ err_t fault_limit (fault_t *fault, const field_spec_t *field, int64_t actual)
                           limit, is);
     case FIELD_UINT:
         return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be from 0 to %lld%s.", field->name, limit, is);
+    case FIELD_DECIMAL:
+        return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must be from 0 to %lld.", field->name, limit / 100);
     case FIELD_LIST:
         return fault_set (fault, ERR_SCHEMA, field->name, "`%s` must have %lld items at most%s.", field->name, limit,
                           is);
@@ -197,6 +202,7 @@ bool field_present (const void *body, const field_spec_t *field)
         return slice_at (at, field)->ptr != NULL;
     case FIELD_INT:
     case FIELD_UINT:
+    case FIELD_DECIMAL:
         return *int_at (at, field) != INT_ABSENT;
     case FIELD_BOOL:
         return *bool_at (at, field) != BOOL_ABSENT;
@@ -278,8 +284,28 @@ err_t field_check_text (const field_spec_t *field, slice_t text, fault_t *fault)
 
 err_t field_check_number (const field_spec_t *field, int64_t number, fault_t *fault)
 {
-    int64_t low = field->type == FIELD_UINT ? 0 : -field->limit;
+    int64_t low = field->type == FIELD_INT ? -field->limit : 0;
     return number < low || number > field->limit ? fault_limit (fault, field, number) : ERR_NONE;
+}
+
+err_t field_take_whole (const field_spec_t *field, int64_t number, int64_t *out, fault_t *fault)
+{
+    if (number < -INT64_MAX / 100 || number > INT64_MAX / 100)
+        return fault_limit (fault, field, INT_ABSENT);
+    *out = number * 100;
+    return ERR_NONE;
+}
+
+err_t field_take_real (const field_spec_t *field, double number, int64_t *out, fault_t *fault)
+{
+    if (!(number > -1e12 && number < 1e12)) /* nor what is no number */
+        return fault_limit (fault, field, INT_ABSENT);
+    double scaled = number * 100;
+    double whole = floor (scaled + 0.5);
+    if (scaled - whole > 1e-6 || whole - scaled > 1e-6)
+        return fault_type (fault, field);
+    *out = (int64_t)whole;
+    return ERR_NONE;
 }
 
 err_t field_check_list (const field_spec_t *field, size_t count, fault_t *fault)
@@ -300,6 +326,7 @@ static err_t check_field (void *body, const field_spec_t *field, fault_t *fault)
         return field_check_text (field, *slice_at (body, field), fault);
     case FIELD_INT:
     case FIELD_UINT:
+    case FIELD_DECIMAL:
         return field_check_number (field, *int_at (body, field), fault);
     case FIELD_LIST:
         return field_check_list (field, list_at (body, field)->count, fault);
@@ -330,6 +357,7 @@ static size_t field_size (const field_spec_t *field)
         return sizeof (slice_t);
     case FIELD_INT:
     case FIELD_UINT:
+    case FIELD_DECIMAL:
         return sizeof (int64_t);
     case FIELD_BOOL:
         return sizeof (int);

@@ -14,7 +14,7 @@
 #include "error.h"
 #include "limits.h"
 
-#define INT_ABSENT  INT64_MIN /* an optional INT or UINT that is not there */
+#define INT_ABSENT  INT64_MIN /* an optional INT, UINT or DECIMAL that is not there */
 #define BOOL_ABSENT (-1)      /* an optional BOOL that is not there */
 
 /* A list field. Decoded: `count` items, read with message_list_item. To encode: `raw`, made by list_writer_add. */
@@ -30,6 +30,7 @@ typedef enum {
     FIELD_BYTES,
     FIELD_INT,
     FIELD_UINT,
+    FIELD_DECIMAL,
     FIELD_BOOL,
     FIELD_MAP,
     FIELD_TEXTS,
@@ -48,6 +49,7 @@ typedef enum {
 #define FIELD_CTYPE_BYTES                                     slice_t
 #define FIELD_CTYPE_INT                                       int64_t
 #define FIELD_CTYPE_UINT                                      int64_t
+#define FIELD_CTYPE_DECIMAL                                   int64_t /* hundredths */
 #define FIELD_CTYPE_BOOL                                      int
 #define FIELD_CTYPE_MAP                                       slice_t /* lines KEY=VALUE, see lines.h */
 #define FIELD_CTYPE_TEXTS                                     slice_t /* lines */

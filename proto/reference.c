@@ -5,9 +5,8 @@
 
 static const char *type_name (const field_spec_t *field)
 {
-    static const char *const names[] = {
-        "text", "bytes", "integer", "unsigned", "bool", "map", "texts", "map", "list"
-    };
+    static const char *const names[] = { "text", "bytes", "integer", "unsigned", "decimal",
+                                         "bool", "map",   "texts",   "map",      "list" };
     return names[field->type];
 }
 
@@ -26,6 +25,9 @@ static void print_limit (const field_spec_t *field)
         break;
     case FIELD_UINT:
         printf ("%lld", (long long)field->limit);
+        break;
+    case FIELD_DECIMAL:
+        printf ("%lld", (long long)field->limit / 100);
         break;
     case FIELD_LIST:
         printf ("%lld × `%s`", (long long)field->limit, message_spec (field->item)->wire);

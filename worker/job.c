@@ -251,6 +251,9 @@ static job_t *job_new (const job_host_t *host, slice_t job_id, int64_t attempt, 
     self->archive_fd = -1;
     self->child = CHILD_NONE;
     self->output_max = OUTPUT_MAX_DEFAULT;
+    message_t none;
+    message_init (&none, MSG_USAGE);
+    self->usage = none.usage;
     return self;
 }
 
@@ -328,6 +331,7 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     self->artifacts = slice_dup (given->artifacts);
     if (given->output_max != INT_ABSENT)
         self->output_max = given->output_max;
+    job_limits_init (self, given);
     job_outputs_init (self);
     for (stream_t i = STREAM_STDOUT; i < STREAM_PRINTED_COUNT; i++)
         output_mask (&self->out[i], self->mask);

@@ -15,6 +15,7 @@
 #include "worker/fork_server.h"
 #include "worker/keepers.h"
 #include "worker/lease.h"
+#include "worker/limits.h"
 #include "worker/loop.h"
 #include "worker/strays.h"
 #include "worker/transport.h"
@@ -27,6 +28,7 @@ typedef struct {
     keepers_t *keepers;
     fork_server_t *extractors; /* of gleaner-extract */
     transport_t *transport;
+    const limits_t *limits; /* that this worker gives a job at most */
     const char *worker_id;
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */

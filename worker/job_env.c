@@ -1,5 +1,5 @@
-/* job_env.c - what a keeper is told: the commands, and the environment that they see: what tools need, the job's own
- * folder as home, who it is, and what it asked for; nothing else of the lender's. */
+/* job_env.c - what a keeper is told: the limits, the commands, and the environment that they see: what tools need, the
+ * job's own folder as home, who it is, and what it asked for; nothing else of the lender's. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +82,9 @@ static void input_fill (const job_t *self, buf_t *input)
     put_ours (&env, self);
     put_wanted (&env, self, wanted);
     put_secrets (&env, buf_slice (&self->secrets));
+    char limits[LIMITS_TEXT_MAX];
+    job_limits_text (self, limits);
+    buf_append (input, limits, strlen (limits) + 1);
     buf_append (input, self->command, strlen (self->command) + 1);
     for (size_t i = 0; i < env.count; i++) {
         buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);

@@ -20,6 +20,7 @@ static int on_bytes (void *ctx, const void *bytes, size_t len)
     job_t *self = ctx;
     const char *at = bytes;
     sha256_update (&self->hash, len, bytes);
+    self->usage.bytes_in = (self->usage.bytes_in == INT_ABSENT ? 0 : self->usage.bytes_in) + (int64_t)len;
     while (len) {
         ssize_t written = write (self->archive_fd, at, len);
         if (written < 0 && errno != EINTR) {

@@ -1,6 +1,6 @@
 /* job_internal.h - what the files of a job share: job.c (life, lease), job_fetch.c (download), job_run.c (extraction,
- * commands), job_env.c (they and their environment, for the keeper), job_artifacts.c, job_journal.c, job_report.c
- * (output and result), job_spool.c (the result on the disk). */
+ * commands), job_limits.c (what they may use, and have used), job_env.c (they and their environment, for the keeper),
+ * job_artifacts.c, job_journal.c, job_report.c (output and result), job_spool.c (the result on the disk). */
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
@@ -13,6 +13,7 @@
 #include "worker/journal.h"
 #include "worker/mask.h"
 #include "worker/output.h"
+#include "worker/watch.h"
 
 typedef enum {
     STATE_FETCH,
@@ -45,7 +46,19 @@ typedef struct {
     char note[1024];
 } artifacts_t;
 
-struct job_artifacts; /* job_artifacts.c */
+struct job_artifacts; /* job_limits.c */
+/* What it asks for and what this worker gives. */
+void job_limits_init (job_t *self, const msg_job_poll_ok_t *given);
+/* The commands are about to be run. */
+void job_limits_tell (job_t *self);
+/* The limits that its keeper is to keep, as keeper.c reads them. */
+void job_limits_text (const job_t *self, char text[LIMITS_TEXT_MAX]);
+/* Takes what the keeper says of usage and limits. False: that line is of something else. */
+bool job_limits_hear (job_t *self, const char *line);
+/* True when it was too much: then the job has failed, and why is said. */
+bool job_limits_over (job_t *self);
+
+/* job_artifacts.c */
 
 struct job {
     const job_host_t *host;
@@ -120,6 +133,10 @@ struct job {
 
     char *artifacts; /* patterns as lines; NULL: none */
     artifacts_t collected;
+    limits_t limits;
+    over_t over;
+    int64_t over_used;
+    msg_usage_t usage; /* `bytes_out` is told when it is sent */
     struct job_artifacts *collecting;
 };
 
@@ -164,6 +181,7 @@ void job_journal_fini (job_t *self);
 void job_journal_phase (job_t *self, const char *phase);
 void job_journal_begin (job_t *self, int64_t number);
 void job_journal_end (job_t *self, int64_t number, int exit_code, int signal_number);
+void job_journal_limits (job_t *self, const char *text);
 void job_journal_use (job_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes);
 void job_journal_printed (void *ctx, stream_t stream, const char *bytes, size_t len); /* output_events_t.kept */
 /* What follows is the sending, which is its last entry. */

@@ -87,6 +87,13 @@ void job_journal_end (job_t *self, int64_t number, int exit_code, int signal_num
     arrange (self, printed);
 }
 
+void job_journal_limits (job_t *self, const char *text)
+{
+    bool printed = journal_due_ms (&self->journal) >= 0;
+    journal_limits (&self->journal, text, now_ms (self));
+    arrange (self, printed);
+}
+
 void job_journal_use (job_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes)
 {
     bool printed = journal_due_ms (&self->journal) >= 0;

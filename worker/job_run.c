@@ -102,8 +102,6 @@ static void command_ended (job_t *self, int64_t number, int exit_code, int signa
 static void take_line (job_t *self, const char *line)
 {
     long long number;
-    long long cpu_ms;
-    long long rss;
     int exit_code;
     int signal_number;
     keeper_report_t *report = &self->report_of_keeper;
@@ -112,8 +110,8 @@ static void take_line (job_t *self, const char *line)
         job_journal_begin (self, number);
     } else if (sscanf (line, "end %lld %d %d", &number, &exit_code, &signal_number) == 3) {
         command_ended (self, number, exit_code, signal_number);
-    } else if (sscanf (line, "use %lld %lld %lld", &cpu_ms, &rss, &number) == 3) {
-        job_journal_use (self, cpu_ms, rss, number);
+    } else if (job_limits_hear (self, line)) {
+        return;
     } else if (sscanf (line, "%d %d %d %d %d", &report->exit_code, &report->signal_number, &report->start_errno,
                        &report->left, &report->rests) == 5) {
         self->reported = true;
@@ -243,6 +241,7 @@ static void run_begin (job_t *self)
         return;
     self->state = STATE_RUN;
     job_journal_phase (self, "run");
+    job_limits_tell (self);
     log_event (LEVEL_INFO, "job-started", "job=%s attempt=%lld", self->lease.job_id, (long long)self->lease.attempt);
     keeper_begin (self);
 }
@@ -262,6 +261,9 @@ static void commands_ended (job_t *self, const keeper_report_t *report)
         job_stopped (self);
     } else if (self->disk_error) {
         job_fail_errno (self, self->disk_error, "The worker could not keep the job's output");
+    } else if (job_limits_over (self)) {
+        self->stopping = false;
+        job_collect (self);
     } else if (self->stopping) {
         self->stopping = false;
         job_failed (self, "timeout", "The job ran longer than its %lld.%03lld s and was stopped.",

@@ -49,6 +49,13 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
     }
     if (artifacts->note[0])
         out->artifacts_note = slice_of (artifacts->note);
+    out->cpu_ms = self->usage.cpu_ms;
+    out->memory_peak_bytes = self->usage.memory_peak_bytes;
+    out->pids_peak = self->usage.pids_peak;
+    out->bytes_in = self->usage.bytes_in;
+    out->bytes_out = artifacts->bytes;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        out->bytes_out += self->out[i].length;
 }
 
 #define RECEIPT_COPY(to, from)                                                                                         \
@@ -65,6 +72,11 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
         (to)->artifacts_bytes = (from)->artifacts_bytes;                                                               \
         (to)->artifacts_count = (from)->artifacts_count;                                                               \
         (to)->artifacts_note = (from)->artifacts_note;                                                                 \
+        (to)->cpu_ms = (from)->cpu_ms;                                                                                 \
+        (to)->memory_peak_bytes = (from)->memory_peak_bytes;                                                           \
+        (to)->pids_peak = (from)->pids_peak;                                                                           \
+        (to)->bytes_in = (from)->bytes_in;                                                                             \
+        (to)->bytes_out = (from)->bytes_out;                                                                           \
     } while (0)
 
 static bool read_inline (const job_t *self, stream_t stream, buf_t inlined[STREAM_COUNT])
@@ -161,6 +173,12 @@ static void receipt_take (job_t *self, const msg_receipt_t *in)
     artifacts_t *artifacts = &self->collected;
     self->out[0].dropped = in->stdout_dropped == INT_ABSENT ? 0 : in->stdout_dropped;
     self->out[1].dropped = in->stderr_dropped == INT_ABSENT ? 0 : in->stderr_dropped;
+    self->usage = (msg_usage_t){
+        .cpu_ms = in->cpu_ms,
+        .memory_peak_bytes = in->memory_peak_bytes,
+        .pids_peak = in->pids_peak,
+        .bytes_in = in->bytes_in,
+    };
     slice_copy (in->artifacts_note, artifacts->note, sizeof artifacts->note);
     if (slice_copy (in->artifacts_sha256, artifacts->sha256, sizeof artifacts->sha256)) {
         artifacts->bytes = in->artifacts_bytes;

@@ -13,8 +13,8 @@ void journal_fini (journal_t *self)
 static bool __attribute__ ((format (printf, 4, 5)))
 write_entry (journal_t *self, int64_t max, int64_t ms, const char *format, ...)
 {
-    char what[96];
-    char entry[128];
+    char what[128];
+    char entry[160];
     va_list args;
     if (ms < self->last_ms)
         ms = self->last_ms;
@@ -143,6 +143,12 @@ void journal_end (journal_t *self, int64_t number, int exit_code, int signal_num
         write_entry (self, JOURNAL_MAX, now_ms, "end %lld %d %d", (long long)number, exit_code, signal_number);
     else
         write_entry (self, JOURNAL_MAX, now_ms, "end %lld %d", (long long)number, exit_code);
+}
+
+void journal_limits (journal_t *self, const char *text, int64_t now_ms)
+{
+    journal_flush (self);
+    write_entry (self, JOURNAL_MAX, now_ms, "limits %s", text);
 }
 
 void journal_use (journal_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes, int64_t now_ms)

@@ -45,6 +45,8 @@ void journal_begin (journal_t *self, int64_t number, int64_t now_ms);
 void journal_end (journal_t *self, int64_t number, int exit_code, int signal_number, int64_t now_ms);
 /* CPU time of all its processes so far, their resident memory now, and how many they are. */
 void journal_use (journal_t *self, int64_t cpu_ms, int64_t rss_bytes, int64_t processes, int64_t now_ms);
+/* What it may use, as limits_text tells. */
+void journal_limits (journal_t *self, const char *text, int64_t now_ms);
 /* The stream grew by these bytes. */
 void journal_printed (journal_t *self, stream_t stream, const char *bytes, size_t len, int64_t now_ms);
 /* When journal_tick is to be called next; -1: nothing waits. */

@@ -6,14 +6,16 @@
  *
  * It runs one job after another, and ends when the worker is gone, or wants it: at the end of descriptor 3, a socket.
  * Over it comes the job's folder, with what is to be its stdout and stderr, and its input: NUL-terminated strings, to
- * its end: the commands, as lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line
- * would show secrets to all. A word from the worker (keepers.h) means that it has read what an ended command printed:
- * the next one waits for that, a second at most, so that nobody's output is counted to another. Lines tell what
- * happens:
+ * its end: the job's limits (take_limits), the commands, as lines for /bin/sh, and a NAME=VALUE for each variable of
+ * their environment; a command line would show secrets to all. A word from the worker (keepers.h) means that it has
+ * read what an ended command printed: the next one waits for that, a second at most, so that nobody's output is counted
+ * to another. Lines tell what happens:
  *
  *   begin N               the N-th command, from 1 on, is about to be started
  *   end N EXIT SIGNAL     it has ended: its exit code, or 128 + its signal (0: none)
  *   use CPU_MS RSS PROCS  what all that the commands started has used so far, and uses now: tree.h
+ *   over WHAT USED        more than a limit allows: watch.h; all is killed
+ *   peak MEMORY TASKS     before the last line: the most that was seen at once
  *   EXIT SIGNAL ERRNO LEFT RESTS
  *                         the last line, when all is over: of the job, the errno of a shell that could not be started
  *                         (0: none), 1 when something is left that does not die of KILL, else 0, and 1 when it can
@@ -21,7 +23,7 @@
  *
  *   RUN (a line after the other) --> ASK (TERM) --> KILL (until no child is left) --> report --> RUN, the next job
  *     |   told to, or the last line ended  |  grace over  ^
- *     +----------------------------------- + -------------+  descriptor 3 ended
+ *     +----------------------------------- + -------------+  descriptor 3 ended, or over a limit
  *
  * It is the subreaper of all that the commands start: what leaves its group or its session is found all the same. Of a
  * job nothing stays: its input is wiped, its descriptors are closed, and its last process has been waited for. When a
@@ -46,11 +48,13 @@
 
 #include "proto/clock.h"
 #include "worker/child.h"
+#include "worker/confine.h"
 #include "worker/fds.h"
 #include "worker/keepers.h"
 #include "worker/own_limits.h"
 #include "worker/sandbox_landlock.h"
 #include "worker/tree.h"
+#include "worker/watch.h"
 
 enum {
     EXIT_UNPREPARED = 1,
@@ -92,6 +96,9 @@ typedef struct {
     int64_t use_ms;        /* when usage is to be told next */
     int64_t cpu_ms;        /* what was told of it: it never decreases */
     int64_t cpu_before_ms; /* of earlier jobs */
+    const own_limits_t *own;
+    watch_t watch;
+    bool over_told;
     size_t said_len;
     char said[512]; /* lines that are yet to be written */
     int exit_code;
@@ -119,6 +126,19 @@ static int read_all (int fd)
     return input_len == sizeof input ? E2BIG : input_len == 0 || input[input_len - 1] ? EINVAL : 0;
 }
 
+/* "MEMORY DISK PIDS CPUS HOLD", as in limits.h; HOLD 1: the first command waits for a word, as if one had ended.
+ * Returns 0 or an errno. */
+static int take_limits (keeper_t *self, const char *text)
+{
+    long long memory, disk, pids, cpus;
+    int hold;
+    if (sscanf (text, "%lld %lld %lld %lld %d", &memory, &disk, &pids, &cpus, &hold) != 5)
+        return EINVAL;
+    self->watch.limits = (limits_t){ .memory_bytes = memory, .disk_bytes = disk, .pids = pids, .cpus = cpus };
+    self->ends_told = hold;
+    return 0;
+}
+
 static int take_input (keeper_t *self, int fd)
 {
     static char *rows[ROWS_MAX + 1];
@@ -126,9 +146,12 @@ static int take_input (keeper_t *self, int fd)
     int error = read_all (fd);
     if (error)
         return error;
-    self->next = input;
+    error = take_limits (self, input);
+    self->next = input + strlen (input) + 1;
+    if (error || self->next >= input + input_len)
+        return EINVAL;
     self->env = rows;
-    for (char *at = input + strlen (input) + 1; at < input + input_len; at += strlen (at) + 1) {
+    for (char *at = self->next + strlen (self->next) + 1; at < input + input_len; at += strlen (at) + 1) {
         if (count == ROWS_MAX)
             return E2BIG;
         rows[count++] = at;
@@ -198,10 +221,20 @@ static void say_usage (keeper_t *self, bool any_left)
     tree_usage_t now = { 0 };
     if (any_left)
         now = tree_usage ();
+    if (any_left)
+        watch_note (&self->watch, &now);
     int64_t cpu_ms = now.cpu_ms + reaped_ms () - self->cpu_before_ms;
     if (cpu_ms > self->cpu_ms)
         self->cpu_ms = cpu_ms;
     say (self, "use %lld %lld %lld\n", (long long)self->cpu_ms, (long long)now.rss_bytes, (long long)now.processes);
+}
+
+static void say_if_over (keeper_t *self)
+{
+    if (self->watch.over == OVER_NOTHING || self->over_told)
+        return;
+    self->over_told = true;
+    say (self, "over %c %lld\n", (int)self->watch.over, (long long)self->watch.over_used);
 }
 
 static void say_usage_in_time (keeper_t *self)
@@ -246,7 +279,9 @@ static int start (keeper_t *self, char *line)
     posix_spawnattr_setflags (&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setpgroup (&how, 0);
     posix_spawnattr_setsigmask (&how, &none);
+    confine_begin (&self->watch.limits, self->own);
     error = posix_spawn (&self->command, "/bin/sh", NULL, &how, argv, self->env);
+    confine_end (&self->watch.limits, self->own);
     posix_spawnattr_destroy (&how);
     if (error)
         self->command = 0;
@@ -293,11 +328,13 @@ static bool reap (keeper_t *self)
     self->more = false;
     for (int i = 0; i < REAP_MAX; i++) {
         int status = 0;
-        pid_t pid = waitpid (-1, &status, WNOHANG);
+        struct rusage usage;
+        pid_t pid = wait4 (-1, &status, WNOHANG, &usage);
         if (pid == 0)
             return true;
         if (pid < 0)
             return errno != ECHILD;
+        watch_note_reaped (&self->watch, &usage);
         if (pid == self->command)
             command_ended (self, status);
     }
@@ -332,6 +369,8 @@ static int patience_ms (const keeper_t *self)
     int64_t until_ms = self->phase != PHASE_RUN ? self->until_ms : self->use_ms;
     if (self->phase == PHASE_KILL)
         return KILL_TICK_MS;
+    if (watch_due_ms (&self->watch) < until_ms)
+        until_ms = watch_due_ms (&self->watch);
     if (self->more)
         return 1;
     if (self->phase == PHASE_RUN && !self->command && self->go_on_ms < until_ms)
@@ -384,18 +423,34 @@ static void listen_to_worker (keeper_t *self)
         take_word (self);
 }
 
+static void look_for_excess (keeper_t *self)
+{
+    if (self->phase == PHASE_KILL)
+        return;
+    watch_look (&self->watch, self->command);
+    say_if_over (self);
+    if (!self->over_told)
+        return;
+    watch_signal (self->command, SIGKILL); /* many at once, and whoever forks just now */
+    kill_now (self);
+}
+
 static void keep (keeper_t *self)
 {
     bool any_left = true;
     self->began_ms = clock_mono_ms ();
     self->use_ms = self->began_ms + USE_FIRST_MS;
+    self->go_on_ms = self->began_ms + GO_ON_MS_MAX;
+    watch_begin (&self->watch, &self->watch.limits, self->began_ms);
     self->line = take_line (self);
-    run_next (self, false);
+    if (may_run_next (self))
+        run_next (self, false);
     any_left = reap (self);
     while (self->phase == PHASE_RUN || any_left) {
         tell (self, MSG_DONTWAIT);
         listen_to_worker (self);
         any_left = reap (self);
+        look_for_excess (self);
         if (may_run_next (self))
             run_next (self, any_left);
         say_usage_in_time (self);
@@ -425,7 +480,9 @@ static bool take_job (keeper_t *self)
     if (got <= 0)
         return false;
     message[got] = '\0';
-    *self = (keeper_t){ .signal_fd = self->signal_fd, .contained = self->contained, .cpu_before_ms = reaped_ms () };
+    *self = (keeper_t){
+        .signal_fd = self->signal_fd, .own = self->own, .contained = self->contained, .cpu_before_ms = reaped_ms ()
+    };
     self->goes_on = message[0] == KEEPER_RUN_ON;
     take_signals (self); /* of the job before */
     self->start_errno = take_place (message + 1, fds);
@@ -438,14 +495,17 @@ static bool take_job (keeper_t *self)
 }
 
 /* True when it can serve another one. */
-static bool run_job (keeper_t *self, const own_limits_t *limits)
+static bool run_job (keeper_t *self)
 {
     if (!self->start_errno) {
         keep (self);
         say_usage (self, self->left);
+        watch_look_last (&self->watch);
+        say_if_over (self);
+        say (self, "peak %lld %lld\n", (long long)self->watch.memory_peak_bytes, (long long)self->watch.pids_peak);
     }
     leave_place ();
-    bool rests = !self->left && !self->start_errno && !self->contained && own_limits_same (limits);
+    bool rests = !self->left && !self->start_errno && !self->contained && own_limits_same (self->own);
     say (self, "%d %d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left, rests);
     tell (self, 0); /* this must arrive */
     return rests;
@@ -487,10 +547,12 @@ int main (int argc, char **argv)
         fprintf (stderr, "usage: gleaner-keeper [--contained FOLDER...]; gleaner-worker starts it.\n");
         return EXIT_USAGE;
     }
+    confine_prepare (); /* before its own files in /proc are not its any more */
     if ((self.contained && !contain (argv + 2)) || !prepare (&self))
         return EXIT_UNPREPARED;
     own_limits_note (&limits);
-    while (take_job (&self) && run_job (&self, &limits))
+    self.own = &limits;
+    while (take_job (&self) && run_job (&self))
         ;
     _exit (0);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "proto/json.h"
 #include "proto/limits.h"
 #include "proto/lines.h"
 #include "proto/message.h"
@@ -94,6 +95,33 @@ static const option_t rows[] = {
       .type = OPT_FLAG,
       .at = AT (unsafe_no_sandbox),
       .help = "run jobs with all that this user can do and read" },
+    { .name = "max-memory",
+      .type = OPT_BYTES,
+      .at = AT (max_memory),
+      .min = 1024 * 1024,
+      .max = (int64_t)JOB_MB_MAX * 1024 * 1024,
+      .value = "SIZE",
+      .help = "memory that a job gets at most, as 4G; default: no limit of this worker's" },
+    { .name = "max-cpus",
+      .type = OPT_TEXT,
+      .at = AT (max_cpus),
+      .value = "N",
+      .help = "processors that a job gets at most, as 1.5; default: all" },
+    { .name = "max-disk",
+      .type = OPT_BYTES,
+      .at = AT (max_disk),
+      .min = 1024 * 1024,
+      .max = (int64_t)JOB_MB_MAX * 1024 * 1024,
+      .value = "SIZE",
+      .help = "what a job's folder takes at most, as 10G; default: no limit of this worker's" },
+    { .name = "max-pids",
+      .type = OPT_INT,
+      .at = AT (max_pids),
+      .fallback = "4096",
+      .min = 1,
+      .max = PIDS_MAX,
+      .value = "N",
+      .help = "processes and threads that a job has at once, at most" },
     { .name = "once", .type = OPT_FLAG, .at = AT (once), .help = "run one job, then stop" },
     { .name = "log-level",
       .type = OPT_CHOICE,
@@ -196,10 +224,30 @@ bool worker_options_labels (const worker_options_t *options, const sandbox_t *sa
     label_default (lines, "arch", system.machine);
     if (!sandbox_labels (sandbox, lines, problem, problem_size))
         return false;
+    label_default (lines, "limits", "watch");
     if (lines->len <= LABELS_MAX)
         return true;
     snprintf (problem, problem_size, "--label: more than %d bytes of labels.", LABELS_MAX);
     return false;
+}
+
+/* ---- limits ---- */
+
+bool worker_options_limits (const worker_options_t *options, limits_t *limits, char *problem, size_t problem_size)
+{
+    message_t job;
+    fault_t fault;
+    message_init (&job, MSG_JOB_OPTIONS);
+    *limits = (limits_t){ options->max_memory, options->max_disk, options->max_pids, 0 };
+    if (!options->max_cpus)
+        return true;
+    bool fine = !message_set_text (&job, SLICE ("cpus"), slice_of (options->max_cpus), &fault) &&
+                !message_check (&job, &fault) && job.job_options.cpus > 0;
+    limits->cpus = fine ? job.job_options.cpus : 0;
+    if (!fine)
+        snprintf (problem, problem_size, "--max-cpus must be from 0.01 to %d, as 1.5, not '%.40s'.", CPUS_MAX / 100,
+                  options->max_cpus);
+    return fine;
 }
 
 /* ---- all of them ---- */
@@ -224,7 +272,9 @@ int worker_options_parse (int argc, char **argv, worker_options_t *options)
     if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
         return refuse (options, "--broker must begin with tcp:// or ipc://.");
     char problem[PROBLEM_SIZE];
-    if (!labels_check (options, problem, sizeof problem))
+    limits_t limits;
+    if (!labels_check (options, problem, sizeof problem) ||
+        !worker_options_limits (options, &limits, problem, sizeof problem))
         return refuse (options, problem);
     return OPTIONS_RUN;
 }

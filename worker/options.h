@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/buf.h"
+#include "worker/limits.h"
 #include "worker/sandbox.h"
 
 typedef struct {
@@ -18,6 +19,10 @@ typedef struct {
     const char *label;
     int64_t slots;
     int64_t poll_wait_ms;
+    int64_t max_memory;
+    const char *max_cpus;
+    int64_t max_disk;
+    int64_t max_pids;
     bool once;
     bool unsafe_no_sandbox;
     const char *network;
@@ -34,5 +39,7 @@ void worker_options_fini (worker_options_t *options);
  */
 bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, buf_t *lines, char *problem,
                             size_t problem_size);
+/* What a job gets at most. False and one sentence in `problem` when --max-cpus is no number of processors. */
+bool worker_options_limits (const worker_options_t *options, limits_t *limits, char *problem, size_t problem_size);
 
 #endif

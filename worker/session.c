@@ -370,6 +370,13 @@ static void resume (void *ctx, const char *spool)
         folder_remove (spool);
 }
 
+static void say_limits (const session_t *self)
+{
+    char text[LIMITS_TEXT_MAX];
+    limits_text (&self->limits, text);
+    log_event (LEVEL_INFO, "job-limits", "%s; kept by watching the jobs", text);
+}
+
 session_t *session_new (const session_config_t *config)
 {
     session_t *self = xcalloc (1, sizeof *self);
@@ -382,6 +389,7 @@ session_t *session_new (const session_config_t *config)
         .keepers = &self->keepers,
         .extractors = &self->extractors,
         .transport = config->transport,
+        .limits = &self->limits,
         .worker_id = config->worker_id,
         .work_dir = config->work_dir,
         .extractor = config->extractor,
@@ -399,7 +407,9 @@ session_t *session_new (const session_config_t *config)
     program_machine (self->machine, sizeof self->machine);
     char problem[256];
     worker_options_labels (config->options, config->sandbox, &self->labels, problem,
-                           sizeof problem); /* checked when they were read */
+                           sizeof problem);                                          /* checked when they were read */
+    worker_options_limits (config->options, &self->limits, problem, sizeof problem); /* likewise */
+    say_limits (self);
     session_sleep_init (self);
     folders_sweep (config->work_dir);
     folders_each_spool (config->work_dir, resume, self);

@@ -28,6 +28,7 @@ typedef struct slot {
 struct session {
     session_config_t config;
     job_host_t host;
+    limits_t limits;
     strays_t *strays;
     keepers_t keepers;
     fork_server_t extractors;

@@ -113,6 +113,7 @@ static void query_add_field (buf_t *url, const field_spec_t *field, const void *
             query_add (url, field->name, value ? "true" : "false", value ? 4 : 5);
         break;
     }
+    case FIELD_DECIMAL: /* jobs have them, and no request of ours is one */
     case FIELD_LIST:
         break;
     }

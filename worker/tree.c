@@ -29,12 +29,14 @@ typedef struct {
     unsigned long long started; /* with the pid, what tells a process from a later one */
     long long ticks;            /* of CPU time */
     long long rss_pages;
+    long long threads;
     bool ended;
     bool ours;
 } process_t;
 
 /* Untouched pages of it cost nothing. */
 static process_t table[PROCESSES_MAX];
+static size_t looked_at; /* of it, by tree_usage */
 
 static void take_field (int field, const char *at, process_t *process)
 {
@@ -54,7 +56,8 @@ static void take_field (int field, const char *at, process_t *process)
         process->ticks += strtoll (at, NULL, 10);
         break;
     case THREADS_FIELD: /* one whose first thread has ended is shown as a zombie, and may run on */
-        process->ended = process->ended && strtol (at, NULL, 10) <= 1;
+        process->threads = strtoll (at, NULL, 10);
+        process->ended = process->ended && process->threads <= 1;
         break;
     case STARTED_FIELD:
         process->started = strtoull (at, NULL, 10);
@@ -193,8 +196,39 @@ tree_usage_t tree_usage (void)
         usage.cpu_ms += table[i].ticks * 1000 / ticks_per_second;
         usage.rss_bytes += table[i].rss_pages * page_bytes;
         usage.processes += !table[i].ended;
+        usage.tasks += table[i].ended ? 0 : table[i].threads;
     }
+    looked_at = count;
     return usage;
+}
+
+/* Its share of what it uses (PSS), of /proc/PID/smaps_rollup; -1 when that is not shown to us. */
+static int64_t share_of (pid_t pid)
+{
+    char path[40];
+    char text[1024];
+    snprintf (path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t got = read (fd, text, sizeof text - 1);
+    close (fd);
+    text[got > 0 ? got : 0] = '\0';
+    const char *line = strstr (text, "\nPss:");
+    return line ? strtoll (line + strlen ("\nPss:"), NULL, 10) * 1024 : -1;
+}
+
+int64_t tree_memory_bytes (void)
+{
+    const long page_bytes = sysconf (_SC_PAGESIZE);
+    int64_t bytes = 0;
+    for (size_t i = 0; i < looked_at; i++) {
+        if (!table[i].ours || table[i].ended)
+            continue;
+        int64_t share = share_of (table[i].pid);
+        bytes += share >= 0 ? share : table[i].rss_pages * page_bytes;
+    }
+    return bytes;
 }
 
 void tree_each_child (void (*fn) (pid_t child))

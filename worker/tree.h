@@ -20,9 +20,12 @@ typedef struct {
     int64_t cpu_ms; /* of those that are not yet reaped, and of what they have reaped */
     int64_t rss_bytes;
     int64_t processes; /* that have not ended */
+    int64_t tasks;     /* their threads, one at least of each */
 } tree_usage_t;
 
 tree_usage_t tree_usage (void);
+/* The memory of those that tree_usage saw last, with what several of them share counted once. It costs a lot more. */
+int64_t tree_memory_bytes (void);
 /* Calls `fn` with each child. */
 void tree_each_child (void (*fn) (pid_t child));
 

@@ -16,7 +16,7 @@ import pytest
 from cluster import wait_until
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["http", "zmq"])
-ENTRY = re.compile(r"(\d+) (phase \w+|begin \d+|end \d+ \d+(?: \d+)?|(?:out|err) \d+ \d+\+?|use \d+ \d+ \d+|cut)")
+ENTRY = re.compile(r"(\d+) (phase \w+|begin \d+|end \d+ \d+(?: \d+)?|(?:out|err) \d+ \d+\+?|use \d+ \d+ \d+|limits \S.*|cut)")
 
 
 def raw(cluster, job, stream, **query):

@@ -17,7 +17,7 @@ static inline void filled (message_t *message, msg_type_t type, const char *text
         void *at = (char *)message_body (message) + field->at;
         if (field->type == FIELD_STR || field->type == FIELD_BYTES) {
             *(slice_t *)at = slice_from (text, field->limit < FILLED_TEXT_MAX ? (size_t)field->limit : FILLED_TEXT_MAX);
-        } else if (field->type == FIELD_INT || field->type == FIELD_UINT) {
+        } else if (field->type == FIELD_INT || field->type == FIELD_UINT || field->type == FIELD_DECIMAL) {
             *(int64_t *)at = field->limit;
         } else if (field->type == FIELD_BOOL) {
             *(int *)at = 1;

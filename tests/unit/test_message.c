@@ -20,7 +20,7 @@ static void fill (message_t *message, msg_type_t type, buf_t *raw)
         size_t len = field->limit < 20 ? (size_t)field->limit : 20;
         if (field->type == FIELD_STR || field->type == FIELD_BYTES) {
             *(slice_t *)(void *)at = slice_from (filler, len);
-        } else if (field->type == FIELD_INT || field->type == FIELD_UINT) {
+        } else if (field->type == FIELD_INT || field->type == FIELD_UINT || field->type == FIELD_DECIMAL) {
             *(int64_t *)(void *)at = field->limit;
         } else if (field->type == FIELD_BOOL) {
             *(int *)(void *)at = 1;
@@ -58,7 +58,7 @@ static void assert_field_equal (const field_spec_t *field, const message_t *a, c
     if (field->type == FIELD_STR || field->type == FIELD_BYTES || field->type == FIELD_MAP ||
         field->type == FIELD_TEXTS || field->type == FIELD_ROWS)
         assert_true (slice_eq (*(const slice_t *)(const void *)left, *(const slice_t *)(const void *)right));
-    else if (field->type == FIELD_INT || field->type == FIELD_UINT)
+    else if (field->type == FIELD_INT || field->type == FIELD_UINT || field->type == FIELD_DECIMAL)
         assert_int_equal (*(const int64_t *)(const void *)left, *(const int64_t *)(const void *)right);
     else if (field->type == FIELD_BOOL)
         assert_int_equal (*(const int *)(const void *)left, *(const int *)(const void *)right);

@@ -161,6 +161,7 @@ static void test_an_attempt_comes_back_as_it_was (void **state)
     };
     attempt.data[STREAM_STDERR] = SLICE ("why");
     attempt.data[STREAM_JOURNAL] = SLICE ("0 phase run\n");
+    attempt.usage = SLICE ("used");
     job_record_t job = sample (7);
     assert_int_equal (self->store->ops->job_insert (self->store, &job), 0);
     assert_int_equal (self->store->ops->attempt_put (self->store, &attempt), 0);
@@ -171,6 +172,7 @@ static void test_an_attempt_comes_back_as_it_was (void **state)
     assert_null (got.data[STREAM_STDOUT].ptr);
     assert_slice (got.data[STREAM_STDERR], "why");
     assert_slice (got.data[STREAM_JOURNAL], "0 phase run\n");
+    assert_slice (got.usage, "used");
     int seen = 0;
     assert_int_equal (self->store->ops->attempt_each (self->store, 7, see_attempt, &seen), 0);
     assert_int_equal (seen, 1);

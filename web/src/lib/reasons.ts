@@ -19,6 +19,9 @@ const words: Record<string, Words> = {
   "file-missing": { short: "project file missing", advice: "The project's ZIP is not there any more. Submit it again with the file." },
   "secrets-lost": { short: "Secrets lost", advice: "The broker has another secrets.key than when the job was submitted. Submit the job again." },
   "archive-refused": { short: "ZIP refused", advice: "The worker refused to unpack the ZIP; the message names the entry." },
+  "out-of-memory": { short: "out of memory", advice: "It used more memory than it may. Raise memoryMb, or the worker's --max-memory." },
+  "too-many-processes": { short: "too many processes", advice: "It ran more processes and threads than it may. Raise pids, or the worker's --max-pids." },
+  "disk-limit": { short: "too much disk", advice: "Its folder took more of the disk than it may. Raise diskMb, or the worker's --max-disk." },
   "disk-full": { short: "worker's disk full", advice: "The disk of the worker was full." },
 };
 
