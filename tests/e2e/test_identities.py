@@ -237,3 +237,16 @@ def test_other_machines_are_let_in_only_when_somebody_says_so(cluster, tmp_path)
     assert done.returncode == 2 and "--insecure" in done.stderr
     open_one = cluster._add("broker", ["--listen", "tcp://0.0.0.0:0", "--data", tmp_path / "e", "--insecure"])
     assert open_one.events("listening-openly")
+
+
+def test_who_asks_too_often_is_told_to_wait(clusters):
+    cluster = clusters(broker_args=["--auth", "on"], gateway_args=["--rate", "5", "--rate-burst", "20"])
+    client = TokenClient(cluster, create(cluster, "viewer", "v"))
+    time.sleep(0.5)
+    answers = [client.get("/api/info") for _ in range(40)]
+    late = [a for a in answers if a.status == 429]
+    assert 10 <= len(late) <= 25
+    assert {a.status for a in answers} == {200, 429}
+    assert late[0]["code"] == "RATE_LIMITED" and late[0].headers["Retry-After"] == "1"
+    wait_until(lambda: client.get("/api/info").status == 200, 5)
+    assert cluster.api.get("/").status == 200  # the page itself is not counted
