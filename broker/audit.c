@@ -17,7 +17,6 @@ enum { PATH_SIZE = 4096 + 32, TAIL = 512 * 1024, SYNC_MS = 1000 };
 
 typedef struct {
     int64_t number;
-    int64_t time_ms;
     char *item; /* an audit-entry, encoded */
     size_t len;
 } kept_t;
@@ -244,5 +243,5 @@ void audit_tick (audit_t *self, int64_t now_ms)
 
 int64_t audit_deadline (const audit_t *self)
 {
-    return self->sync_ms;
+    return self->unsynced && self->sync_ms == INT64_MAX ? 0 : self->sync_ms; /* its time is not yet set */
 }

@@ -1,8 +1,8 @@
 /* audit.h - who did what: lines of JSON in the file `audit.log` of the data directory, only ever added to.
  *
  * A line is written before its answer leaves, and synced within a second. At AUDIT_BYTES_MAX the file becomes
- * `audit.log.1`, the one before it `audit.log.2`, and so on; AUDIT_FILES of them are kept. The last AUDIT_KEPT entries can
- * be read from the broker, the others from the files.
+ * `audit.log.1`, the one before it `audit.log.2`, and so on; AUDIT_FILES of them are kept. The last AUDIT_KEPT entries
+ * can be read from the broker, the others from the files.
  */
 #ifndef GLEANER_AUDIT_H
 #define GLEANER_AUDIT_H
