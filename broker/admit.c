@@ -118,8 +118,26 @@ static err_t check_job (broker_t *self, const message_t *message, const who_t *w
 
 /* ---- what is told of a refusal ---- */
 
-static void note_refusal (broker_t *self, const message_t *message, zmq_msg_t *body, const who_t *who,
-                          const fault_t *fault)
+/* Where the message comes from, as far as is known; written to `room` at most. */
+static slice_t from_of (const message_t *message, zmq_msg_t *body, char room[PEER_SIZE])
+{
+    const char *address = message->peer.ptr ? NULL : zmq_msg_gets (body, "Peer-Address");
+    snprintf (room, PEER_SIZE, "%.64s", address ? address : "");
+    return message->peer.ptr ? message->peer : slice_of (room);
+}
+
+static slice_t subject_of (message_t *message)
+{
+    slice_t job = job_of (message);
+    const slice_t *worker = worker_of (message);
+    if (message->type == MSG_WORKER_DRAIN)
+        return message->worker_drain.worker_id;
+    if (message->type == MSG_WORKER_RESUME)
+        return message->worker_resume.worker_id;
+    return worker ? *worker : job;
+}
+
+static void note_refusal (broker_t *self, message_t *message, zmq_msg_t *body, const who_t *who, const fault_t *fault)
 {
     bool unknown = fault->err == ERR_UNAUTHORIZED;
     *(unknown ? &self->unauthorized : &self->forbidden) += 1;
@@ -128,13 +146,61 @@ static void note_refusal (broker_t *self, const message_t *message, zmq_msg_t *b
     self->refusals_second = self->now_ms / 1000;
     if (self->refusals_count++ >= LOGGED_MAX)
         return;
-    char peer[PEER_SIZE];
-    const char *address = zmq_msg_gets (body, "Peer-Address");
-    snprintf (peer, sizeof peer, "%.64s", address ? address : "");
-    slice_t from = message->peer.ptr ? message->peer : slice_of (peer);
+    char room[PEER_SIZE];
+    slice_t from = from_of (message, body, room);
     log_event (LEVEL_WARN, unknown ? "unauthorized" : "forbidden", "%s %s from " SLICE_FMT " by %s: %s",
                error_row (fault->err)->code, message_spec (message->type)->wire, SLICE_ARG (from),
                who->id[0] ? who->id : "nobody", fault->text);
+    audit_add (self->audit, &(audit_entry_t){ .time_ms = self->wall_ms,
+                                              .id = who->id[0] ? slice_of (who->id) : SLICE_ABSENT,
+                                              .name = who->name[0] ? slice_of (who->name) : SLICE_ABSENT,
+                                              .role = who->role,
+                                              .from = from,
+                                              .what = slice_of (message_spec (message->type)->wire),
+                                              .subject = subject_of (message),
+                                              .outcome = slice_of (error_row (fault->err)->code) });
+}
+
+void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t *body, const who_t *who)
+{
+    char room[PEER_SIZE];
+    speaker_t *speaker = request_speaker (self->requests, request, who);
+    speaker->audited = role_audits (message->type);
+    if (!speaker->audited)
+        return;
+    slice_t from = from_of (message, body, room);
+    snprintf (speaker->from, sizeof speaker->from, SLICE_FMT, SLICE_ARG (from));
+    slice_copy (subject_of (message), speaker->subject, sizeof speaker->subject);
+}
+
+void admit_answered (broker_t *self, const request_t *request, const message_t *answer)
+{
+    const speaker_t *speaker = request->speaker;
+    if (!speaker->audited)
+        return;
+    bool created = answer->type == MSG_JOB_CREATE_OK;
+    slice_t subject = speaker->subject[0] ? slice_of (speaker->subject) : SLICE_ABSENT;
+    audit_add (self->audit,
+               &(audit_entry_t){ .time_ms = self->wall_ms,
+                                 .id = slice_of (speaker->id),
+                                 .name = slice_of (speaker->name),
+                                 .role = speaker->role,
+                                 .from = slice_of (speaker->from),
+                                 .what = slice_of (message_spec (request->type)->wire),
+                                 .subject = created ? answer->job_create_ok.job_id : subject,
+                                 .outcome = answer->type == MSG_ERROR ? answer->error.code : SLICE ("ok") });
+}
+
+void admit_audit (broker_t *self, uint64_t request, const msg_audit_read_t *in)
+{
+    int64_t limit = in->limit == INT_ABSENT || in->limit == 0 ? LIST_DEFAULT : in->limit;
+    message_t answer;
+    message_init (&answer, MSG_AUDIT_READ_OK);
+    buf_clear (&self->list);
+    list_t entries = audit_list (self->audit, in->before == INT_ABSENT ? INT64_MAX : in->before, limit, &self->list);
+    answer.audit_read_ok.entries = entries;
+    answer.audit_read_ok.count = entries.count;
+    broker_reply (self, request, &answer, 0);
 }
 
 err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault)
@@ -183,10 +249,20 @@ static void end_streams (broker_t *self, const identity_t *identity)
     }
 }
 
-/* Its worker is gone for us: others are given its jobs. */
-static void on_gone (void *ctx, const identity_t *identity)
+/* Of one that is gone the worker is gone for us, too: others are given its jobs. */
+static void on_change (void *ctx, const identity_t *identity, bool gone)
 {
     broker_t *self = ctx;
+    audit_add (self->audit, &(audit_entry_t){ .time_ms = self->wall_ms,
+                                              .role = ROLE_NONE,
+                                              .what = gone ? SLICE ("token-revoked") : SLICE ("token-created"),
+                                              .subject = slice_of (identity->id),
+                                              .outcome = SLICE ("ok") });
+    if (!gone) {
+        log_event (LEVEL_INFO, "identity-new", "%s of %s: %s", identity->id, identity->name,
+                   role_name (identity->role));
+        return;
+    }
     log_event (LEVEL_INFO, "identity-gone", "%s of %s counts no longer", identity->id, identity->name);
     end_streams (self, identity);
     if (!identity->worker_id[0])
@@ -200,11 +276,12 @@ static void on_gone (void *ctx, const identity_t *identity)
 
 void admit_begin (broker_t *self)
 {
-    auth_on_gone (self->auth, on_gone, self);
+    auth_on_change (self->auth, on_change, self);
 }
 
 void admit_tick (broker_t *self)
 {
+    audit_tick (self->audit, self->now_ms);
     bool due = auth_fd (self->auth) < 0 && self->auth_due_ms <= self->now_ms;
     if (!self->auth_moved && !due)
         return;
@@ -215,5 +292,6 @@ void admit_tick (broker_t *self)
 
 int64_t admit_deadline (const broker_t *self)
 {
-    return auth_fd (self->auth) < 0 ? self->auth_due_ms : INT64_MAX;
+    int64_t sync_ms = audit_deadline (self->audit);
+    return auth_fd (self->auth) < 0 && self->auth_due_ms < sync_ms ? self->auth_due_ms : sync_ms;
 }

@@ -23,8 +23,8 @@ struct auth {
     identities_t *identities;
     identity_t control; /* of those who can read the data directory */
     int watch;          /* inotify's descriptor */
-    auth_gone_fn *gone;
-    void *gone_ctx;
+    auth_change_fn *change;
+    void *change_ctx;
 };
 
 /* ---- life ---- */
@@ -122,21 +122,24 @@ static void take_notices (auth_t *self)
         ;
 }
 
-void auth_on_gone (auth_t *self, auth_gone_fn *fn, void *ctx)
+void auth_on_change (auth_t *self, auth_change_fn *fn, void *ctx)
 {
-    self->gone = fn;
-    self->gone_ctx = ctx;
+    self->change = fn;
+    self->change_ctx = ctx;
 }
 
-static void tell_gone (auth_t *self, const identities_t *old, int64_t wall_ms)
+static void tell_changes (auth_t *self, const identities_t *old, int64_t wall_ms)
 {
     const identities_t *now = self->identities;
-    for (size_t i = 0; i < identities_count (old); i++) {
+    for (size_t i = 0; self->change && i < identities_count (old); i++) {
         const identity_t *was = identities_at (old, i);
         const identity_t *is = identities_by_id (now, slice_of (was->id));
-        if (self->gone && identity_counts (was, wall_ms) && (!is || !identity_counts (is, wall_ms)))
-            self->gone (self->gone_ctx, was);
+        if (identity_counts (was, wall_ms) && (!is || !identity_counts (is, wall_ms)))
+            self->change (self->change_ctx, was, true);
     }
+    for (size_t i = 0; self->change && i < identities_count (now); i++)
+        if (!identities_by_id (old, slice_of (identities_at (now, i)->id)))
+            self->change (self->change_ctx, identities_at (now, i), false);
 }
 
 void auth_refresh (auth_t *self, int64_t wall_ms)
@@ -150,7 +153,7 @@ void auth_refresh (auth_t *self, int64_t wall_ms)
     if (good) {
         identities_t *old = self->identities;
         self->identities = fresh;
-        tell_gone (self, old, wall_ms);
+        tell_changes (self, old, wall_ms);
         fresh = old;
         log_event (LEVEL_INFO, "identities-read", "%zu identities", identities_count (self->identities));
     } else if (!self->damaged) {

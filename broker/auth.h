@@ -15,8 +15,8 @@ typedef struct {
     const identity_t *identity; /* NULL: it has no line */
 } who_t;
 
-/* An identity counts no longer: whoever was admitted by it is to go. */
-typedef void auth_gone_fn (void *ctx, const identity_t *identity);
+/* An identity is new; or (`gone`) it counts no longer, and whoever was admitted by it is to go. */
+typedef void auth_change_fn (void *ctx, const identity_t *identity, bool gone);
 
 /* `mode`: "on", "off", or "auto", which asks as soon as there is an identity. Reads the identities, and writes the file
  * `control-token`, an admin's token for those who can read the data directory. NULL with one sentence in `problem`. */
@@ -26,8 +26,8 @@ void auth_destroy (auth_t **self_p);
 bool auth_asks (const auth_t *self);
 /* Readable when there may be something for auth_refresh to do; -1: call it each second. */
 int auth_fd (const auth_t *self);
-/* From now on `fn` hears of identities that have been taken back. */
-void auth_on_gone (auth_t *self, auth_gone_fn *fn, void *ctx);
+/* From now on `fn` hears of identities that come and go. */
+void auth_on_change (auth_t *self, auth_change_fn *fn, void *ctx);
 /* Reads the identities again if they have changed. A file that cannot be read changes nothing (logged). */
 void auth_refresh (auth_t *self, int64_t wall_ms);
 /* True, and who it is; false for what does not count, whatever the cause. Absent: ROLE_NONE, or, where nobody is asked,

@@ -25,6 +25,7 @@
 #include <zmq.h>
 
 #include "broker/activity.h"
+#include "broker/audit.h"
 #include "broker/auth.h"
 #include "broker/core.h"
 #include "broker/depot.h"
@@ -95,6 +96,7 @@ typedef struct {
     bool again; /* the turn left something to commit: the next one must not wait */
     decoder_t *decoder;
     auth_t *auth;
+    audit_t *audit;
     const who_t *who; /* who sent the message that is being handled; NULL: nobody has to say */
     bool auth_moved;  /* there may be news of identities */
     int64_t auth_due_ms;
@@ -167,7 +169,12 @@ void socket_send (broker_t *self);
  * the message does not. Returns 0 and `who`, or UNAUTHORIZED, FORBIDDEN, WORKER_TOKEN_BOUND, NO_SUCH_JOB with `fault`.
  */
 err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault);
+/* Keeps with the request who sent the message. */
+void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t *body, const who_t *who);
+/* The request has its answer: into the audit log, where it belongs there. */
+void admit_answered (broker_t *self, const request_t *request, const message_t *answer);
 void admit_check (broker_t *self, uint64_t request);
+void admit_audit (broker_t *self, uint64_t request, const msg_audit_read_t *in);
 /* Looks whether identities have changed. */
 void admit_tick (broker_t *self);
 int64_t admit_deadline (const broker_t *self);

@@ -36,7 +36,8 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
         return false;
     self->depot = self->store ? depot_new (folder, self->options->output_max, problem, PROBLEM_SIZE) : NULL;
     self->auth = self->depot ? auth_new (folder, self->options->auth, problem, PROBLEM_SIZE) : NULL;
-    return self->auth != NULL;
+    self->audit = self->auth ? audit_new (folder, problem, PROBLEM_SIZE) : NULL;
+    return self->audit != NULL;
 }
 
 static bool open_secrets (broker_t *self, const char *folder, char *problem)
@@ -144,6 +145,7 @@ static void broker_fini (broker_t *self)
 {
     depot_destroy (&self->depot);
     auth_destroy (&self->auth);
+    audit_destroy (&self->audit);
     if (self->store)
         self->store->ops->close (&self->store);
     core_destroy (&self->core);

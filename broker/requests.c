@@ -91,7 +91,7 @@ request_t *request_find (const requests_t *self, uint64_t handle)
     return place ? place->request : NULL;
 }
 
-void request_speaker (requests_t *self, uint64_t handle, const who_t *who)
+speaker_t *request_speaker (requests_t *self, uint64_t handle, const who_t *who)
 {
     request_t *request = request_find (self, handle);
     speaker_t *speaker = xcalloc (1, sizeof *speaker);
@@ -99,6 +99,7 @@ void request_speaker (requests_t *self, uint64_t handle, const who_t *who)
     snprintf (speaker->id, sizeof speaker->id, "%s", who->id);
     snprintf (speaker->name, sizeof speaker->name, "%s", who->name);
     request->speaker = speaker;
+    return speaker;
 }
 
 void request_close (requests_t *self, uint64_t handle)

@@ -12,6 +12,9 @@ typedef struct {
     role_t role;
     char id[IDENTITY_ID_MAX + 1];
     char name[NAME_MAX_BYTES + 1];
+    bool audited; /* how it ended belongs into the audit log; likewise */
+    char from[64];
+    char subject[ID_MAX + 1];
 } speaker_t;
 
 typedef struct {
@@ -29,8 +32,8 @@ requests_t *requests_new (void);
 void requests_destroy (requests_t **self_p);
 /* Copies routing and id. Returns the handle; 0 when REQUESTS_MAX are open. */
 uint64_t request_open (requests_t *self, msg_type_t type, slice_t routing, slice_t id);
-/* Keeps who asked. */
-void request_speaker (requests_t *self, uint64_t handle, const who_t *who);
+/* Keeps who asked; the request must be open. Returns what is kept. */
+speaker_t *request_speaker (requests_t *self, uint64_t handle, const who_t *who);
 /* NULL when the handle's request has been answered. */
 request_t *request_find (const requests_t *self, uint64_t handle);
 void request_close (requests_t *self, uint64_t handle);

@@ -35,6 +35,8 @@ void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t 
     if (!request || request->answered)
         return;
     request->answered = true;
+    if (request->speaker)
+        admit_answered (self, request, message);
     message->id = request->id;
     buf_clear (&self->encoded);
     message_encode (message, &self->encoded);
@@ -186,6 +188,9 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_AUTH_CHECK:
         admit_check (self, request);
         break;
+    case MSG_AUDIT_READ:
+        admit_audit (self, request, &message->audit_read);
+        break;
     case MSG_GATEWAY_HELLO:
         gateway_hello (self, request, &message->gateway_hello);
         break;
@@ -243,7 +248,7 @@ static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
         return;
     }
     if (asks && who.role != ROLE_WORKER)
-        request_speaker (self->requests, request, &who);
+        admit_keep (self, request, &message, body, &who);
     self->who = asks ? &who : NULL;
     dispatch (self, request, &message, body);
     self->who = NULL;

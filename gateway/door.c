@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "gateway/gateway.h"
+#include "gateway/rate.h"
 #include "gateway/routes.h"
 #include "proto/clock.h"
 #include "proto/roles.h"
@@ -29,13 +30,15 @@ struct door {
     door_state_t state; /* as of */
     uint64_t heard;     /* this connection to the broker; 0: not known */
     bool guarded;
+    rate_t *rate;
     unsigned char secret[crypto_generichash_KEYBYTES];
     known_t known[SETS][WAYS];
 };
 
-door_t *door_new (bool guarded)
+door_t *door_new (bool guarded, int64_t rate, int64_t burst)
 {
     door_t *self = xcalloc (1, sizeof *self);
+    self->rate = rate_new (rate, burst);
     self->guarded = guarded;
     randombytes_buf (self->secret, sizeof self->secret);
     return self;
@@ -43,7 +46,11 @@ door_t *door_new (bool guarded)
 
 void door_destroy (door_t **self_p)
 {
-    free (*self_p);
+    door_t *self = *self_p;
+    if (!self)
+        return;
+    rate_destroy (&self->rate);
+    free (self);
     *self_p = NULL;
 }
 
@@ -163,6 +170,13 @@ static bool read_token (request_t *request, slice_t *token)
     return true;
 }
 
+static bool slowly (door_t *self, const request_t *request)
+{
+    int64_t now_ms = clock_mono_ms ();
+    return rate_take (self->rate, slice_of (request->peer), now_ms) &&
+           (!request->auth.ptr || rate_take (self->rate, request->auth, now_ms));
+}
+
 static enter_t refuse (request_t *request, err_t err)
 {
     request->door_err = err;
@@ -178,7 +192,10 @@ enter_t door_enter (request_t *request)
     if (heard && self->state == DOOR_OPEN)
         return refuse (request, self->guarded ? ERR_FORBIDDEN : 0);
     request_peer (request, request->peer);
-    if (!read_token (request, &request->auth))
+    bool token = read_token (request, &request->auth);
+    if (heard && !slowly (self, request))
+        return refuse (request, ERR_RATE_LIMITED);
+    if (!token)
         return refuse (request, ERR_UNAUTHORIZED);
     if (!heard)
         return ask (request);

@@ -16,8 +16,9 @@ typedef enum {
     ENTER_WAIT, /* the request is parked until the broker has said; then `door_err` tells */
 } enter_t;
 
-/* `guarded`: while the broker asks nobody who they are, nobody comes in either. The caller destroys it. */
-door_t *door_new (bool guarded);
+/* `guarded`: while the broker asks nobody who they are, nobody comes in either. While it does ask, `rate` requests a
+ * second come in by one token and from one address, `burst` at once. The caller destroys it. */
+door_t *door_new (bool guarded, int64_t rate, int64_t burst);
 void door_destroy (door_t **self_p);
 
 /* The headers are there. Sets the request's `auth` and `peer` where it matters who it is. */

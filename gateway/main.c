@@ -45,7 +45,7 @@ static int serve (gateway_t *gateway, int signal_fd)
         close (listen_fd);
         return refuse (problem);
     }
-    gateway->door = door_new (open && !options->insecure);
+    gateway->door = door_new (open && !options->insecure, options->rate, options->rate_burst);
     if (open)
         log_event (LEVEL_WARN, "listening-openly",
                    "%s can be reached by other machines, and what they send is in clear text", name);

@@ -17,6 +17,8 @@ typedef struct {
     int64_t connection_limit;
     int64_t broker_timeout_ms;
     bool insecure;
+    int64_t rate;
+    int64_t rate_burst;
     const char *log_level;
 } gateway_options_t;
 

@@ -47,6 +47,7 @@ static const route_t routes[] = {
     { METHOD_POST, "/api/execute", execute_handle, MSG_JOB_CREATE, ROUTE_FORM, NULL },
     { METHOD_DELETE, "/api/execute", execute_stop_handle, MSG_JOB_CANCEL, 0, NULL },
     { METHOD_GET, "/api/info", info_handle, MSG_BROKER_INFO, ROUTE_REPEAT, NULL },
+    { METHOD_GET, "/api/audit", translate_handle, MSG_AUDIT_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/stats", translate_handle, MSG_STATS_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/workers/activity", translate_handle, MSG_WORKER_ACTIVITY, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
 };

@@ -39,6 +39,7 @@ enum {
 
     ATTEMPT_MAX = 1000,
     ATTEMPTS_SHOWN_MAX = 50, /* attempts in one job-status-ok, the newest */
+    AUDIT_MAX = 500,         /* entries in one audit-read-ok */
     EVENTS_MAX = 500,        /* events in one events-read-ok */
     STATS_POINTS_MAX = 288,  /* in one stats-read-ok */
     STATS_REASONS_MAX = 64,  /* likewise */

@@ -237,3 +237,44 @@ def test_other_machines_are_let_in_only_when_somebody_says_so(cluster, tmp_path)
     assert done.returncode == 2 and "--insecure" in done.stderr
     open_one = cluster._add("broker", ["--listen", "tcp://0.0.0.0:0", "--data", tmp_path / "e", "--insecure"])
     assert open_one.events("listening-openly")
+
+
+def test_who_asks_too_often_is_told_to_wait(clusters):
+    cluster = clusters(broker_args=["--auth", "on"], gateway_args=["--rate", "5", "--rate-burst", "20"])
+    client = TokenClient(cluster, create(cluster, "viewer", "v"))
+    time.sleep(0.5)
+    answers = [client.get("/api/info") for _ in range(40)]
+    late = [a for a in answers if a.status == 429]
+    assert 10 <= len(late) <= 25
+    assert {a.status for a in answers} == {200, 429}
+    assert late[0]["code"] == "RATE_LIMITED" and late[0].headers["Retry-After"] == "1"
+    wait_until(lambda: client.get("/api/info").status == 200, 5)
+    assert cluster.api.get("/").status == 200  # the page itself is not counted
+
+
+def test_what_people_do_is_written_down(asking):
+    admin_token = create(asking, "admin", "root")
+    alice_token = create(asking, "submitter", "alice")
+    admin, alice = TokenClient(asking, admin_token), TokenClient(asking, alice_token)
+    wait_until(lambda: alice.get("/api/jobs").status == 200)
+    job = alice.create()
+    alice.post("/api/jobs/cancel", {"jobId": job})
+    alice.post("/api/workers/drain", {"workerId": "pc-1"})  # turned away at the gateway's door
+    asking.native().ask("worker-drain", workerId="pc-1", auth=alice_token)
+    asking.native().ask("worker-drain", workerId="pc-1", auth=admin_token)
+    asking.native().ask("broker-info")
+    entries = admin.get("/api/audit")["entries"]
+    told = [(e["what"], e.get("name"), e.get("subject"), e["outcome"]) for e in reversed(entries)]
+    assert told[-5:] == [("job-create", "alice", job, "ok"), ("job-cancel", "alice", job, "ok"),
+                         ("worker-drain", "alice", "pc-1", "FORBIDDEN"), ("worker-drain", "root", "pc-1", "NO_SUCH_WORKER"),
+                         ("broker-info", None, None, "UNAUTHORIZED")]
+    assert [t[0] for t in told[:-5]].count("token-created") == 2
+    assert {e["from"] for e in entries if e["what"] == "job-create"} == {"127.0.0.1"}
+    assert [e["number"] for e in entries] == list(range(len(entries), 0, -1))
+    assert [e["number"] for e in admin.get(f"/api/audit?limit=2&before={len(entries)}")["entries"]] == [len(entries) - 1, len(entries) - 2]
+    asking.broker.kill()
+    asking.broker.start()
+    assert wait_until(lambda: (a := admin.get("/api/audit")).status == 200 and a)["entries"] == entries
+    text = (asking.folder / "data" / "audit.log").read_text()
+    assert len(text.splitlines()) == len(entries) and alice_token not in text
+    assert (asking.folder / "data" / "audit.log").stat().st_mode & 0o777 == 0o600
