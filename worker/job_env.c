@@ -42,12 +42,13 @@ static void put_ours (env_t *env, const job_t *self)
 {
     static const char *const passed[] = { "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME" };
     char attempt[32];
-    put_text (env, "PATH", "/usr/local/bin:/usr/bin:/bin");
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+    if (!self->image) /* which has its own */
+        put_text (env, "PATH", "/usr/local/bin:/usr/bin:/bin");
+    for (size_t i = 0; i < sizeof passed / sizeof *passed && !self->image; i++)
         if (getenv (passed[i]))
             put_text (env, passed[i], getenv (passed[i]));
     snprintf (attempt, sizeof attempt, "%lld", (long long)self->lease.attempt);
-    const char *folder = sandbox_folder (self->host->sandbox, self->folder);
+    const char *folder = sandbox_folder (self->sandbox, self->folder);
     put_text (env, "HOME", folder);
     put_text (env, "PWD", folder);
     put_text (env, "TERM", "dumb");
@@ -68,18 +69,28 @@ static void put_wanted (env_t *env, const job_t *self, slice_t wanted)
     }
 }
 
-static void input_fill (const job_t *self, buf_t *input)
+static int input_fill (const job_t *self, buf_t *input)
 {
+    int error = 0;
     slice_t wanted = slice_of (self->env ? self->env : "");
     env_t env = { xcalloc (OURS_MAX + lines_count (wanted), sizeof *env.rows), 0 };
     put_ours (&env, self);
     put_wanted (&env, self, wanted);
-    buf_append (input, self->command, strlen (self->command) + 1);
+    buf_t lines = { 0 };
+    if (!self->image)
+        buf_append (input, self->command, strlen (self->command) + 1);
     for (size_t i = 0; i < env.count; i++) {
-        buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);
+        if (self->image)
+            buf_printf (&lines, "%s\n", env.rows[i]);
+        else
+            buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);
         free (env.rows[i]);
     }
     free (env.rows);
+    if (self->image)
+        error = job_container_input (self, buf_slice (&lines), input);
+    buf_fini (&lines);
+    return error;
 }
 
 int job_input_open (const job_t *self, int *fd)
@@ -88,9 +99,10 @@ int job_input_open (const job_t *self, int *fd)
     if (*fd < 0)
         return errno;
     buf_t input = { 0 };
-    input_fill (self, &input);
-    ssize_t written = pwrite (*fd, input.ptr, input.len, 0); /* it is read from its beginning */
-    int error = written < 0 ? errno : written < (ssize_t)input.len ? ENOSPC : 0;
+    int error = input_fill (self, &input);
+    ssize_t written = error ? 0 : pwrite (*fd, input.ptr, input.len, 0); /* it is read from its beginning */
+    if (!error)
+        error = written < 0 ? errno : written < (ssize_t)input.len ? ENOSPC : 0;
     buf_fini (&input);
     return error;
 }
