@@ -112,7 +112,7 @@ static bool image_safe (slice_t image)
     for (size_t i = 0; i < image.len; i++) {
         char c = image.ptr[i];
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!plain && !(i && memchr ("./:@_-", c, 6)))
+        if (!plain && !(i && c && strchr ("./:@_-", c)))
             return false;
     }
     return image.len > 0;
