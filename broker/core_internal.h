@@ -275,8 +275,8 @@ bool core_queue_fits (const queue_t *queue, const worker_t *worker);
 /* core_options.c */
 /* 0, or the code of what a job-create asks for and may not; `field` and `text` then say which and why (static). */
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text);
-/* True for a worker that can run a job with `network` none. */
-bool core_options_cuts_network (const worker_t *worker);
+/* True for a worker that can do what the job's `network` and `image` ask for. */
+bool core_options_possible (const worker_t *worker, const msg_job_create_t *in);
 /* Adds to `requires` what other options need of a worker. */
 void core_options_imply (core_t *self, msg_job_options_t *options);
 /* Encodes them for the store; absent when there are none. Lives as long as this step's effects. */

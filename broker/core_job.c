@@ -25,7 +25,7 @@ static worker_t *worker_of_machine (const core_t *self, const msg_job_create_t *
     for (worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at)) {
         if (!worker->online || worker->draining || !worker->machine || !slice_eq_str (in->machine, worker->machine))
             continue;
-        if (in->network.ptr && !core_options_cuts_network (worker))
+        if (!core_options_possible (worker, in))
             continue;
         size_t load = worker->leases.count + worker->pinned.users;
         if (!found || load < found->leases.count + found->pinned.users ||
@@ -54,8 +54,9 @@ static err_t check_create (const core_t *self, const msg_job_create_t *in, worke
     if (!in->machine.ptr)
         return ERR_NONE;
     *pinned = worker_of_machine (self, in);
-    if (!*pinned && in->network.ptr)
-        *text = "Direct mode with `network` none needs a worker on the gateway's machine that runs jobs in a sandbox.";
+    if (!*pinned && (in->network.ptr || in->image.ptr))
+        *text =
+            "Direct mode with `network` none or an `image` needs a worker on the gateway's machine that can do that.";
     return *pinned ? ERR_NONE : ERR_NO_DIRECT_WORKER;
 }
 

@@ -32,12 +32,13 @@ static bool env_safe (slice_t env)
     return true;
 }
 
-static bool secrets_safe (slice_t secrets)
+/* A container gets its environment as lines. */
+static bool secrets_safe (slice_t secrets, bool lines)
 {
     slice_t row, key, value;
     while (rows_next (&secrets, &row)) {
         line_split (row, &key, &value);
-        if (!name_allowed (key) || value.len < SECRET_MIN)
+        if (!name_allowed (key) || value.len < SECRET_MIN || (lines && memchr (value.ptr, '\n', value.len)))
             return false;
     }
     return true;
@@ -91,19 +92,57 @@ static bool exits_safe (slice_t exits)
     return true;
 }
 
-/* What a job with `network` none requires of its worker: one that does not know that field lacks the label, too. */
-static const slice_t network_label = SLICE ("network-none");
-static const slice_t network_line = SLICE ("network-none=yes\n");
+/* What options require of a worker: one that does not know such an option lacks its label, too. */
+typedef struct {
+    bool wanted;
+    slice_t label;
+    slice_t line;
+    const char *text;
+} implied_t;
 
-static bool network_fits (const msg_job_create_t *in)
+enum { IMPLIED = 2, IMPLIED_MAX = 32 };
+
+static void implied_by (slice_t network, slice_t image, implied_t out[IMPLIED])
 {
-    slice_t asked = lines_get (in->requires, network_label);
-    return asked.ptr ? slice_eq_str (asked, "yes") : in->requires.len + network_line.len <= LABELS_MAX;
+    out[0] = (implied_t){ network.ptr, SLICE ("network-none"), SLICE ("network-none=yes\n"),
+                          "`requires` must leave room for `network-none` `yes`, which `network` none requires." };
+    out[1] = (implied_t){ image.ptr, SLICE ("images"), SLICE ("images=yes\n"),
+                          "`requires` must leave room for `images` `yes`, which an `image` requires." };
 }
 
-bool core_options_cuts_network (const worker_t *worker)
+static const char *implied_problem (const msg_job_create_t *in)
 {
-    return slice_eq_str (lines_get (slice_of (worker->labels), network_label), "yes");
+    implied_t implied[IMPLIED];
+    implied_by (in->network, in->image, implied);
+    for (int i = 0; i < IMPLIED; i++) {
+        slice_t asked = lines_get (in->requires, implied[i].label);
+        bool fits = asked.ptr ? slice_eq_str (asked, "yes") : in->requires.len + IMPLIED_MAX <= LABELS_MAX;
+        if (implied[i].wanted && !fits)
+            return implied[i].text;
+    }
+    return NULL;
+}
+
+/* A name, a tag, a digest: no word that could be taken for an option. */
+static bool image_safe (slice_t image)
+{
+    for (size_t i = 0; i < image.len; i++) {
+        char c = image.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!plain && !(i && c && strchr ("./:@_-", c)))
+            return false;
+    }
+    return image.len > 0;
+}
+
+bool core_options_possible (const worker_t *worker, const msg_job_create_t *in)
+{
+    implied_t implied[IMPLIED];
+    implied_by (in->network, in->image, implied);
+    for (int i = 0; i < IMPLIED; i++)
+        if (implied[i].wanted && !slice_eq_str (lines_get (slice_of (worker->labels), implied[i].label), "yes"))
+            return false;
+    return true;
 }
 
 /* A limit of nothing is no limit that a job can run under. NULL: all that are given leave it something. */
@@ -139,9 +178,14 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
         *text = "`network` must be none, or absent.";
         return ERR_SCHEMA;
     }
-    if (in->network.ptr && !network_fits (in)) {
+    if (in->image.ptr && !image_safe (in->image)) {
+        *field = "image";
+        *text = "`image` must be a container image's name, such as debian:12.";
+        return ERR_SCHEMA;
+    }
+    *text = implied_problem (in);
+    if (*text) {
         *field = "requires";
-        *text = "`requires` must leave room for `network-none` `yes`, which `network` none requires.";
         return ERR_SCHEMA;
     }
     if (in->name.ptr && !lines_plain (in->name)) {
@@ -154,11 +198,11 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
         *text = "`env` must hold names of letters, digits and _, not beginning with GLEANER_.";
         return ERR_SCHEMA;
     }
-    if (in->secrets.ptr && !secrets_safe (in->secrets)) {
+    if (in->secrets.ptr && !secrets_safe (in->secrets, in->image.ptr != NULL)) {
         *field = "secrets";
         *text =
             "`secrets` must hold names of letters, digits and _, not beginning with GLEANER_, and values of 4 bytes "
-            "or more.";
+            "or more, of one line each where the job has an image.";
         return ERR_SCHEMA;
     }
     if (in->artifacts.ptr && !globs_safe (in->artifacts)) {
@@ -179,12 +223,16 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
 
 void core_options_imply (core_t *self, msg_job_options_t *options)
 {
-    if (!options->network.ptr || lines_get (options->requires, network_label).ptr)
-        return;
-    buf_clear (&self->list);
-    buf_append (&self->list, options->requires.ptr, options->requires.len);
-    buf_append (&self->list, network_line.ptr, network_line.len);
-    options->requires = core_keep (self, buf_slice (&self->list));
+    implied_t implied[IMPLIED];
+    implied_by (options->network, options->image, implied);
+    for (int i = 0; i < IMPLIED; i++) {
+        if (!implied[i].wanted || lines_get (options->requires, implied[i].label).ptr)
+            continue;
+        buf_clear (&self->list);
+        buf_append (&self->list, options->requires.ptr, options->requires.len);
+        buf_append (&self->list, implied[i].line.ptr, implied[i].line.len);
+        options->requires = core_keep (self, buf_slice (&self->list));
+    }
 }
 
 slice_t core_options_encode (core_t *self, const message_t *create)

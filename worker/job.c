@@ -250,6 +250,7 @@ static job_t *job_new (const job_host_t *host, slice_t job_id, int64_t attempt, 
     self->spool = path_of (host->work_dir, "spool", &self->lease);
     self->archive_fd = -1;
     self->child = CHILD_NONE;
+    self->container = CHILD_NONE;
     self->output_max = OUTPUT_MAX_DEFAULT;
     message_t none;
     message_init (&none, MSG_USAGE);
@@ -328,6 +329,8 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     take_secrets (self, given);
     self->goes_on = slice_eq_str (given->on_error, "continue");
     self->network_none = slice_eq_str (given->network, "none");
+    self->image = slice_dup (given->image);
+    self->sandbox = self->image ? host->engine : host->sandbox;
     self->artifacts = slice_dup (given->artifacts);
     if (given->output_max != INT_ABSENT)
         self->output_max = given->output_max;
@@ -399,6 +402,7 @@ void job_destroy (job_t **self_p)
     loop_timer_stop (&self->retry_timer);
     job_fetch_fini (self);
     job_run_fini (self);
+    job_container_fini (self);
     job_artifacts_fini (self);
     job_journal_fini (self);
     for (int i = 0; i < STREAM_COUNT; i++)
@@ -410,6 +414,7 @@ void job_destroy (job_t **self_p)
     free (self->file_url);
     free (self->env);
     wipe_secrets (self);
+    free (self->image);
     free (self->artifacts);
     free (self->folder);
     free (self->spool);

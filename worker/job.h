@@ -34,6 +34,7 @@ typedef struct {
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
     const sandbox_t *sandbox;
+    const sandbox_t *engine;              /* of jobs with an image; NULL: none */
     void (*done) (void *ctx, job_t *job); /* the owner destroys it */
     void *ctx;
 } job_host_t;

@@ -42,12 +42,13 @@ static void put_ours (env_t *env, const job_t *self)
 {
     static const char *const passed[] = { "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME" };
     char attempt[32];
-    put_text (env, "PATH", "/usr/local/bin:/usr/bin:/bin");
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+    if (!self->image) /* which has its own */
+        put_text (env, "PATH", "/usr/local/bin:/usr/bin:/bin");
+    for (size_t i = 0; i < sizeof passed / sizeof *passed && !self->image; i++)
         if (getenv (passed[i]))
             put_text (env, passed[i], getenv (passed[i]));
     snprintf (attempt, sizeof attempt, "%lld", (long long)self->lease.attempt);
-    const char *folder = sandbox_folder (self->host->sandbox, self->folder);
+    const char *folder = sandbox_folder (self->sandbox, self->folder);
     put_text (env, "HOME", folder);
     put_text (env, "PWD", folder);
     put_text (env, "TERM", "dumb");
@@ -74,8 +75,9 @@ static void put_secrets (env_t *env, slice_t rows)
         put (env, slice_dup (row));
 }
 
-static void input_fill (const job_t *self, buf_t *input)
+static int input_fill (const job_t *self, buf_t *input)
 {
+    int error = 0;
     slice_t wanted = slice_of (self->env ? self->env : "");
     env_t env = { xcalloc (OURS_MAX + lines_count (wanted) + rows_count (buf_slice (&self->secrets)), sizeof *env.rows),
                   0 };
@@ -85,13 +87,22 @@ static void input_fill (const job_t *self, buf_t *input)
     char limits[LIMITS_TEXT_MAX];
     job_limits_text (self, limits);
     buf_append (input, limits, strlen (limits) + 1);
-    buf_append (input, self->command, strlen (self->command) + 1);
+    buf_t lines = { 0 };
+    if (!self->image)
+        buf_append (input, self->command, strlen (self->command) + 1);
     for (size_t i = 0; i < env.count; i++) {
-        buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);
+        if (self->image)
+            buf_printf (&lines, "%s\n", env.rows[i]);
+        else
+            buf_append (input, env.rows[i], strlen (env.rows[i]) + 1);
         explicit_bzero (env.rows[i], strlen (env.rows[i]));
         free (env.rows[i]);
     }
     free (env.rows);
+    if (self->image)
+        error = job_container_input (self, buf_slice (&lines), input);
+    buf_fini (&lines);
+    return error;
 }
 
 int job_input_open (const job_t *self, int *fd)
@@ -100,10 +111,12 @@ int job_input_open (const job_t *self, int *fd)
     if (*fd < 0)
         return errno;
     buf_t input = { 0 };
-    input_fill (self, &input);
-    ssize_t written = pwrite (*fd, input.ptr, input.len, 0); /* it is read from its beginning */
-    int error = written < 0 ? errno : written < (ssize_t)input.len ? ENOSPC : 0;
-    explicit_bzero (input.ptr, input.len);
+    int error = input_fill (self, &input);
+    ssize_t written = error ? 0 : pwrite (*fd, input.ptr, input.len, 0); /* it is read from its beginning */
+    if (!error)
+        error = written < 0 ? errno : written < (ssize_t)input.len ? ENOSPC : 0;
+    if (input.ptr)
+        explicit_bzero (input.ptr, input.len);
     buf_fini (&input);
     return error;
 }

@@ -73,6 +73,8 @@ struct job {
     bool secrets_lost;
     bool goes_on; /* after a command that failed */
     bool network_none;
+    char *image;              /* its commands run in a container of it; NULL: as usual */
+    const sandbox_t *sandbox; /* what runs it; NULL: nothing here can */
     int64_t timeout_ms;
     int64_t output_max; /* bytes kept of each stream */
     char *folder;
@@ -106,6 +108,9 @@ struct job {
     loop_timer_t kill_timer;
     bool stopping;
     job_stop_t why;
+    child_t container; /* removes what a container of the job leaves; its pid is 0 when there is none */
+    loop_fn *container_then;
+    bool told;      /* the keeper has, of the end that waits for that */
     int disk_error; /* errno of what could not be written */
     int64_t strays_until_ms;
 
@@ -162,6 +167,16 @@ void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320]);
 /* What the keeper reads (keeper.c): the job's commands and their environment, in memory; no command line shows them.
  * Returns 0 and a descriptor, which the caller closes, or an errno. */
 int job_input_open (const job_t *self, int *fd);
+
+/* job_container.c: of a job with an image. */
+/* Starts what removes its container when the job is over, or this program is. Returns 0 or an errno. */
+int job_container_begin (job_t *self);
+/* Has it removed; `then` is called when it is, or after 10 s. False when there is nothing to wait for. */
+bool job_container_end (job_t *self, loop_fn *then);
+void job_container_fini (job_t *self);
+/* Appends the job's commands, each as one that runs it in the container, and the environment of the engine's client.
+ * `env` is the job's own, as lines. Returns 0 or an errno. */
+int job_container_input (const job_t *self, slice_t env, buf_t *input);
 
 /* job_run.c */
 void job_extract (job_t *self);

@@ -25,6 +25,7 @@ static void on_pidfd (void *ctx, uint32_t events);
 static void on_talk (void *ctx, uint32_t events);
 static void hear_keeper (job_t *self);
 static void end_reported (job_t *self);
+static void commands_ended (job_t *self, const keeper_report_t *report);
 
 static void on_pipe (job_t *self, stream_t stream)
 {
@@ -207,12 +208,14 @@ static void on_timeout (void *ctx)
 static void keeper_begin (job_t *self)
 {
     keeper_job_t work = {
-        .sandbox = self->host->sandbox,
+        .sandbox = self->sandbox,
         .wants = { .folder = self->folder, .network_none = self->network_none },
         .input = -1,
         .goes_on = self->goes_on,
     };
-    int error = job_input_open (self, &work.input);
+    int error = self->image ? job_container_begin (self) : 0;
+    if (!error)
+        error = job_input_open (self, &work.input);
     if (!error)
         error = keepers_run (self->host->keepers, &work, &self->child);
     if (work.input >= 0)
@@ -225,13 +228,17 @@ static void keeper_begin (job_t *self)
     watch (self);
 }
 
-/* The broker hands such a job only to who says that it can (`network-none`); a label may have been wrong. */
+/* The broker hands a job only to who says that it can (labels `network-none`, `images`); a label may have been wrong.
+ */
 static bool may_run (job_t *self)
 {
-    if (!self->network_none || self->host->sandbox->ops->cuts_network)
+    if (self->sandbox && (!self->network_none || self->sandbox->ops->cuts_network))
         return true;
-    job_fail (self, "no-sandbox",
-              "The job asks for `network` none, and this worker has no sandbox that could cut it off.");
+    if (!self->sandbox)
+        job_fail (self, "no-engine", "The job asks for an `image`, and this worker has neither docker nor podman.");
+    else
+        job_fail (self, "no-sandbox",
+                  "The job asks for `network` none, and this worker has no sandbox that could cut it off.");
     return false;
 }
 
@@ -254,9 +261,20 @@ static void fail_unreported (job_t *self)
         job_fail (self, "worker-error", "The job's keeper failed (%d), and its processes were ended.", self->exit_code);
 }
 
+static void on_container_removed (void *ctx)
+{
+    job_t *self = ctx;
+    commands_ended (self, self->told ? &self->report_of_keeper : NULL);
+}
+
 /* `report` is NULL when the keeper ended without one. */
 static void commands_ended (job_t *self, const keeper_report_t *report)
 {
+    self->told = report;
+    if (job_container_end (self, on_container_removed)) {
+        self->state = STATE_STRAYS;
+        return;
+    }
     if (self->stopping && self->why != STOP_TIMEOUT) {
         job_stopped (self);
     } else if (self->disk_error) {

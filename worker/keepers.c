@@ -52,7 +52,9 @@ static int give (child_t *keeper, const keeper_job_t *job)
 {
     char message[FDS_MESSAGE_MAX];
     int printed[2];
-    const char *folder = sandbox_folder (job->sandbox, job->wants.folder);
+    const char *folder = job->wants.folder;
+    if (!job->sandbox->ops->command) /* else the keeper itself is not in there */
+        folder = sandbox_folder (job->sandbox, folder);
     size_t len = strlen (folder) + 2;
     if (len > sizeof message)
         return ENAMETOOLONG;

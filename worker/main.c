@@ -76,8 +76,9 @@ static void warn_of_root (void)
         log_event (LEVEL_WARN, "worker-is-root", "start workers as a user of their own: what escapes is root here");
 }
 
-static bool open_sandbox (const worker_options_t *options, const char *work_dir, const char *keeper, sandbox_t *sandbox,
-                          char *problem)
+/* Opens what runs jobs, and what runs those with an image; the latter has no `ops` when there is none. */
+static bool open_sandboxes (const worker_options_t *options, const char *work_dir, const char *keeper,
+                            sandbox_t *sandbox, sandbox_t *engine, char *problem)
 {
     const sandbox_config_t config = {
         .keeper = keeper,
@@ -93,7 +94,10 @@ static bool open_sandbox (const worker_options_t *options, const char *work_dir,
     }
     if (!sandbox_open (sandbox, ops, &config, problem))
         return false;
-    log_event (LEVEL_INFO, "sandbox", "%s", ops->name);
+    ops = strcmp (options->engine, "docker") == 0 ? &sandbox_docker_ops : &sandbox_podman_ops;
+    if (strcmp (options->engine, "none") != 0 && !sandbox_open (engine, ops, &config, problem))
+        return false;
+    log_event (LEVEL_INFO, "sandbox", "%s", sandbox->ops->name);
     return true;
 }
 
@@ -147,11 +151,12 @@ int main (int argc, char **argv)
     char *id = NULL;
     sandbox_t sandbox = { .filter_fd = -1 };
     char *token = NULL;
+    sandbox_t engine = { .filter_fd = -1 };
     if (!worker_token_read (options.token_file, &token, problem, sizeof problem) ||
         !find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
         !find_beside ("gleaner-keeper", keeper, problem) ||
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
-        !open_sandbox (&options, work_dir, keeper, &sandbox, problem) ||
+        !open_sandboxes (&options, work_dir, keeper, &sandbox, &engine, problem) ||
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
         status = refuse (problem);
     session_config_t config = {
@@ -163,6 +168,7 @@ int main (int argc, char **argv)
         .extractor = extractor,
         .collector = collector,
         .sandbox = &sandbox,
+        .engine = engine.ops ? &engine : NULL,
     };
     if (id)
         warn_of_root ();
@@ -170,6 +176,7 @@ int main (int argc, char **argv)
         status = run (&config, signals);
     free (id);
     sandbox_close (&sandbox);
+    sandbox_close (&engine);
     free (token);
     worker_options_fini (&options);
     curl_global_cleanup ();

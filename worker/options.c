@@ -91,6 +91,14 @@ static const option_t rows[] = {
       .at = AT (expose),
       .value = "DIR,...",
       .help = "more folders of this machine that jobs may read, such as a toolchain's" },
+    { .name = "engine",
+      .type = OPT_CHOICE,
+      .at = AT (engine),
+      .fallback = "none",
+      .choices = "docker|podman|none",
+      .value = "NAME",
+      .help =
+          "docker or podman: jobs may name a container image that they run in; none: this worker gets no such job" },
     { .name = "unsafe-no-sandbox",
       .type = OPT_FLAG,
       .at = AT (unsafe_no_sandbox),
@@ -190,25 +198,28 @@ static void label_default (buf_t *lines, const char *key, const char *value)
 }
 
 /* The broker hands jobs out by these: nobody shall set them by hand. */
-static bool sandbox_labels (const sandbox_t *sandbox, buf_t *lines, char *problem, size_t size)
+static bool sandbox_labels (const sandbox_t *sandbox, const sandbox_t *engine, buf_t *lines, char *problem, size_t size)
 {
-    static const char *const names[] = { "sandbox", "network-none" };
+    static const char *const names[] = { "sandbox", "network-none", "engine", "images" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!lines_get (buf_slice (lines), slice_of (names[i])).ptr)
             continue;
         snprintf (problem, size, "--label: '%s' is set by the worker itself.", names[i]);
         return false;
     }
-    if (!sandbox)
-        return true;
-    label_default (lines, "sandbox", sandbox->ops->name);
-    if (sandbox->ops->cuts_network)
+    if (sandbox)
+        label_default (lines, "sandbox", sandbox->ops->name);
+    if (sandbox && sandbox->ops->cuts_network)
         label_default (lines, "network-none", "yes");
+    if (engine) {
+        label_default (lines, "engine", engine->ops->name);
+        label_default (lines, "images", "yes");
+    }
     return true;
 }
 
-bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, buf_t *lines, char *problem,
-                            size_t problem_size)
+bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, const sandbox_t *engine,
+                            buf_t *lines, char *problem, size_t problem_size)
 {
     for (const char *at = options->label; at && *at;) {
         size_t len = strcspn (at, ",");
@@ -222,7 +233,7 @@ bool worker_options_labels (const worker_options_t *options, const sandbox_t *sa
         *at = (char)tolower ((unsigned char)*at);
     label_default (lines, "os", system.sysname);
     label_default (lines, "arch", system.machine);
-    if (!sandbox_labels (sandbox, lines, problem, problem_size))
+    if (!sandbox_labels (sandbox, engine, lines, problem, problem_size))
         return false;
     label_default (lines, "limits", "watch");
     if (lines->len <= LABELS_MAX)
@@ -255,7 +266,7 @@ bool worker_options_limits (const worker_options_t *options, limits_t *limits, c
 static bool labels_check (const worker_options_t *options, char *problem, size_t problem_size)
 {
     buf_t lines = { 0 };
-    bool fine = worker_options_labels (options, NULL, &lines, problem, problem_size);
+    bool fine = worker_options_labels (options, NULL, NULL, &lines, problem, problem_size);
     buf_fini (&lines);
     return fine;
 }

@@ -66,12 +66,14 @@ static void read_last_line (int fd, char line[SAID_MAX])
             *at = ' ';
 }
 
-bool sandbox_try (const argv_t *argv, int passed, int within_ms, char why[SANDBOX_PROBLEM_SIZE])
+bool sandbox_try (const argv_t *argv, const argv_t *env, int passed, int within_ms, char why[SANDBOX_PROBLEM_SIZE])
 {
-    static const char *const env[] = { NULL };
-    const child_spec_t spec = {
-        .program = argv->items[0], .argv = argv_items (argv), .env = env, .folder = "/", .passed = passed
-    };
+    static const char *const nothing[] = { NULL };
+    const child_spec_t spec = { .program = argv->items[0],
+                                .argv = argv_items (argv),
+                                .env = env ? argv_items (env) : nothing,
+                                .folder = "/",
+                                .passed = passed };
     child_t child;
     char said[SAID_MAX];
     int number;

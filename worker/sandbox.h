@@ -1,5 +1,5 @@
 /* sandbox.h - what keeps a job to itself: a row of operations a kind (sandbox_bwrap.c, sandbox_none.c,
- * sandbox_engine.c).
+ * sandbox_engine.c: docker and podman, for jobs that name an image).
  *
  * A keeper (keeper.c) runs a job's commands in any case. `bwrap` starts that keeper inside, as the first process of the
  * job's own namespaces; `none` starts it as it is; an engine has it run each command in a container. */
@@ -11,6 +11,7 @@
 
 #include "worker/argv.h"
 #include "worker/folders.h"
+#include "worker/limits.h"
 
 /* Where a job finds its folder in a sandbox. */
 #define SANDBOX_FOLDER "/job"
@@ -29,9 +30,10 @@ typedef struct {
 typedef struct {
     const char *folder; /* its own; absolute */
     bool network_none;
-    const char *image;    /* engines: of the container */
-    const char *name;     /* engines: of the container; no other runs under it */
-    const char *env_file; /* engines: the commands' environment */
+    const char *image;      /* engines: of the container */
+    const char *name;       /* engines: of the container; no other runs under it */
+    const char *env_file;   /* engines: the commands' environment */
+    const limits_t *limits; /* engines: the container's; NULL: none */
 } sandbox_job_t;
 
 typedef struct sandbox sandbox_t;
@@ -69,11 +71,15 @@ void sandbox_close (sandbox_t *self);
 
 /* The path of a program in this process's PATH, or in the usual folders. False when there is none. */
 bool sandbox_find_program (const char *name, char path[FOLDER_PATH_MAX]);
-/* Runs a vector to its end, `within_ms` at most; a file `passed` (0: none) is CHILD_PASSED_FD there. True when its exit
- * status is 0; else one sentence with what it has printed to stderr last in `why`. */
-bool sandbox_try (const argv_t *argv, int passed, int within_ms, char why[SANDBOX_PROBLEM_SIZE]);
+/* Runs a vector to its end, `within_ms` at most, in an environment (NULL: an empty one); a file `passed` (0: none) is
+ * CHILD_PASSED_FD there. True when its exit status is 0; else one sentence with what it has printed to stderr last in
+ * `why`. */
+bool sandbox_try (const argv_t *argv, const argv_t *env, int passed, int within_ms, char why[SANDBOX_PROBLEM_SIZE]);
 /* The folder as the job sees it. */
 const char *sandbox_folder (const sandbox_t *self, const char *folder);
+
+/* sandbox_engine.c: appends what the engine's client needs of this program's environment. */
+void sandbox_engine_env (argv_t *env);
 
 /* sandbox_seccomp.c: a descriptor with the system calls that are refused in a sandbox, as a BPF program in memory; the
  * caller closes it. -1 and errno when it cannot be made. */

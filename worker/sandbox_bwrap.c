@@ -242,7 +242,7 @@ static bool try_once (sandbox_t *self, bool nested_refused, char *problem)
     mkdir (folder, 0700);
     const sandbox_job_t job = { .folder = folder, .network_none = true };
     fill (self, &job, KEEPER_CHECK, &argv);
-    bool works = sandbox_try (&argv, self->filter_fd, TRY_MS_MAX, why);
+    bool works = sandbox_try (&argv, NULL, self->filter_fd, TRY_MS_MAX, why);
     argv_fini (&argv);
     rmdir (folder);
     if (!works)

@@ -395,6 +395,7 @@ session_t *session_new (const session_config_t *config)
         .extractor = config->extractor,
         .collector = config->collector,
         .sandbox = config->sandbox,
+        .engine = config->engine,
         .done = on_job_done,
         .ctx = self,
     };
@@ -406,7 +407,7 @@ session_t *session_new (const session_config_t *config)
     }
     program_machine (self->machine, sizeof self->machine);
     char problem[256];
-    worker_options_labels (config->options, config->sandbox, &self->labels, problem,
+    worker_options_labels (config->options, config->sandbox, config->engine, &self->labels, problem,
                            sizeof problem);                                          /* checked when they were read */
     worker_options_limits (config->options, &self->limits, problem, sizeof problem); /* likewise */
     say_limits (self);

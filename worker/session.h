@@ -20,6 +20,7 @@ typedef struct {
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
     const sandbox_t *sandbox;
+    const sandbox_t *engine; /* of jobs with an image; NULL: none */
 } session_config_t;
 
 /* Registers as soon as the loop runs. The config's parts outlive it. The caller destroys it. */

@@ -35,7 +35,7 @@ static bool start_bwrap (const sandbox_t *sandbox, const sandbox_job_t *job)
         argv_add (&plain, argv.items[i]);
     free (plain.items[plain.count - 1]); /* the keeper */
     plain.items[plain.count - 1] = xstrdup ("/bin/true");
-    bool good = sandbox_try (&plain, sandbox->filter_fd, PATIENCE_MS, why);
+    bool good = sandbox_try (&plain, NULL, sandbox->filter_fd, PATIENCE_MS, why);
     argv_fini (&argv);
     argv_fini (&plain);
     return good;

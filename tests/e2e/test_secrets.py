@@ -85,6 +85,12 @@ def test_ill_secrets_are_refused_and_not_echoed(shared, value):
     assert "12345" not in answer.body.decode() and "xxxx" not in answer.body.decode()
 
 
+def test_a_container_takes_secrets_of_one_line(shared):
+    answer = shared.api.post("/api/jobs/create", {**CREATE, "image": "debian:12", "secrets": {"A": PEM}})
+    assert (answer.status, answer["code"]) == (400, "SCHEMA") and "image" in answer["error"]
+    assert shared.api.post("/api/jobs/create", {**CREATE, "image": "debian:12", "secrets": {"A": "12345"}}).status == 200
+
+
 def test_one_key_with_another_secret_is_another_request(shared):
     def create(secret):
         return shared.api.request("POST", "/api/jobs/create", {**CREATE, "secrets": {"A": secret}}, {"Idempotency-Key": "secret"})

@@ -43,6 +43,7 @@ export function requestAgain(job: Job): JobRequest {
     retryOnExit: keep(job.retryOnExit),
     backoffMs: keep(job.backoffMs),
     network: keep(job.network),
+    image: keep(job.image),
   };
   return request as JobRequest;
 }

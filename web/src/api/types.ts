@@ -15,6 +15,7 @@ export interface JobOptions {
   retryOnExit?: string[] | null;
   backoffMs?: number | null;
   network?: "none" | null;
+  image?: string | null;
 }
 
 export interface JobRequest extends JobOptions {
