@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -67,9 +69,9 @@ static void offer_to_kernel (void)
     int fd = open ("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return;
-    ssize_t got = read (fd, now, sizeof now - 1);
-    if (got > 0 && strtol (now, NULL, 10) < OOM_SCORE && write (fd, OOM_SCORE_TEXT, sizeof OOM_SCORE_TEXT - 1) < 0)
-        got = 0; /* then it stays as it is */
+    bool lower = read (fd, now, sizeof now - 1) > 0 && strtol (now, NULL, 10) < OOM_SCORE;
+    if (lower && write (fd, OOM_SCORE_TEXT, sizeof OOM_SCORE_TEXT - 1) < 0)
+        fprintf (stderr, "gleaner-keeper: /proc/self/oom_score_adj stays as it is.\n");
     close (fd);
 }
 

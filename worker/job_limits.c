@@ -33,8 +33,8 @@ void job_limits_tell (job_t *self)
 void job_limits_text (const job_t *self, char text[LIMITS_TEXT_MAX])
 {
     const limits_t *limits = &self->limits;
-    snprintf (text, LIMITS_TEXT_MAX, "%lld %lld %lld %lld %d", (long long)limits->memory_bytes,
-              (long long)limits->disk_bytes, (long long)limits->pids, (long long)limits->cpus, 0);
+    snprintf (text, LIMITS_TEXT_MAX, "%lld %lld %lld %lld", (long long)limits->memory_bytes,
+              (long long)limits->disk_bytes, (long long)limits->pids, (long long)limits->cpus);
 }
 
 static void note_peak (int64_t *peak, int64_t number)

@@ -126,16 +126,13 @@ static int read_all (int fd)
     return input_len == sizeof input ? E2BIG : input_len == 0 || input[input_len - 1] ? EINVAL : 0;
 }
 
-/* "MEMORY DISK PIDS CPUS HOLD", as in limits.h; HOLD 1: the first command waits for a word, as if one had ended.
- * Returns 0 or an errno. */
+/* "MEMORY DISK PIDS CPUS", as in limits.h. Returns 0 or an errno. */
 static int take_limits (keeper_t *self, const char *text)
 {
     long long memory, disk, pids, cpus;
-    int hold;
-    if (sscanf (text, "%lld %lld %lld %lld %d", &memory, &disk, &pids, &cpus, &hold) != 5)
+    if (sscanf (text, "%lld %lld %lld %lld", &memory, &disk, &pids, &cpus) != 4)
         return EINVAL;
     self->watch.limits = (limits_t){ .memory_bytes = memory, .disk_bytes = disk, .pids = pids, .cpus = cpus };
-    self->ends_told = hold;
     return 0;
 }
 
@@ -440,11 +437,9 @@ static void keep (keeper_t *self)
     bool any_left = true;
     self->began_ms = clock_mono_ms ();
     self->use_ms = self->began_ms + USE_FIRST_MS;
-    self->go_on_ms = self->began_ms + GO_ON_MS_MAX;
     watch_begin (&self->watch, &self->watch.limits, self->began_ms);
     self->line = take_line (self);
-    if (may_run_next (self))
-        run_next (self, false);
+    run_next (self, false);
     any_left = reap (self);
     while (self->phase == PHASE_RUN || any_left) {
         tell (self, MSG_DONTWAIT);

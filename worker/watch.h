@@ -48,7 +48,5 @@ void watch_look_last (watch_t *self);
 /* Takes note of what was seen in another way: by somebody else's look, or of a process that was reaped. */
 void watch_note (watch_t *self, const tree_usage_t *usage);
 void watch_note_reaped (watch_t *self, const struct rusage *usage);
-/* What the folder at `path` takes on its file system, bytes. */
-int64_t watch_folder_bytes (const char *path);
 
 #endif
