@@ -2,7 +2,7 @@
 
 # To build and run.
 GLEANER_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libmicrohttpd-dev libmsgpack-dev \
-libarchive-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libsodium-dev nettle-dev libsystemd-dev libcmocka-dev curl zip python3"
+libarchive-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libsodium-dev nettle-dev libsystemd-dev libseccomp-dev libutf8proc-dev libcmocka-dev curl zip python3"
 # To build the page: Debian's node and npm, but not over others that will do.
 has_node () {
     local version

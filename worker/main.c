@@ -13,6 +13,7 @@
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
+#include "worker/confine.h"
 #include "worker/folders.h"
 #include "worker/session.h"
 
@@ -70,6 +71,9 @@ static bool find_beside (const char *name, char path[FOLDER_PATH_MAX], char *pro
 static int run (session_config_t *config, int signals)
 {
     const worker_options_t *options = config->options;
+    if (!confine_landlock_abi ())
+        log_event (LEVEL_WARN, "landlock-missing",
+                   "archives are unpacked behind a seccomp filter alone: this kernel has no Landlock");
     config->loop = loop_new ();
     if (!config->loop)
         return refuse ("cannot make an event loop.");

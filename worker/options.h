@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/buf.h"
+#include "worker/archive_limits.h"
 
 typedef struct {
     const char *server;
@@ -16,6 +17,7 @@ typedef struct {
     const char *label;
     int64_t slots;
     int64_t poll_wait_ms;
+    archive_limits_t archive;
     bool once;
     const char *log_level;
 } worker_options_t;

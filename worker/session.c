@@ -374,6 +374,7 @@ session_t *session_new (const session_config_t *config)
         .extractor = config->extractor,
         .collector = config->collector,
         .keeper = config->keeper,
+        .archive = &config->options->archive,
         .done = on_job_done,
         .ctx = self,
     };
