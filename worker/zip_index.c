@@ -403,7 +403,8 @@ static bool add (scan_t *self, const said_t *said, int64_t data)
 
 static bool read_entry (scan_t *self, const directory_t *directory, int64_t *at)
 {
-    said_t central, own;
+    said_t central = { 0 };
+    said_t own = { 0 };
     int64_t data = 0;
     if (!read_central (self, directory, at, &central) || !check_support (self, &central, central.name))
         return false;
