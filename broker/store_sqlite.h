@@ -220,7 +220,8 @@ void sqlite_behind_patch (const store_sqlite_t *self, job_record_t *job);
     "coalesce (brief_options, options), idempotency_key, NULL, state, attempt, worker_id, NULL, NULL, slot, "          \
     "started_ms, completed_ms, exit_code, reason, error_message, NULL, NULL, stdout_bytes, stderr_bytes, "             \
     "not_before_ms, signal, receipt, artifacts, journal_bytes, NULL, purged, owner"
-void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
+/* INTERNAL, logged: it is no job's row that this program could have written. */
+err_t sqlite_read_job (sqlite3_stmt *sql, job_record_t *job);
 err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx);
 extern const store_ops_t sqlite_ops;
 /* Puts a job's row, or its part that changes, into the database, past the log. */

@@ -149,8 +149,9 @@ static err_t show (store_sqlite_t *self, int64_t seq, bool brief, store_pick_fn 
     err_t err = ERR_NONE;
     if (sqlite3_step (sql) == SQLITE_ROW) {
         job_record_t job;
-        sqlite_read_job (sql, &job);
-        *more = fn (ctx, &job);
+        err = sqlite_read_job (sql, &job);
+        if (!err)
+            *more = fn (ctx, &job);
     } else {
         err = sqlite_failed (self, "job_list");
     }

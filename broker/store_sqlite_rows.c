@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/lines.h"
+#include "proto/log.h"
 
 /* The values of SQL_JOB_INSERT and SQL_JOB_UPDATE, which have the same places. */
 static void set_created (bound_t *values, const job_record_t *job)
@@ -58,7 +59,7 @@ static err_t write_values (store_sqlite_t *self, sql_t which)
     return sqlite_run_silent (self, which);
 }
 
-void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
+err_t sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
 {
     *job = (job_record_t){
         .id.seq = sqlite3_column_int64 (sql, 0),
@@ -93,6 +94,12 @@ void sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
         .owner = sqlite_slice (sql, 34),
     };
     slice_copy (sqlite_slice (sql, 1), job->id.salt, sizeof job->id.salt);
+    int64_t state = sqlite3_column_int64 (sql, 12);
+    if (state >= JOB_PENDING && state <= JOB_FAILED)
+        return ERR_NONE;
+    log_event (LEVEL_ERROR, "store-damaged", "the job with number %lld has a state that there is not: %lld",
+               (long long)job->id.seq, (long long)state);
+    return ERR_INTERNAL;
 }
 
 /* ---- jobs ---- */
@@ -184,13 +191,14 @@ static err_t read_one (store_sqlite_t *self, sql_t which, job_record_t *job)
 {
     sqlite3_stmt *sql = self->sql[which];
     int code = sqlite3_step (sql);
-    if (code == SQLITE_ROW) {
+    err_t err = ERR_NONE;
+    if (code == SQLITE_ROW && !(err = sqlite_read_job (sql, job))) {
         self->reading = sql;
-        sqlite_read_job (sql, job);
         sqlite_behind_patch (self, job);
         return ERR_NONE;
     }
-    err_t err = code == SQLITE_DONE ? ERR_NO_SUCH_JOB : sqlite_failed (self, sqlite_statements[which]);
+    if (code != SQLITE_ROW)
+        err = code == SQLITE_DONE ? ERR_NO_SUCH_JOB : sqlite_failed (self, sqlite_statements[which]);
     sqlite3_reset (sql);
     return err;
 }
@@ -227,12 +235,15 @@ err_t sqlite_job_by_key (store_t *store, slice_t owner, slice_t key, job_record_
 err_t sqlite_each_job (store_sqlite_t *self, sqlite3_stmt *sql, store_job_fn *fn, void *ctx)
 {
     int code = sqlite3_step (sql);
-    for (; code == SQLITE_ROW; code = sqlite3_step (sql)) {
+    err_t err = ERR_NONE;
+    for (; code == SQLITE_ROW && !err; code = err ? code : sqlite3_step (sql)) {
         job_record_t job;
-        sqlite_read_job (sql, &job);
-        fn (ctx, &job);
+        err = sqlite_read_job (sql, &job);
+        if (!err)
+            fn (ctx, &job);
     }
-    err_t err = code == SQLITE_DONE ? ERR_NONE : sqlite_failed (self, sqlite3_sql (sql));
+    if (!err && code != SQLITE_DONE)
+        err = sqlite_failed (self, sqlite3_sql (sql));
     sqlite3_reset (sql);
     return err;
 }

@@ -1,6 +1,7 @@
 /* archive.h - a project's ZIP into a folder, by rules that hold whatever the bytes are (README.md of this folder).
  *
- * Two passes: the first looks at every entry and writes nothing, the second writes and counts real bytes.
+ * Two passes: the first reads what the ZIP says of itself (zip_index.h) and writes nothing. In the second the library
+ * unpacks, real bytes are counted, and each entry is held against what the first pass has found.
  */
 #ifndef GLEANER_WORKER_ARCHIVE_H
 #define GLEANER_WORKER_ARCHIVE_H
@@ -9,32 +10,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "worker/archive_limits.h"
+
 enum {
-    ARCHIVE_ENTRIES_MAX = 10000,
     ARCHIVE_PATH_MAX = 1024,
-    ARCHIVE_DEPTH_MAX = 32,
-    ARCHIVE_RATIO_MAX = 100, /* extracted bytes to the archive's, once above ARCHIVE_RATIO_FREE */
+    ARCHIVE_NAME_MAX = 255, /* of one part of a path */
     ARCHIVE_RATIO_FREE = 16 * 1024 * 1024,
 };
-#define ARCHIVE_BYTES_MAX (1LL << 30) /* extracted */
 
-/* Extracts `archive` into `folder`, which is there and empty. False and one sentence in `problem` when it is refused;
- * then the folder may hold a part, and errno says what failed on our side, if anything did (ENOSPC), else it is 0. */
-bool archive_extract (const char *archive, const char *folder, char *problem, size_t problem_size);
+/* Why an archive is refused. */
+typedef struct {
+    const char *code; /* one of README.md's words; NULL: the fault is not the archive's */
+    int error;        /* then: an errno */
+    char text[400];   /* one sentence, printable */
+} archive_refusal_t;
+
+/* Extracts what is behind the descriptor `archive` into the folder that `folder` is open on (O_PATH is enough), which
+ * is empty. Opens nothing else, and nothing to read. False with `refusal` filled: then the folder may hold a part. */
+bool archive_extract (int archive, int folder, const archive_limits_t *limits, archive_refusal_t *refusal);
+
+/* Reads a ZIP of its own, so that what the library does once is done before a process is forked, or shut in, that reads
+ * another. */
+void archive_warm (void);
+
+/* ---- archive_check.c ---- */
 
 /* The names of an archive seen so far. Zero-initialised is empty. */
 typedef struct {
     struct archive_name **buckets;
-    size_t count;
+    int64_t count; /* of files and folders, those too that are only a part of a path */
 } archive_names_t;
 void archive_names_fini (archive_names_t *self);
-/* Checks an entry's path: relative, without "..", backslashes, control characters; not seen before, in whatever letter
- * case; no file where a folder is, nor the reverse. False and one sentence in `problem`. */
-bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, char *problem, size_t problem_size);
-/* Writes one sentence about an entry, its name made printable. Returns false. */
-bool archive_refuse_entry (const char *path, const char *why, char *problem, size_t problem_size);
+/* Checks an entry's path: relative, without "..", backslashes, control characters; not seen before; no file where a
+ * folder is, nor the reverse. Two names are the same if they are so in NFC and without regard to letter case. False
+ * with `refusal` filled. */
+bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, const archive_limits_t *limits,
+                         archive_refusal_t *refusal);
 
-/* Reads a ZIP of its own, so that what the library does once is done before a process is forked that reads another. */
-void archive_warm (void);
+/* Fills `refusal`. Returns false. */
+bool archive_refuse (archive_refusal_t *refusal, const char *code, const char *format, ...)
+    __attribute__ ((format (printf, 3, 4)));
+/* Likewise, about an entry; its name is made printable. */
+bool archive_refuse_entry (archive_refusal_t *refusal, const char *code, const char *path, const char *why);
+/* Likewise, with errno. */
+bool archive_refuse_errno (archive_refusal_t *refusal);
 
 #endif

@@ -1,6 +1,9 @@
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "proto/message.h"
 #include "worker/archive.h"
@@ -9,10 +12,48 @@ enum { BUCKETS = 4096, SHOWN_MAX = 80 };
 
 typedef struct archive_name {
     struct archive_name *next;
+    uint64_t hash;
     bool is_folder;
     bool named; /* by an entry of its own, not only as another's parent */
     char text[];
 } archive_name_t;
+
+/* ---- refusing ---- */
+
+/* What a library says of strange bytes may hold some of them. */
+static void make_printable (char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
+bool archive_refuse (archive_refusal_t *refusal, const char *code, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    refusal->code = code;
+    refusal->error = 0;
+    vsnprintf (refusal->text, sizeof refusal->text, format, args);
+    make_printable (refusal->text);
+    va_end (args);
+    return false;
+}
+
+bool archive_refuse_entry (archive_refusal_t *refusal, const char *code, const char *path, const char *why)
+{
+    return archive_refuse (refusal, code, "entry '%.*s' %s.", SHOWN_MAX, path, why);
+}
+
+bool archive_refuse_errno (archive_refusal_t *refusal)
+{
+    int error = errno;
+    archive_refuse (refusal, NULL, "%s.", strerror (error));
+    refusal->error = error;
+    return false;
+}
+
+/* ---- names ---- */
 
 void archive_names_fini (archive_names_t *self)
 {
@@ -27,39 +68,55 @@ void archive_names_fini (archive_names_t *self)
     *self = (archive_names_t){ 0 };
 }
 
-/* ASCII letters only: what the file systems of other machines fold beyond that cannot overwrite anything here. */
-static void fold (const char *path, size_t len, char *out)
+/* The form in which names that other machines take for one are the same: case folded, composed (NFC). The caller frees.
+ * NULL: it cannot be made of these bytes. */
+static char *fold (const char *path, size_t len)
 {
+    utf8proc_uint8_t *folded = NULL;
+    bool plain = true;
+    for (size_t i = 0; i < len; i++)
+        plain = plain && !((unsigned char)path[i] & 0x80);
+    if (!plain) {
+        utf8proc_map ((const utf8proc_uint8_t *)path, (utf8proc_ssize_t)len, &folded,
+                      UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+        return (char *)folded;
+    }
+    char *out = xcalloc (1, len + 1);
     for (size_t i = 0; i < len; i++)
         out[i] = path[i] >= 'A' && path[i] <= 'Z' ? (char)(path[i] + 32) : path[i];
-    out[len] = '\0';
+    return out;
 }
 
-static archive_name_t **bucket_of (archive_names_t *self, const char *folded)
+static uint64_t hash_of (const char *text, size_t len)
 {
     uint64_t hash = 14695981039346656037ULL;
-    for (const char *at = folded; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 1099511628211ULL;
-    if (!self->buckets)
-        self->buckets = xcalloc (BUCKETS, sizeof (archive_name_t *));
-    return &self->buckets[hash % BUCKETS];
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 1099511628211ULL;
+    return hash;
+}
+
+static bool is_name (const archive_name_t *name, uint64_t hash, const char *folded, size_t len)
+{
+    return name->hash == hash && strncmp (name->text, folded, len) == 0 && !name->text[len];
 }
 
 /* Enters a name as a file or a folder. False when it is there as the other, or for the second time. */
-static bool enter (archive_names_t *self, const char *path, size_t len, bool is_folder, bool named)
+static bool enter (archive_names_t *self, const char *folded, size_t len, bool is_folder, bool named)
 {
-    char folded[ARCHIVE_PATH_MAX + 1];
-    fold (path, len, folded);
-    archive_name_t **bucket = bucket_of (self, folded);
+    uint64_t hash = hash_of (folded, len);
+    if (!self->buckets)
+        self->buckets = xcalloc (BUCKETS, sizeof (archive_name_t *));
+    archive_name_t **bucket = &self->buckets[hash % BUCKETS];
     for (archive_name_t *name = *bucket; name; name = name->next) {
-        if (strcmp (name->text, folded) != 0)
+        if (!is_name (name, hash, folded, len))
             continue;
         bool clash = name->is_folder != is_folder || (named && name->named) || !is_folder;
         name->named = name->named || named;
         return !clash;
     }
     archive_name_t *name = xcalloc (1, sizeof *name + len + 1);
-    memcpy (name->text, folded, len + 1);
+    memcpy (name->text, folded, len);
+    name->hash = hash;
     name->is_folder = is_folder;
     name->named = named;
     name->next = *bucket;
@@ -68,16 +125,22 @@ static bool enter (archive_names_t *self, const char *path, size_t len, bool is_
     return true;
 }
 
-bool archive_refuse_entry (const char *path, const char *why, char *problem, size_t size)
+/* Enters a path and the folders that it goes through. */
+static bool enter_all (archive_names_t *self, const char *path, bool is_folder)
 {
-    char shown[SHOWN_MAX + 1];
-    size_t len = 0;
-    for (; len < SHOWN_MAX && path[len]; len++)
-        shown[len] = path[len] < ' ' || path[len] > '~' ? '?' : path[len];
-    shown[len] = '\0';
-    snprintf (problem, size, "entry '%s' %s.", shown, why);
-    return false;
+    char *folded = fold (path, strlen (path));
+    bool good = folded != NULL;
+    for (const char *at = folded; good && *at;) {
+        const char *end = at + strcspn (at, "/");
+        bool last = !*end || !end[1];
+        good = enter (self, folded, (size_t)(end - folded), !last || is_folder, last);
+        at = *end ? end + 1 : end;
+    }
+    free (folded);
+    return good;
 }
+
+/* ---- paths ---- */
 
 static bool has_control (const char *path)
 {
@@ -87,30 +150,66 @@ static bool has_control (const char *path)
     return false;
 }
 
-bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, char *problem, size_t size)
+/* C1 controls, which some terminals obey, and what turns the direction of text around, so that a name is shown as
+ * another one. */
+static bool misleads (const char *path)
 {
-    size_t len = strlen (path);
-    if (!len || len > ARCHIVE_PATH_MAX)
-        return archive_refuse_entry (path, "has no name, or one that is too long", problem, size);
-    if (has_control (path) || !utf8_valid (slice_from (path, len)))
-        return archive_refuse_entry (path, "has control characters or is not UTF-8", problem, size);
-    if (path[0] == '/')
-        return archive_refuse_entry (path, "has an absolute path", problem, size);
-    if (strchr (path, '\\'))
-        return archive_refuse_entry (path, "has a backslash in its path", problem, size);
-    int depth = 0;
+    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)path;
+    utf8proc_int32_t point;
+    for (utf8proc_ssize_t len; *at; at += len) {
+        len = utf8proc_iterate (at, -1, &point);
+        if (len < 1)
+            return true;
+        if ((point >= 0x80 && point < 0xa0) || (point >= 0x202a && point <= 0x202e) ||
+            (point >= 0x2066 && point <= 0x2069) || point == 0x2028 || point == 0x2029)
+            return true;
+    }
+    return false;
+}
+
+/* One code and sentence for the parts of a path; NULL: they are good. */
+static const char *check_parts (const char *path, int64_t depth_max, const char **code)
+{
+    int64_t depth = 0;
+    *code = "UNSAFE_PATH";
     for (const char *at = path; *at;) {
         size_t part = strcspn (at, "/");
-        if ((part == 1 && at[0] == '.') || (part == 2 && at[0] == '.' && at[1] == '.') || part == 0)
-            return archive_refuse_entry (path, "leaves its folder or has an empty path part", problem, size);
-        if (++depth > ARCHIVE_DEPTH_MAX)
-            return archive_refuse_entry (path, "is nested too deeply", problem, size);
-        const char *end = at + part;
-        bool last = !*end || !end[1];
-        bool folder = !last || is_folder;
-        if (!enter (self, path, (size_t)(end - path), folder, last))
-            return archive_refuse_entry (path, "stands twice, or is both a file and a folder", problem, size);
-        at = *end ? end + 1 : end;
+        if (part == 0 || (part == 1 && at[0] == '.') || (part == 2 && at[0] == '.' && at[1] == '.'))
+            return "leaves its folder or has an empty path part";
+        if (part > ARCHIVE_NAME_MAX || ++depth > depth_max) {
+            *code = "ARCHIVE_LIMIT";
+            return part > ARCHIVE_NAME_MAX ? "has a part that is too long" : "is nested too deeply";
+        }
+        at += part + (at[part] == '/');
     }
+    return NULL;
+}
+
+bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, const archive_limits_t *limits,
+                         archive_refusal_t *refusal)
+{
+    size_t len = strlen (path);
+    const char *code;
+    const char *why = NULL;
+    if (!len)
+        return archive_refuse (refusal, "BAD_NAME", "an entry has no name.");
+    if (len > ARCHIVE_PATH_MAX)
+        return archive_refuse_entry (refusal, "ARCHIVE_LIMIT", path, "has a path of more than 1,024 bytes");
+    if (!utf8_valid (slice_from (path, len)))
+        return archive_refuse_entry (refusal, "BAD_NAME", path, "has a name that is not UTF-8");
+    if (has_control (path) || misleads (path))
+        return archive_refuse_entry (refusal, "BAD_NAME", path, "has control characters in its name");
+    if (path[0] == '/')
+        return archive_refuse_entry (refusal, "UNSAFE_PATH", path, "has an absolute path");
+    if (strchr (path, '\\'))
+        return archive_refuse_entry (refusal, "UNSAFE_PATH", path, "has a backslash in its path");
+    why = check_parts (path, limits->depth, &code);
+    if (why)
+        return archive_refuse_entry (refusal, code, path, why);
+    if (!enter_all (self, path, is_folder))
+        return archive_refuse_entry (refusal, "DUPLICATE_PATH", path, "stands twice, or is both a file and a folder");
+    if (self->count > limits->files)
+        return archive_refuse (refusal, "ARCHIVE_LIMIT", "it has more than %lld files and folders.",
+                               (long long)limits->files);
     return true;
 }

@@ -20,11 +20,25 @@ enum {
 };
 #define COLLECT_BYTES_MAX (1LL << 30) /* of files, before they are packed */
 
+/* ---- collect_zip.c: the file that is written ---- */
+
+typedef struct collect_zip collect_zip_t;
+
+/* Begins a ZIP in an empty file, which stays the caller's, and loads what it takes. The caller ends it. NULL and one
+ * sentence in `problem`. */
+collect_zip_t *collect_zip_new (int fd, char *problem, size_t problem_size);
+/* Adds what can be read from `fd`, `info->st_size` bytes at most. 0; 1: it could not be read to that length, and what
+ * was read is kept; -1 and one sentence in `problem`: the ZIP cannot be written. */
+int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *info, int fd, char *problem,
+                     size_t problem_size);
+/* Writes what is left, when `keep`. Consumes and nulls. False and one sentence in `problem`. */
+bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t problem_size);
+
 /* ---- collect_walk.c ---- */
 
 typedef struct {
-    const char *folder;
-    const char *zip; /* made when something matches */
+    int folder; /* open */
+    collect_zip_t *zip;
     const char *const *patterns;
     int pattern_count;
 } collect_order_t;
@@ -34,20 +48,8 @@ typedef struct {
     buf_t notes; /* sentences: what is missing; empty when nothing is. The caller frees */
 } collect_result_t;
 
-/* Collects. False and one sentence in `problem` when the ZIP could not be written; then there is none. */
+/* Adds the files to the ZIP, and opens only what is below the folder. False and one sentence in `problem` when it could
+ * not be written. */
 bool collect (const collect_order_t *order, collect_result_t *result, char *problem, size_t problem_size);
-
-/* ---- collect_zip.c: the file that is written ---- */
-
-typedef struct collect_zip collect_zip_t;
-
-/* Begins a ZIP file. The caller ends it. NULL and one sentence in `problem`. */
-collect_zip_t *collect_zip_new (const char *path, char *problem, size_t problem_size);
-/* Adds what can be read from `fd`, `info->st_size` bytes at most. 0; 1: it could not be read to that length, and what
- * was read is kept; -1 and one sentence in `problem`: the ZIP cannot be written. */
-int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *info, int fd, char *problem,
-                     size_t problem_size);
-/* Writes what is left, when `keep`, or removes the file. Consumes and nulls. False and one sentence in `problem`. */
-bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t problem_size);
 
 #endif

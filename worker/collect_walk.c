@@ -28,7 +28,6 @@ typedef struct {
     const collect_order_t *order;
     collect_result_t *result;
     bool *matched; /* by pattern */
-    collect_zip_t *zip;
     int64_t bytes;
     int entries;
     bool too_many;
@@ -120,9 +119,7 @@ static bool add_file (walk_t *self, int fd, const struct stat *info)
         skip (self, SKIP_LARGE);
         return true;
     }
-    if (!self->zip && !(self->zip = collect_zip_new (self->order->zip, self->problem, self->problem_size)))
-        return false;
-    int status = collect_zip_add (self->zip, self->path, info, fd, self->problem, self->problem_size);
+    int status = collect_zip_add (self->order->zip, self->path, info, fd, self->problem, self->problem_size);
     if (status < 0)
         return false;
     if (status > 0)
@@ -227,16 +224,8 @@ bool collect (const collect_order_t *order, collect_result_t *result, char *prob
 {
     walk_t self = { .order = order, .result = result, .problem = problem, .problem_size = problem_size };
     *result = (collect_result_t){ 0 };
-    int folder = open (order->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) {
-        snprintf (problem, problem_size, "The job's folder cannot be read: %s.", strerror (errno));
-        return false;
-    }
     self.matched = xcalloc ((size_t)order->pattern_count + 1, sizeof *self.matched);
-    bool written = walk (&self, folder, 1);
-    close (folder);
-    if (self.zip)
-        written = collect_zip_end (&self.zip, written, problem, problem_size) && written;
+    bool written = walk (&self, order->folder, 1);
     if (written)
         note_all (&self);
     free (self.matched);

@@ -1,7 +1,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,6 @@ enum { BLOCK = 64 * 1024 };
 
 struct collect_zip {
     struct archive *archive;
-    char *path;
-    int fd;
 };
 
 static bool cannot_write (const collect_zip_t *self, char *problem, size_t size)
@@ -31,27 +28,18 @@ static bool cannot_write (const collect_zip_t *self, char *problem, size_t size)
 static void zip_free (collect_zip_t *self)
 {
     archive_write_free (self->archive);
-    if (self->fd >= 0)
-        close (self->fd);
-    free (self->path);
     free (self);
 }
 
-collect_zip_t *collect_zip_new (const char *path, char *problem, size_t problem_size)
+collect_zip_t *collect_zip_new (int fd, char *problem, size_t problem_size)
 {
     collect_zip_t *self = xcalloc (1, sizeof *self);
-    self->path = xstrdup (path);
     self->archive = archive_write_new ();
     archive_write_set_format_zip (self->archive);
     archive_write_set_options (self->archive, "zip:compression=deflate,zip:hdrcharset=UTF-8");
-    struct stat info;
-    self->fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    /* A plain file, since what cannot be finished is removed. */
-    if (self->fd >= 0 && fstat (self->fd, &info) == 0 && S_ISREG (info.st_mode) &&
-        archive_write_open_fd (self->archive, self->fd) == ARCHIVE_OK)
+    if (archive_write_open_fd (self->archive, fd) == ARCHIVE_OK)
         return self;
-    snprintf (problem, problem_size, "The artifacts could not be packed: %s.",
-              self->fd < 0 ? strerror (errno) : "not a plain file");
+    cannot_write (self, problem, problem_size);
     zip_free (self);
     return NULL;
 }
@@ -99,8 +87,6 @@ bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t p
         done = cannot_write (self, problem, problem_size);
     if (!keep)
         archive_write_fail (self->archive); /* or it would still write what it holds */
-    if (!keep || !done)
-        unlink (self->path);
     zip_free (self);
     return done;
 }

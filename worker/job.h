@@ -12,6 +12,7 @@
 #ifndef GLEANER_WORKER_JOB_H
 #define GLEANER_WORKER_JOB_H
 
+#include "worker/archive_limits.h"
 #include "worker/fork_server.h"
 #include "worker/keepers.h"
 #include "worker/lease.h"
@@ -35,6 +36,7 @@ typedef struct {
     const char *collector; /* path of gleaner-collect */
     const sandbox_t *sandbox;
     const sandbox_t *engine;              /* of jobs with an image; NULL: none */
+    const archive_limits_t *archive;      /* of what is extracted */
     void (*done) (void *ctx, job_t *job); /* the owner destroys it */
     void *ctx;
 } job_host_t;

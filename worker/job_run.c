@@ -315,13 +315,22 @@ static void keeper_lost (job_t *self)
     on_strays (self);
 }
 
-static void extract_ended (job_t *self)
+/* What the extractor has said, made printable: it was among bytes that anybody may have made. */
+static void refusal_text (const job_t *self, char text[REFUSAL_MAX + 1])
 {
-    char text[REFUSAL_MAX + 1];
     slice_t said = buf_slice (&self->refusal);
     while (said.len && said.ptr[said.len - 1] == '\n')
         said.len--;
-    snprintf (text, sizeof text, SLICE_FMT, SLICE_ARG (said));
+    snprintf (text, REFUSAL_MAX + 1, SLICE_FMT, SLICE_ARG (said));
+    for (char *at = text; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+}
+
+static void extract_ended (job_t *self)
+{
+    char text[REFUSAL_MAX + 1];
+    refusal_text (self, text);
     if (self->stopping)
         job_stopped (self);
     else if (self->exit_code == 0)
@@ -329,7 +338,9 @@ static void extract_ended (job_t *self)
     else if (self->exit_code == EXTRACT_DISK_FULL)
         job_fail (self, "disk-full", "The worker's disk is full: the archive could not be extracted.");
     else if (self->exit_code == EXTRACT_REFUSED)
-        job_fail (self, "archive-refused", "The archive was refused: %s", text);
+        job_fail (self, "archive-refused", "%s", *text ? text : "The archive was refused.");
+    else if (self->signal_number == SIGXCPU)
+        job_fail (self, "archive-refused", "ARCHIVE_LIMIT: The archive was refused: it takes too long to unpack.");
     else
         job_fail (self, "worker-error", "The archive could not be extracted: %s",
                   *text ? text : "the extractor failed.");
@@ -403,7 +414,14 @@ void job_extract (job_t *self)
     job_archive_path (self, archive);
     self->state = STATE_EXTRACT;
     job_journal_phase (self, "extract");
-    const char *argv[] = { self->host->extractor, archive, self->folder, NULL };
+    char numbers[4][24];
+    const archive_limits_t *limits = self->host->archive;
+    const int64_t values[] = { limits->files, limits->bytes, limits->ratio, limits->depth };
+    for (int i = 0; i < 4; i++)
+        snprintf (numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
+    const char *argv[] = {
+        self->host->extractor, archive, self->folder, numbers[0], numbers[1], numbers[2], numbers[3], NULL
+    };
     static const char *const env[] = { NULL };
     const child_spec_t spec = {
         .program = argv[0], .argv = argv, .env = env, .folder = self->folder, .server = self->host->extractors

@@ -13,6 +13,7 @@
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
+#include "worker/enclose.h"
 #include "worker/folders.h"
 #include "worker/sandbox.h"
 #include "worker/session.h"
@@ -104,6 +105,9 @@ static bool open_sandboxes (const worker_options_t *options, const char *work_di
 static int run (session_config_t *config, int signals)
 {
     const worker_options_t *options = config->options;
+    if (!enclose_landlock_abi ())
+        log_event (LEVEL_WARN, "landlock-missing",
+                   "archives are unpacked behind a seccomp filter alone: this kernel has no Landlock");
     config->loop = loop_new ();
     if (!config->loop)
         return refuse ("cannot make an event loop.");

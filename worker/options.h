@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/buf.h"
+#include "worker/archive_limits.h"
 #include "worker/limits.h"
 #include "worker/sandbox.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     const char *max_cpus;
     int64_t max_disk;
     int64_t max_pids;
+    archive_limits_t archive;
     bool once;
     bool unsafe_no_sandbox;
     const char *network;

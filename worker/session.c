@@ -396,6 +396,7 @@ session_t *session_new (const session_config_t *config)
         .collector = config->collector,
         .sandbox = config->sandbox,
         .engine = config->engine,
+        .archive = &config->options->archive,
         .done = on_job_done,
         .ctx = self,
     };

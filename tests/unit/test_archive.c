@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,11 +14,13 @@
 static char folder[64];
 static char zip_path[96];
 static char out_path[96];
-static char problem[512];
+static archive_limits_t limits;
+static archive_refusal_t refusal;
 
 static int setup (void **state)
 {
     (void)state;
+    limits = (archive_limits_t){ .files = 10000, .bytes = 1LL << 30, .ratio = 100, .depth = 32 };
     snprintf (folder, sizeof folder, "/tmp/gleaner-zip-XXXXXX");
     assert_non_null (mkdtemp (folder));
     snprintf (zip_path, sizeof zip_path, "%s/a.zip", folder);
@@ -65,7 +68,13 @@ static void make_zip (const entry_t *entries, size_t count)
 
 static bool extract (void)
 {
-    return archive_extract (zip_path, out_path, problem, sizeof problem);
+    int zip = open (zip_path, O_RDONLY | O_CLOEXEC);
+    int out = open (out_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    assert_true (zip >= 0 && out >= 0);
+    bool done = archive_extract (zip, out, &limits, &refusal);
+    close (zip);
+    close (out);
+    return done;
 }
 
 static void test_files_folders_and_modes (void **state)
@@ -92,30 +101,33 @@ static void test_files_folders_and_modes (void **state)
     assert_int_equal (stat (path, &info), 0);
 }
 
-static void assert_refused (const entry_t *entries, size_t count, const char *why)
+static void assert_refused (const entry_t *entries, size_t count, const char *code, const char *why)
 {
     make_zip (entries, count);
     assert_false (extract ());
-    if (!strstr (problem, why))
-        print_error ("said: %s\n", problem);
-    assert_non_null (strstr (problem, why));
+    if (!strstr (refusal.text, why))
+        print_error ("said: %s\n", refusal.text);
+    assert_non_null (strstr (refusal.text, why));
+    assert_string_equal (refusal.code, code);
 }
 
-#define REFUSED(why, ...)                                                                                              \
-    assert_refused ((const entry_t[]){ __VA_ARGS__ }, sizeof ((const entry_t[]){ __VA_ARGS__ }) / sizeof (entry_t), why)
+#define REFUSED(code, why, ...)                                                                                        \
+    assert_refused ((const entry_t[]){ __VA_ARGS__ }, sizeof ((const entry_t[]){ __VA_ARGS__ }) / sizeof (entry_t),    \
+                    code, why)
 
 static void test_what_is_refused (void **state)
 {
     (void)state;
-    REFUSED ("leaves its folder", { .path = "../evil", .data = "x" });
-    REFUSED ("leaves its folder", { .path = "a/../../evil", .data = "x" });
-    REFUSED ("link", { .path = "l", .mode = S_IFLNK | 0777, .link = "/etc" });
-    REFUSED ("twice", { .path = "a", .data = "1" }, { .path = "a", .data = "2" });
-    REFUSED ("twice", { .path = "Readme", .data = "1" }, { .path = "README", .data = "2" });
-    REFUSED ("file and a folder", { .path = "a", .data = "1" }, { .path = "a/b", .data = "2" });
-    REFUSED ("control", { .path = "a\nb", .data = "x" });
-    REFUSED ("control", { .path = "a\x1b[31m", .data = "x" });
-    REFUSED ("nested", { .path = "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4", .data = "x" });
+    REFUSED ("UNSAFE_PATH", "leaves its folder", { .path = "../evil", .data = "x" });
+    REFUSED ("UNSAFE_PATH", "leaves its folder", { .path = "a/../../evil", .data = "x" });
+    REFUSED ("UNSAFE_TYPE", "link", { .path = "l", .mode = S_IFLNK | 0777, .link = "/etc" });
+    REFUSED ("DUPLICATE_PATH", "twice", { .path = "a", .data = "1" }, { .path = "a", .data = "2" });
+    REFUSED ("DUPLICATE_PATH", "twice", { .path = "Readme", .data = "1" }, { .path = "README", .data = "2" });
+    REFUSED ("DUPLICATE_PATH", "file and a folder", { .path = "a", .data = "1" }, { .path = "a/b", .data = "2" });
+    REFUSED ("BAD_NAME", "control", { .path = "a\nb", .data = "x" });
+    REFUSED ("BAD_NAME", "control", { .path = "a\x1b[31m", .data = "x" });
+    limits.depth = 3;
+    REFUSED ("ARCHIVE_LIMIT", "nested", { .path = "1/2/3/4", .data = "x" });
 }
 
 static void test_paths_that_no_writer_here_makes (void **state)
@@ -124,7 +136,7 @@ static void test_paths_that_no_writer_here_makes (void **state)
     static const char *const bad[] = { "", "/abs", "a\\..\\b", "a//b", "./a", "a/.", "\xff" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         archive_names_t names = { 0 };
-        assert_false (archive_path_check (&names, bad[i], false, problem, sizeof problem));
+        assert_false (archive_path_check (&names, bad[i], false, &limits, &refusal));
         archive_names_fini (&names);
     }
 }
@@ -138,7 +150,7 @@ static void test_a_bomb_is_stopped (void **state)
     make_zip (&entry, 1);
     free (zeros);
     assert_false (extract ());
-    assert_non_null (strstr (problem, "100 times"));
+    assert_non_null (strstr (refusal.text, "100 times"));
 }
 
 static void damage (long at, char with)
@@ -171,7 +183,7 @@ static void test_an_empty_archive_is_fine (void **state)
     (void)state;
     make_zip (NULL, 0);
     if (!extract ())
-        fail_msg ("%s", problem);
+        fail_msg ("%s", refusal.text);
 }
 
 int main (void)

@@ -201,6 +201,45 @@ static void test_only_so_many_are_kept (void **state)
     assert_int_equal (rows (self), self->last_seq - 1);
 }
 
+static void ignore_job (void *ctx, const job_record_t *job)
+{
+    (void)ctx;
+    (void)job;
+}
+
+static bool pick_job (void *ctx, const job_record_t *job)
+{
+    (void)ctx;
+    (void)job;
+    return true;
+}
+
+/* Its state is an index elsewhere. */
+static void test_a_row_with_a_state_that_there_is_not_is_an_error (void **state)
+{
+    fixture_t *self = *state;
+    static const char *const states[] = { "-1", "4", "1650525184", "9223372036854775807", "'text'" };
+    const store_ops_t *ops = self->store->ops;
+    const job_id_t id = { .seq = 1, .salt = "abc123" };
+    const job_filter_t all = { .before_seq = INT64_MAX, .state = -1 };
+    insert (self, NULL);
+    assert_int_equal (sqlite_settle (sqlite_of (self->store)), 0);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        job_record_t job;
+        int64_t next = 0;
+        char text[96];
+        bool is_text = states[i][0] == '\'';
+        snprintf (text, sizeof text, "UPDATE job SET state = %s", states[i]);
+        assert_int_equal (sqlite3_exec (sqlite_of (self->store)->db, text, NULL, NULL, NULL), SQLITE_OK);
+        err_t want = is_text ? ERR_NONE : ERR_INTERNAL; /* reads as 0 */
+        assert_int_equal (ops->job_get (self->store, &id, &job), want);
+        assert_int_equal (ops->job_list (self->store, &all, 1000, pick_job, NULL, &next), want);
+        if (states[i][0] == '-') /* what a start reads */
+            assert_int_equal (ops->job_live (self->store, ignore_job, NULL), want);
+        sqlite_end_reads (sqlite_of (self->store));
+    }
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +250,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_lists_see_every_job_as_it_is, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown (test_housekeeping_takes_what_is_over_now, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown (test_only_so_many_are_kept, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_row_with_a_state_that_there_is_not_is_an_error, fixture_setup,
+                                         fixture_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
