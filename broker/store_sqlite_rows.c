@@ -95,9 +95,9 @@ err_t sqlite_read_job (sqlite3_stmt *sql, job_record_t *job)
     };
     slice_copy (sqlite_slice (sql, 1), job->id.salt, sizeof job->id.salt);
     int64_t state = sqlite3_column_int64 (sql, 12);
-    if (state >= JOB_PENDING && state <= JOB_FAILED)
+    if (job->id.seq >= 0 && state >= JOB_PENDING && state <= JOB_FAILED)
         return ERR_NONE;
-    log_event (LEVEL_ERROR, "store-damaged", "the job with number %lld has a state that there is not: %lld",
+    log_event (LEVEL_ERROR, "store-damaged", "there can be no job with number %lld and state %lld",
                (long long)job->id.seq, (long long)state);
     return ERR_INTERNAL;
 }
