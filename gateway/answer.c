@@ -116,8 +116,14 @@ void request_fail_message (request_t *self, const message_t *error)
         return;
     }
     const msg_error_t *body = &error->error;
-    if (error_find (body->code) == ERR_UNAUTHORIZED)
+    if (error_find (body->code) == ERR_UNAUTHORIZED) {
         door_doubt (self->gateway);
+        if (!self->auth.ptr && request_header (self, "Authorization").ptr) {
+            /* The broker asks since just now, and the token that the client showed was not passed on. */
+            request_fail (self, ERR_BUSY, NULL, NULL);
+            return;
+        }
+    }
     buf_t json = { 0 };
     add_error (&json, body->text, body->code);
     if (body->field.ptr && body->field.len) {

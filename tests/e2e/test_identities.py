@@ -32,6 +32,15 @@ def test_nobody_is_asked_until_there_is_an_identity(cluster):
     wait_until(lambda: cluster.api.get("/api/info").status == 401)
 
 
+def test_a_token_counts_from_the_moment_that_the_broker_asks(cluster):
+    assert cluster.api.get("/api/info").status == 200
+    client = TokenClient(cluster, create(cluster, "viewer", "v"))
+    cluster.broker.wait_event("auth-on")
+    first = client.get("/api/info")  # the gateway had not heard of it
+    assert first.status == 200 or (first.status == 503 and first.headers["Retry-After"] == "1")
+    assert client.get("/api/info").status == 200
+
+
 def test_whatever_does_not_count_gets_the_same_words(asking):
     good = create(asking, "admin", "a")
     gone = create(asking, "admin", "b")
