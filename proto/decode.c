@@ -292,9 +292,9 @@ static err_t read_envelope (slice_t frame, const msgpack_object_map *map, envelo
                                   ID_MAX);
             twice = out->id.ptr != NULL;
             out->id = value_bytes (frame, i);
-        } else if (slice_eq_str (name, "auth")) {
+        } else if (name.len == 4 && slice_eq_str (name, "auth")) {
             err = envelope_text (value, "auth", AUTH_MAX, &out->auth, &twice, fault);
-        } else if (slice_eq_str (name, "peer")) {
+        } else if (name.len == 4 && slice_eq_str (name, "peer")) {
             err = envelope_text (value, "peer", NAME_MAX_BYTES, &out->peer, &twice, fault);
         }
         if (err)
