@@ -1,7 +1,9 @@
 #include <malloc.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -34,11 +36,16 @@ static int serve (gateway_t *gateway, int signal_fd)
     int listen_fd = listen_open (options->listen, name, sizeof name, &open, problem, sizeof problem);
     if (listen_fd < 0)
         return refuse (problem);
-    if (open && !options->insecure) {
+    if (open && !options->insecure && !options->tls_cert) {
         close (listen_fd);
-        return refuse (
-            "--listen: other machines can reach this address, and what they send is in clear text: listen on "
-            "127.0.0.1 behind a TLS proxy, or say --insecure.");
+        return refuse ("--listen: other machines can reach this address, and what they send is in clear text: give "
+                       "--tls-cert and --tls-key, listen on 127.0.0.1 behind a TLS proxy, or say --insecure.");
+    }
+    if (options->tls_cert)
+        gateway->tls = tls_new (options->tls_cert, options->tls_key, problem, sizeof problem);
+    if (options->tls_cert && !gateway->tls) {
+        close (listen_fd);
+        return refuse (problem);
     }
     gateway->link = link_new (options->broker, options->broker_timeout_ms, problem, sizeof problem);
     if (!gateway->link) {
@@ -46,7 +53,7 @@ static int serve (gateway_t *gateway, int signal_fd)
         return refuse (problem);
     }
     gateway->door = door_new (open && !options->insecure, options->rate, options->rate_burst);
-    if (open)
+    if (open && !options->tls_cert)
         log_event (LEVEL_WARN, "listening-openly",
                    "%s can be reached by other machines, and what they send is in clear text", name);
     page_check (options->web);
@@ -62,15 +69,29 @@ static void keep_memory (void)
     mallopt (M_TRIM_THRESHOLD, IDLE_MAX);
 }
 
+/* SIGHUP says that there is another certificate. Without TLS it ends the program, as it does everywhere. */
+static int take_hangup (int signal_fd)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGHUP);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGTERM);
+    return signalfd (signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 int main (int argc, char **argv)
 {
     gateway_options_t options = { 0 };
-    int status = options_parse (&gateway_option_table, argc, argv, environ, &options);
+    int status = gateway_options_parse (argc, argv, environ, &options);
     if (status != OPTIONS_RUN)
         return status;
     log_init ("gateway", log_level_find (options.log_level));
     keep_memory ();
     int signal_fd = program_signals (); /* before the first thread, which ZeroMQ starts */
+    if (options.tls_cert)
+        signal_fd = take_hangup (signal_fd);
     gateway_t gateway = { .options = &options };
     program_machine (gateway.machine, sizeof gateway.machine);
     if (sodium_init () < 0)
@@ -80,6 +101,7 @@ int main (int argc, char **argv)
     link_destroy (&gateway.link);
     door_destroy (&gateway.door);
     cache_destroy (&gateway.cache);
-    options_fini (&gateway_option_table, &options);
+    tls_destroy (&gateway.tls);
+    gateway_options_fini (&options);
     return status;
 }

@@ -75,7 +75,7 @@ static int run (session_config_t *config, int signals)
     if (!config->loop)
         return refuse ("cannot make an event loop.");
     if (options->server)
-        config->transport = transport_http_new (config->loop, options->server);
+        config->transport = transport_http_new (config->loop, options->server, options->ca);
     else
         config->transport = transport_zmq_new (config->loop, options->broker);
     if (!config->transport) {

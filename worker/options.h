@@ -9,6 +9,7 @@
 
 typedef struct {
     const char *server;
+    const char *ca; /* NULL: the system's */
     const char *broker;
     const char *id;
     const char *hostname;

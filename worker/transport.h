@@ -57,8 +57,9 @@ struct transport {
     const char *auth; /* what it shows to say who it is; borrowed; NULL: nothing */
 };
 
-/* Opens a transport to `server`: "http://HOST:PORT" or "https://...". The caller owns it. Connects when first used. */
-transport_t *transport_http_new (loop_t *loop, const char *server);
+/* Opens a transport to `server`: "http://HOST:PORT" or "https://...", whose certificate must lead to one in
+ * the file `ca` (NULL: to one of the system's). The caller owns it. Connects when first used. */
+transport_t *transport_http_new (loop_t *loop, const char *server, const char *ca);
 /* Opens a transport to a broker: "tcp://HOST:PORT". NULL when the address cannot be read. */
 transport_t *transport_zmq_new (loop_t *loop, const char *broker);
 

@@ -123,8 +123,9 @@ class Program:
 class Cluster:
     """A broker, and what a test adds to it. close () checks that everything that still runs ends cleanly."""
 
-    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=(), broker_env=None, host=LOOPBACK):
+    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=(), broker_env=None, host=LOOPBACK, tls=None):
         self.folder, self.host = pathlib.Path(folder), host
+        self.tls = tls  # an ssl.SSLContext when the gateway serves HTTPS
         self.programs, self.workers, self.closers = [], [], []
         self.web = self.folder / "web"  # a page of one file: these tests need no built one
         self.web.mkdir(exist_ok=True)
@@ -135,7 +136,7 @@ class Cluster:
         self.gateway = self.add_gateway(gateway_args) if gateway else None
         if gateway:
             self.port = int(self.gateway.args[1].rsplit(":", 1)[1])
-            self.server = f"http://{host.address}:{self.port}"
+            self.server = f"{'https' if tls else 'http'}://{host.address}:{self.port}"
             self.api = self.client()
 
     def _add(self, name, args, env=None, host=None, programs=BIN):
@@ -147,7 +148,7 @@ class Cluster:
     def _bound(program):
         """The address that port 0 became; from now on a restart asks for the same one."""
         address = program.events(f"{program.name}-ready")[0].split("listening on ")[1].split()[0].rstrip(",")
-        program.args[1] = address.removeprefix("http://").rstrip("/")
+        program.args[1] = address.removeprefix("http://").removeprefix("https://").rstrip("/")
         return program.args[1]
 
     def add_gateway(self, args=()):
@@ -165,7 +166,7 @@ class Cluster:
         return worker
 
     def client(self):
-        client = Client(self.host.address, self.port, connect=self.host.connect)
+        client = Client(self.host.address, self.port, connect=self.host.connect, tls=self.tls)
         self.closers.append(client)
         return client
 
