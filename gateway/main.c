@@ -12,6 +12,7 @@
 #include "gateway/listen.h"
 #include "gateway/loop.h"
 #include "gateway/page.h"
+#include "proto/curve_client.h"
 #include "proto/log.h"
 #include "proto/program.h"
 
@@ -20,6 +21,37 @@ extern char **environ;
 static int refuse (const char *problem)
 {
     return program_refuse ("gleaner-gateway", problem);
+}
+
+/* A code that was used before says nothing more to who has its keys. */
+static bool join (const gateway_options_t *options, char *problem, size_t size)
+{
+    if (curve_join (options->join, options->curve_key, NULL, problem, size))
+        return true;
+    if (access (options->curve_key, F_OK) != 0)
+        return false;
+    log_event (LEVEL_WARN, "not-joined", "%s The keys in %s are used.", problem, options->curve_key);
+    return true;
+}
+
+static link_t *connect_broker (const gateway_options_t *options, char *problem, size_t size)
+{
+    curve_keys_t keys = { 0 };
+    if (options->join && !join (options, problem, size))
+        return NULL;
+    if (options->curve_key && !curve_keys_read (options->curve_key, &keys, problem, size))
+        return NULL;
+    if (options->curve_key && !keys.has_broker) {
+        snprintf (problem, size, "'%.300s' does not say which broker it is for: let --join make it.",
+                  options->curve_key);
+        return NULL;
+    }
+    const char *endpoint = options->broker    ? options->broker
+                           : keys.endpoint[0] ? keys.endpoint
+                                              : "tcp://127.0.0.1:5555";
+    link_t *link = link_new (endpoint, keys.has_broker ? &keys : NULL, options->broker_timeout_ms, problem, size);
+    sodium_memzero (&keys, sizeof keys);
+    return link;
 }
 
 static int serve (gateway_t *gateway, int signal_fd)
@@ -47,7 +79,7 @@ static int serve (gateway_t *gateway, int signal_fd)
         close (listen_fd);
         return refuse (problem);
     }
-    gateway->link = link_new (options->broker, options->broker_timeout_ms, problem, sizeof problem);
+    gateway->link = connect_broker (options, problem, sizeof problem);
     if (!gateway->link) {
         close (listen_fd);
         return refuse (problem);

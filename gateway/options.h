@@ -8,7 +8,8 @@
 typedef struct {
     const char *listen;
     const char *tls_cert, *tls_key; /* NULL, both: plain HTTP */
-    const char *broker;
+    const char *broker;             /* NULL: where `curve_key` says, or here */
+    const char *curve_key, *join;   /* NULL: neither */
     const char *web;
     const char *cache_dir; /* NULL: see gateway_cache_dir */
     int64_t cache_max;

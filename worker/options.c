@@ -33,6 +33,11 @@ static const option_t rows[] = {
       .at = AT (broker),
       .value = "ENDPOINT",
       .help = "broker to work for over ZeroMQ: tcp://HOST:5555" },
+    { .name = "join",
+      .type = OPT_TEXT,
+      .at = AT (join),
+      .value = "CODE",
+      .help = "join a broker by this code (gleaner-broker enroll), and work for it from then on; needed once" },
     { .name = "id",
       .type = OPT_TEXT,
       .at = AT (id),
@@ -197,8 +202,8 @@ int worker_options_parse (int argc, char **argv, worker_options_t *options)
     int status = options_parse (&table, argc, argv, environ, options);
     if (status != OPTIONS_RUN)
         return status;
-    if (!options->server == !options->broker)
-        return refuse (options, "give one of --server http://HOST:3000 and --broker tcp://HOST:5555.");
+    if (options->server && (options->broker || options->join))
+        return refuse (options, "give one of --server http://HOST:3000, --broker tcp://HOST:5555 and --join CODE.");
     if (options->server && !has_prefix (options->server, "http://") && !has_prefix (options->server, "https://"))
         return refuse (options, "--server must begin with http:// or https://.");
     if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
