@@ -33,7 +33,7 @@ static int read_all (int fd, buf_t *out)
 
 bool secret_read (const char *path, buf_t *out, char *problem, size_t problem_size)
 {
-    struct stat info;
+    struct stat info = { 0 };
     int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int error = fd < 0 || fstat (fd, &info) != 0 ? errno : !S_ISREG (info.st_mode) ? EINVAL : 0;
     bool open_to_all = !error && (info.st_mode & OTHERS);
