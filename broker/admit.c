@@ -73,7 +73,7 @@ static err_t check_role (broker_t *self, const message_t *message, zmq_msg_t *bo
     slice_t key = self->curve ? curve_sender (body) : SLICE_ABSENT;
     bool known = key.ptr ? auth_identify_key (self->auth, key, message->auth, self->wall_ms, who)
                          : auth_identify (self->auth, message->auth, self->wall_ms, who);
-    if (!known && message->type != MSG_JOIN)
+    if (!known && !(key.ptr && message->type == MSG_JOIN))
         return fault_set (fault, ERR_UNAUTHORIZED, NULL, NULL);
     if (role_may (who->role, message->type))
         return ERR_NONE;
