@@ -127,11 +127,11 @@ def test_a_poll_that_waits_when_its_key_is_taken_back_gets_no_job(curved):
     assert cluster.api.status(job)["status"] == "pending"
 
 
-def test_a_worker_whose_key_is_taken_back_says_so_and_tries_on(curved):
+def test_a_worker_whose_key_is_taken_back_ends_and_started_anew_asks_until_it_is_let_in(curved):
     cluster = curved()
     worker = cluster.worker("joined", "--join", cluster.enroll(), "--id", "w1")
     revoke(cluster, "w1")
-    assert worker.stop() == 0
+    assert worker.wait(30) == 1 and worker.events("worker-refused")
     worker.spawn()
     assert "enroll" in worker.wait_event("broker-refused", 20)
     assert worker.running
