@@ -1,6 +1,7 @@
 """A broker that takes encrypted connections only, by keys that it knows."""
 
 import json
+import os
 
 import pytest
 import zmq
@@ -131,7 +132,7 @@ def test_a_worker_whose_key_is_taken_back_ends_and_started_anew_asks_until_it_is
     cluster = curved()
     worker = cluster.worker("joined", "--join", cluster.enroll(), "--id", "w1")
     revoke(cluster, "w1")
-    assert worker.wait(30) == 1 and worker.events("worker-refused")
+    assert worker.wait(30) == os.EX_NOPERM and worker.events("worker-refused")
     worker.spawn()
     assert "enroll" in worker.wait_event("broker-refused", 20)
     assert worker.running
