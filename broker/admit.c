@@ -68,9 +68,12 @@ static err_t forbid (fault_t *fault, const who_t *who, const message_t *message)
                       message_spec (message->type)->wire);
 }
 
-static err_t check_role (broker_t *self, const message_t *message, who_t *who, fault_t *fault)
+static err_t check_role (broker_t *self, const message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault)
 {
-    if (!auth_identify (self->auth, message->auth, self->wall_ms, who))
+    slice_t key = self->curve ? curve_sender (body) : SLICE_ABSENT;
+    bool known = key.ptr ? auth_identify_key (self->auth, key, message->auth, self->wall_ms, who)
+                         : auth_identify (self->auth, message->auth, self->wall_ms, who);
+    if (!known && !(key.ptr && message->type == MSG_JOIN))
         return fault_set (fault, ERR_UNAUTHORIZED, NULL, NULL);
     if (role_may (who->role, message->type))
         return ERR_NONE;
@@ -205,7 +208,7 @@ void admit_audit (broker_t *self, uint64_t request, const msg_audit_read_t *in)
 
 err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault)
 {
-    err_t err = check_role (self, message, who, fault);
+    err_t err = check_role (self, message, body, who, fault);
     if (!err && who->role == ROLE_WORKER)
         err = check_worker (self, message, who, fault);
     if (!err)

@@ -1,4 +1,4 @@
-#include "broker/auth.h"
+#include "broker/auth_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +14,6 @@
 enum { PATH_SIZE = 4096 + 32, PROBLEM_SIZE = 1200 };
 
 #define CONTROL_FILE "control-token"
-
-struct auth {
-    char *folder;
-    const char *mode;
-    bool asks;
-    bool damaged; /* the file could not be read; said once */
-    identities_t *identities;
-    identity_t control; /* of those who can read the data directory */
-    int watch;          /* inotify's descriptor */
-    auth_change_fn *change;
-    void *change_ctx;
-};
 
 /* ---- life ---- */
 
@@ -60,9 +48,17 @@ void auth_control_read (const char *folder, char token[TOKEN_TEXT_MAX])
         close (fd);
 }
 
+static bool any_token (const identities_t *identities)
+{
+    for (size_t i = 0; i < identities_count (identities); i++)
+        if (strcmp (identities_at (identities, i)->kind, IDENTITY_TOKEN) == 0)
+            return true;
+    return false;
+}
+
 static void settle (auth_t *self)
 {
-    bool any = identities_count (self->identities) > 0;
+    bool any = any_token (self->identities); /* keys are asked for where there is CURVE, whatever this says */
     bool asks = strcmp (self->mode, "on") == 0 || (strcmp (self->mode, "off") != 0 && any);
     if (asks != self->asks)
         log_event (LEVEL_INFO, asks ? "auth-on" : "auth-off", "%s",
@@ -191,6 +187,17 @@ bool auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out)
     if (control)
         who_fill (out, &self->control, NULL);
     return control;
+}
+
+bool auth_identify_key (auth_t *self, slice_t key, slice_t auth, int64_t wall_ms, who_t *out)
+{
+    *out = (who_t){ .role = ROLE_NONE, .id = "", .name = "" };
+    const identity_t *identity = identities_by_key (self->identities, key, wall_ms);
+    if (identity && identity->role == ROLE_GATEWAY)
+        return auth_identify (self, auth, wall_ms, out);
+    if (identity)
+        who_fill (out, identity, identity);
+    return identity != NULL;
 }
 
 /* ---- workers ---- */

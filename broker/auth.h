@@ -3,6 +3,7 @@
 #define GLEANER_AUTH_H
 
 #include "broker/identities.h"
+#include "proto/message.h"
 
 typedef struct auth auth_t;
 
@@ -33,6 +34,15 @@ void auth_refresh (auth_t *self, int64_t wall_ms);
 /* True, and who it is; false for what does not count, whatever the cause. Absent: ROLE_NONE, or, where nobody is asked,
  * an admin without a name. */
 bool auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out);
+/* Likewise of a message that came by a connection with that CURVE key (hex): a worker is who its key is, whatever it
+ * says; a gateway is whom it speaks for. False: the key is not known. */
+bool auth_identify_key (auth_t *self, slice_t key, slice_t auth, int64_t wall_ms, who_t *out);
+/* Who has that key may connect: it is known, or may become so by a join code that is open. */
+bool auth_admits_key (const auth_t *self, slice_t key, int64_t wall_ms);
+/* Uses a join code for that key: 0 when the key is known afterwards, on disk, and then `role` is its; JOIN_REFUSED,
+ * or INTERNAL when that cannot be written (logged). `worker_id` is the worker that it speaks for, absent of a gateway.
+ */
+err_t auth_join (auth_t *self, slice_t code, slice_t key, slice_t worker_id, int64_t wall_ms, role_t *role);
 /* Binds the identity to a worker, on disk when it returns true; `who->identity` is then the new one. False: it cannot
  * be written (logged). */
 bool auth_bind (auth_t *self, who_t *who, slice_t worker_id, int64_t wall_ms);

@@ -5,6 +5,7 @@
  *   socket.c    frames in and out
  *   auth.c      whose a message is
  *   admit.c     whether it may be sent by them
+ *   curve.c join.c   whose a connection is, and how it comes to be known
  *   requests.c  who asked what, until it is answered
  *   peers.c     whose connection is closed
  *   carry.c     effects of the core and outcomes of the depot
@@ -28,6 +29,7 @@
 #include "broker/audit.h"
 #include "broker/auth.h"
 #include "broker/core.h"
+#include "broker/curve.h"
 #include "broker/depot.h"
 #include "broker/gateways.h"
 #include "broker/peers.h"
@@ -63,6 +65,7 @@ typedef struct {
     bool check;
     const char *auth;
     bool insecure;
+    bool curve;
     const char *log_level;
 } broker_options_t;
 
@@ -97,8 +100,11 @@ typedef struct {
     decoder_t *decoder;
     auth_t *auth;
     audit_t *audit;
-    const who_t *who; /* who sent the message that is being handled; NULL: nobody has to say */
-    bool auth_moved;  /* there may be news of identities */
+    curve_t *curve;                        /* NULL: none */
+    int curve_fd;                          /* -1: likewise */
+    int64_t joins_since_ms, joins_refused; /* refused since then */
+    const who_t *who;                      /* who sent the message that is being handled; NULL: nobody has to say */
+    bool auth_moved;                       /* there may be news of identities */
     int64_t auth_due_ms;
     int64_t unauthorized, forbidden;         /* messages refused so */
     int64_t refusals_second, refusals_count; /* of those that are logged */
@@ -181,6 +187,9 @@ int64_t admit_deadline (const broker_t *self);
 void admit_begin (broker_t *self);
 /* Whose jobs alone the sender of the message may see; absent: all. */
 slice_t admit_only (const broker_t *self);
+
+/* join.c */
+void join_request (broker_t *self, uint64_t request, const msg_join_t *in, zmq_msg_t *frame);
 
 /* carry.c */
 /* Steps the core and carries the effects out. `frame`: the message that the event came in, may be taken over. */

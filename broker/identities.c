@@ -21,6 +21,7 @@ struct identities {
     identity_t **items; /* in the order of their lines */
     size_t count, cap;
     map_t by_id;
+    map_t by_key;     /* of the kind `key`, those that are not revoked */
     map_t by_worker;  /* those that are bound and not revoked */
     struct stat seen; /* of the file that was read; zero: there was none */
     uint8_t secret[16];
@@ -29,6 +30,11 @@ struct identities {
 static slice_t id_of (const void *item)
 {
     return slice_of (((const identity_t *)item)->id);
+}
+
+static slice_t key_of (const void *item)
+{
+    return slice_of (((const identity_t *)item)->key);
 }
 
 static slice_t worker_of (const void *item)
@@ -44,6 +50,7 @@ identities_t *identities_new (const char *folder)
     self->folder = xstrdup (folder);
     randombytes_buf (self->secret, sizeof self->secret);
     map_init (&self->by_id, id_of, self->secret);
+    map_init (&self->by_key, key_of, self->secret);
     map_init (&self->by_worker, worker_of, self->secret);
     return self;
 }
@@ -54,6 +61,7 @@ static void forget_all (identities_t *self)
         free (self->items[i]);
     free (self->items);
     map_fini (&self->by_id);
+    map_fini (&self->by_key);
     map_fini (&self->by_worker);
 }
 
@@ -86,6 +94,12 @@ identity_t *identities_edit (identities_t *self, size_t at)
 const identity_t *identities_by_id (const identities_t *self, slice_t id)
 {
     return map_get (&self->by_id, id);
+}
+
+const identity_t *identities_by_key (const identities_t *self, slice_t key, int64_t wall_ms)
+{
+    const identity_t *identity = map_get (&self->by_key, key);
+    return identity && identity_counts (identity, wall_ms) ? identity : NULL;
 }
 
 bool identity_counts (const identity_t *identity, int64_t wall_ms)
@@ -124,6 +138,8 @@ bool identities_add (identities_t *self, const identity_t *identity)
     *copy = *identity;
     self->items[self->count++] = copy;
     map_put (&self->by_id, copy);
+    if (strcmp (copy->kind, IDENTITY_KEY) == 0 && !copy->revoked_ms && !map_get (&self->by_key, key_of (copy)))
+        map_put (&self->by_key, copy);
     index_worker (self, copy);
     return true;
 }

@@ -36,7 +36,10 @@ enum {
     TOKEN_TEXT_MAX = 128, /* of a token's text, with the NUL */
 };
 
-#define IDENTITY_TOKEN "token" /* the kind */
+/* The kinds. */
+#define IDENTITY_TOKEN "token"
+#define IDENTITY_KEY   "key"  /* `key`: a public CURVE key, in hex */
+#define IDENTITY_JOIN  "join" /* a join code; `key`: its secret's SHA-256 in hex, ':', and how often it can be used */
 
 typedef struct {
     char id[IDENTITY_ID_MAX + 1];
@@ -63,6 +66,8 @@ size_t identities_count (const identities_t *self);
 
 /* Those that are borrowed live until the next load. NULL: there is none, or it does not count (any longer). */
 const identity_t *identities_by_token (const identities_t *self, slice_t token, int64_t wall_ms);
+/* The one whose CURVE key that is (hex). O(1). */
+const identity_t *identities_by_key (const identities_t *self, slice_t key, int64_t wall_ms);
 /* Whatever it is worth. */
 const identity_t *identities_by_id (const identities_t *self, slice_t id);
 /* One that counts and is bound to that worker. O(1). */

@@ -72,7 +72,7 @@ static void wait_for_work (broker_t *self)
     struct pollfd fds[] = {
         { .fd = self->router_fd, .events = POLLIN },      { .fd = depot_fd (self->depot), .events = POLLIN },
         { .fd = self->signals, .events = POLLIN },        { .fd = self->monitor_fd, .events = POLLIN },
-        { .fd = auth_fd (self->auth), .events = POLLIN },
+        { .fd = auth_fd (self->auth), .events = POLLIN }, { .fd = self->curve_fd, .events = POLLIN },
     };
     bool there = zmq_number (self->router, ZMQ_EVENTS) & ZMQ_POLLIN;
     poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
@@ -114,11 +114,19 @@ static void publish (broker_t *self)
     measure_publish (self);
 }
 
+static bool admit_key (void *ctx, slice_t key)
+{
+    const broker_t *self = ctx;
+    return auth_admits_key (self->auth, key, self->wall_ms);
+}
+
 static void turn (broker_t *self)
 {
     wait_for_work (self);
     read_clocks (self);
     admit_tick (self);
+    if (self->curve && curve_turn (self->curve, self->now_ms, admit_key, self))
+        self->again = true;
     socket_take (self);
     broker_take_outcomes (self);
     tick (self);
@@ -142,6 +150,7 @@ void broker_run (broker_t *self)
 {
     self->router_fd = zmq_number (self->router, ZMQ_FD);
     self->monitor_fd = zmq_number (peers_monitor (self->peers), ZMQ_FD);
+    self->curve_fd = self->curve ? curve_fd (self->curve) : -1;
     self->peers_changed = true; /* what came before the descriptor was looked at */
     while (!self->stopping)
         turn (self);

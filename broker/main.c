@@ -10,6 +10,7 @@
 
 #include "broker/apply.h"
 #include "broker/broker.h"
+#include "broker/enroll.h"
 #include "broker/folder.h"
 #include "broker/token.h"
 #include "proto/clock.h"
@@ -110,19 +111,43 @@ static bool listen_good (const broker_options_t *options, bool secured, char *pr
     if (secured || options->insecure || is_loopback (options->listen))
         return true;
     snprintf (problem, PROBLEM_SIZE,
-              "--listen: other machines can reach '%.200s', and what they send is in clear text: listen on "
-              "tcp://127.0.0.1:PORT, or say --insecure.",
+              "--listen: other machines can reach '%.200s', and what they send is in clear text: say --curve, "
+              "listen on tcp://127.0.0.1:PORT, or say --insecure.",
               options->listen);
     return false;
 }
 
-static zsock_t *open_socket (const broker_options_t *options, char *problem)
+/* For --backup on this machine, whatever --listen says. */
+static void bind_control (void *router, const char *folder)
 {
+    char endpoint[PATH_SIZE];
+    snprintf (endpoint, sizeof endpoint, "ipc://%.4000s/control", folder);
+    if (zmq_bind (router, endpoint) != 0) /* its path may be too long for a socket: then --listen serves */
+        log_event (LEVEL_DEBUG, "no-control-socket", "%s: %s", endpoint, zmq_strerror (errno));
+}
+
+/* What `control` says is as plain as before: only who may enter the data directory reaches it. */
+static bool secure (broker_t *self, zsock_t *socket, const char *folder, char *problem)
+{
+    curve_keys_t keys;
+    bind_control (zsock_resolve (socket), folder);
+    if (!self->options->curve)
+        return true;
+    if (!curve_keys_ensure (folder, &keys, problem, PROBLEM_SIZE))
+        return false;
+    self->curve = curve_new (zsock_resolve (socket), &keys, problem, PROBLEM_SIZE);
+    sodium_memzero (&keys, sizeof keys);
+    return self->curve != NULL;
+}
+
+static zsock_t *open_socket (broker_t *self, const char *folder, char *problem)
+{
+    const broker_options_t *options = self->options;
     if (!port_fits (options->listen)) {
         snprintf (problem, PROBLEM_SIZE, "--listen: '%.200s' has no port from 0 to 65535.", options->listen);
         return NULL;
     }
-    if (!listen_good (options, false, problem))
+    if (!listen_good (options, options->curve, problem))
         return NULL;
     zsock_t *socket = zsock_new (ZMQ_ROUTER);
     if (!socket) {
@@ -130,13 +155,17 @@ static zsock_t *open_socket (const broker_options_t *options, char *problem)
         return NULL;
     }
     limit_socket (socket);
+    if (!secure (self, socket, folder, problem)) {
+        zsock_destroy (&socket);
+        return NULL;
+    }
     /* zsock_bind knows no port 0; libzmq's own call does. */
     if (zmq_bind (zsock_resolve (socket), options->listen) != 0) {
         snprintf (problem, PROBLEM_SIZE, "cannot listen on '%.200s': %s.", options->listen, zmq_strerror (errno));
         zsock_destroy (&socket);
         return NULL;
     }
-    if (!is_loopback (options->listen))
+    if (!self->curve && !is_loopback (options->listen))
         log_event (LEVEL_WARN, "listening-openly", "%s: what is sent to this port is in clear text", options->listen);
     return socket;
 }
@@ -173,15 +202,6 @@ static void broker_fini (broker_t *self)
     }
 }
 
-/* For --backup on this machine, whatever --listen says. */
-static void bind_control (broker_t *self, const char *folder)
-{
-    char endpoint[PATH_SIZE];
-    snprintf (endpoint, sizeof endpoint, "ipc://%.4000s/control", folder);
-    if (zmq_bind (self->router, endpoint) != 0) /* its path may be too long for a socket: then --listen serves */
-        log_event (LEVEL_DEBUG, "no-control-socket", "%s: %s", endpoint, zmq_strerror (errno));
-}
-
 static bool watch_peers (broker_t *self, zsock_t *socket, char *problem)
 {
     self->peers = peers_new (zsock_resolve (socket));
@@ -207,7 +227,6 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     measure_load (self);
     self->folder = folder;
     admit_begin (self);
-    bind_control (self, folder);
     broker_run (self);
     log_event (LEVEL_INFO, "broker-stopped", "everything is on disk");
 }
@@ -250,6 +269,8 @@ int main (int argc, char **argv)
 {
     if (argc > 1 && strcmp (argv[1], "token") == 0)
         return token_command (argc - 1, argv + 1);
+    if (argc > 1 && strcmp (argv[1], "enroll") == 0)
+        return enroll_command (argc - 1, argv + 1);
     broker_options_t options = { 0 };
     int status = broker_options_parse (argc, argv, &options);
     if (status != OPTIONS_RUN)
@@ -270,12 +291,13 @@ int main (int argc, char **argv)
     zsock_t *socket = NULL;
     bool good = folder_find (options.data, true, folder, problem, sizeof problem) &&
                 open_storage (&self, folder, problem) && open_secrets (&self, folder, problem) &&
-                start_core (&self, problem) && (socket = open_socket (&options, problem)) &&
+                start_core (&self, problem) && (socket = open_socket (&self, folder, problem)) &&
                 watch_peers (&self, socket, problem);
     if (good)
         run (&self, socket, folder);
     broker_fini (&self);
     zsock_destroy (&socket);
+    curve_destroy (&self.curve); /* after the socket whose handshakes it answers */
     broker_options_fini (&options);
     return good ? 0 : refuse (problem);
 }

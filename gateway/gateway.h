@@ -6,14 +6,16 @@
 #include "gateway/http.h"
 #include "gateway/link.h"
 #include "gateway/options.h"
+#include "gateway/tls.h"
 
 typedef struct gateway {
     const gateway_options_t *options;
     link_t *link;
     struct door *door;
     cache_t *cache;
+    tls_t *tls; /* NULL: plain HTTP */
     struct MHD_Daemon *daemon;
-    int epoll_fd;
+    int epoll_fd, signal_fd;
     char machine[64];   /* the running kernel's boot id */
     char id[33];        /* hex; another one after each start */
     const char *listen; /* where it serves */

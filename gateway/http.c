@@ -1,16 +1,17 @@
 #include "gateway/http.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/hygiene.h"
 #include "gateway/routes.h"
+#include "gateway/tls.h"
 #include "gateway/upload.h"
 #include "proto/log.h"
 
@@ -132,10 +133,6 @@ void request_refuse (request_t *self, err_t err, const char *field, const char *
 static void tell_early (request_t *self)
 {
     self->told = true;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info (self->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (!info)
-        return;
     buf_t json = { 0 };
     buf_t answer = { 0 };
     fault_json (self->refusal, &json);
@@ -146,9 +143,8 @@ static void tell_early (request_t *self)
                 status, MHD_get_reason_phrase_for (status), json.len,
                 error_row (self->refusal->err)->retryable ? "Retry-After: 1\r\n" : "",
                 self->refusal->err == ERR_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "", json.ptr);
-    if (send (info->connect_fd, answer.ptr, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (!tls_part (self->connection, answer.ptr, answer.len))
         log_event (LEVEL_DEBUG, "early-answer-lost", "%s", self->refusal->text);
-    shutdown (info->connect_fd, SHUT_WR);
     buf_fini (&json);
     buf_fini (&answer);
 }
@@ -322,6 +318,7 @@ void request_hung_up (request_t *self)
 
 bool request_client_gone (request_t *self)
 {
-    char byte;
-    return self->gone || recv (connection_fd (self), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    /* Not by what can be read: TLS ends with some bytes of its own. */
+    struct pollfd fd = { .fd = connection_fd (self), .events = POLLRDHUP };
+    return self->gone || poll (&fd, 1, 0) > 0;
 }

@@ -9,20 +9,27 @@
 
 #include "gateway/calls.h"
 #include "proto/clock.h"
+#include "proto/curve_client.h"
 #include "proto/log.h"
 
 enum {
-    TURN_MAX = 256,   /* replies taken in one turn */
-    SMALL = 4096,     /* frames up to this size are copied, larger ones handed over */
-    QUEUE_MAX = 10000 /* messages in ZeroMQ's own queue, each way */
+    TURN_MAX = 256,    /* replies taken in one turn */
+    SMALL = 4096,      /* frames up to this size are copied, larger ones handed over */
+    QUEUE_MAX = 10000, /* messages in ZeroMQ's own queue, each way */
+    RETRY_MS = 3000,
+    WATCHED = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED,
+    REFUSALS = ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
 };
 
 struct link {
     void *context;
     void *socket;
     void *monitor;
+    char *endpoint;
+    int64_t retry_ms; /* when to connect anew after a refusal; INT64_MAX: libzmq does it by itself */
     int64_t timeout_ms;
     bool connected;
+    bool refusal_logged;
     bool closing;
     bool late_logged;
     uint64_t connections;
@@ -52,10 +59,13 @@ static void set_options (void *socket)
     zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max);
 }
 
-link_t *link_new (const char *endpoint, int64_t timeout_ms, char *problem, size_t problem_size)
+link_t *link_new (const char *endpoint, const curve_keys_t *keys, int64_t timeout_ms, char *problem,
+                  size_t problem_size)
 {
     link_t *self = xcalloc (1, sizeof *self);
     self->timeout_ms = timeout_ms;
+    self->retry_ms = INT64_MAX;
+    self->endpoint = xstrdup (endpoint);
     self->context = zmq_ctx_new ();
     self->socket = self->context ? zmq_socket (self->context, ZMQ_DEALER) : NULL;
     self->monitor = self->context ? zmq_socket (self->context, ZMQ_PAIR) : NULL;
@@ -65,8 +75,8 @@ link_t *link_new (const char *endpoint, int64_t timeout_ms, char *problem, size_
     if (ok) {
         set_options (self->socket);
         set_int (self->monitor, ZMQ_LINGER, 0);
-        ok = zmq_socket_monitor (self->socket, "inproc://link-monitor",
-                                 ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) == 0 &&
+        ok = (!keys || curve_client (self->socket, keys) == 0) &&
+             zmq_socket_monitor (self->socket, "inproc://link-monitor", WATCHED | REFUSALS) == 0 &&
              zmq_connect (self->monitor, "inproc://link-monitor") == 0 && zmq_connect (self->socket, endpoint) == 0;
     }
     if (ok)
@@ -115,6 +125,7 @@ void link_destroy (link_t **self_p)
         zmq_ctx_term (self->context);
     decoder_destroy (&self->decoder);
     buf_fini (&self->frame);
+    free (self->endpoint);
     free (self);
 }
 
@@ -314,6 +325,25 @@ static void connection_changed (link_t *self, bool connected)
     for_each_call (self, end_at_loss);
 }
 
+/* libzmq gives a connection up for good whose handshake was refused. */
+static void refused (link_t *self)
+{
+    if (!self->refusal_logged)
+        log_event (LEVEL_ERROR, "broker-refused",
+                   "%s refuses this gateway: is it enrolled, and is --curve-key its file?", self->endpoint);
+    self->refusal_logged = true;
+    self->retry_ms = clock_mono_ms () + RETRY_MS;
+}
+
+static void retry (link_t *self)
+{
+    if (self->retry_ms > clock_mono_ms ())
+        return;
+    self->retry_ms = INT64_MAX;
+    zmq_disconnect (self->socket, self->endpoint);
+    zmq_connect (self->socket, self->endpoint);
+}
+
 /* A monitor event is two frames: 16 bits of event and 32 of value, then the address. */
 static void monitor_turn (link_t *self)
 {
@@ -326,6 +356,10 @@ static void monitor_turn (link_t *self)
         uint16_t code = 0;
         if (size >= 2)
             memcpy (&code, event, sizeof code);
+        if (code & REFUSALS)
+            refused (self);
+        if (code == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            self->refusal_logged = false;
         connection_changed (self, code == ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     }
 }
@@ -397,6 +431,7 @@ bool link_turn (link_t *self)
 {
     if (events_of (self->monitor) & ZMQ_POLLIN)
         monitor_turn (self);
+    retry (self);
     int taken = 0;
     while (taken < TURN_MAX && receive (self))
         taken++;
@@ -411,5 +446,6 @@ bool link_turn (link_t *self)
 int64_t link_deadline (const link_t *self)
 {
     const call_t *call = calls_earliest (&self->calls);
-    return call ? call->deadline_ms : INT64_MAX;
+    int64_t call_ms = call ? call->deadline_ms : INT64_MAX;
+    return call_ms < self->retry_ms ? call_ms : self->retry_ms;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/curve_keys.h"
 #include "proto/message.h"
 
 typedef struct link link_t;
@@ -36,8 +37,10 @@ typedef struct {
     bool repeatable;     /* may be sent again when the connection broke: it changes nothing, or the same twice */
 } link_order_t;
 
-/* Connects to `endpoint`. NULL and one sentence in `problem` when that is no endpoint. */
-link_t *link_new (const char *endpoint, int64_t timeout_ms, char *problem, size_t problem_size);
+/* Connects to `endpoint`, by CURVE with `keys` unless they are NULL. NULL and one sentence in `problem` when that is no
+ * endpoint. */
+link_t *link_new (const char *endpoint, const curve_keys_t *keys, int64_t timeout_ms, char *problem,
+                  size_t problem_size);
 void link_destroy (link_t **self_p);
 
 /* The descriptors to wait on. They are edge-triggered: call link_turn before every sleep until it returns false. */

@@ -52,14 +52,17 @@ static unsigned connection_limit (const gateway_options_t *options)
 
 static struct MHD_Daemon *start_http (gateway_t *gateway, int listen_fd)
 {
+    struct MHD_OptionItem secure[TLS_OPTIONS];
+    tls_options (gateway->tls, secure);
+    unsigned tls = gateway->tls ? MHD_USE_TLS : 0;
     return MHD_start_daemon (
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access, gateway,
+        tls | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access, gateway,
         MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
         request_completed, gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, connection_limit (gateway->options),
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
-        1 /* program_signals; else it uses no sendfile */, MHD_OPTION_END);
+        1 /* program_signals; else it uses no sendfile */, MHD_OPTION_ARRAY, secure, MHD_OPTION_END);
 }
 
 static bool add_fd (const gateway_t *gateway, int fd, void *mark)
@@ -140,6 +143,17 @@ static bool is_mark (const marks_t *marks, const void *ptr)
     return (const char *)ptr >= (const char *)marks && (const char *)ptr < (const char *)(marks + 1);
 }
 
+/* True when it asks to stop. */
+static bool take_signal (const gateway_t *gateway)
+{
+    struct signalfd_siginfo info;
+    if (read (gateway->signal_fd, &info, sizeof info) != sizeof info)
+        return false;
+    if (info.ssi_signo == SIGHUP)
+        tls_reload (gateway->tls);
+    return info.ssi_signo != SIGHUP;
+}
+
 /* Waits and looks once. True when a signal asks to stop. */
 static bool wait_once (gateway_t *gateway, const marks_t *marks, int wait_ms)
 {
@@ -148,7 +162,7 @@ static bool wait_once (gateway_t *gateway, const marks_t *marks, int wait_ms)
     int count = epoll_wait (gateway->epoll_fd, events, EVENTS, wait_ms);
     for (int at = 0; at < count; at++) {
         if (events[at].data.ptr == &marks->signals)
-            stop = true;
+            stop = take_signal (gateway) || stop;
         else if (!is_mark (marks, events[at].data.ptr))
             request_hung_up (events[at].data.ptr);
     }
@@ -176,6 +190,7 @@ static void part (gateway_t *gateway, const marks_t *marks)
 int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name)
 {
     marks_t marks;
+    gateway->signal_fd = signal_fd;
     gateway->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
     gateway->daemon = start_http (gateway, listen_fd);
     if (!gateway->daemon || gateway->epoll_fd < 0 || signal_fd < 0 || !add_fd (gateway, signal_fd, &marks.signals) ||
@@ -184,7 +199,7 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
         log_event (LEVEL_ERROR, "start-failed", "the HTTP server cannot be started: %s", strerror (errno));
         return EX_OSERR;
     }
-    log_event (LEVEL_INFO, "gateway-ready", "listening on http://%s", name);
+    log_event (LEVEL_INFO, "gateway-ready", "listening on %s://%s", gateway->tls ? "https" : "http", name);
     hello_init (gateway, name);
     for (bool busy = false, stop = false; !stop;) {
         stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));

@@ -1,7 +1,9 @@
 #include <malloc.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include "gateway/listen.h"
 #include "gateway/loop.h"
 #include "gateway/page.h"
+#include "proto/curve_client.h"
 #include "proto/log.h"
 #include "proto/program.h"
 
@@ -18,6 +21,37 @@ extern char **environ;
 static int refuse (const char *problem)
 {
     return program_refuse ("gleaner-gateway", problem);
+}
+
+/* A code that was used before says nothing more to who has its keys. */
+static bool join (const gateway_options_t *options, char *problem, size_t size)
+{
+    if (curve_join (options->join, options->curve_key, NULL, problem, size))
+        return true;
+    if (access (options->curve_key, F_OK) != 0)
+        return false;
+    log_event (LEVEL_WARN, "not-joined", "%s The keys in %s are used.", problem, options->curve_key);
+    return true;
+}
+
+static link_t *connect_broker (const gateway_options_t *options, char *problem, size_t size)
+{
+    curve_keys_t keys = { 0 };
+    if (options->join && !join (options, problem, size))
+        return NULL;
+    if (options->curve_key && !curve_keys_read (options->curve_key, &keys, problem, size))
+        return NULL;
+    if (options->curve_key && !keys.has_broker) {
+        snprintf (problem, size, "'%.300s' does not say which broker it is for: let --join make it.",
+                  options->curve_key);
+        return NULL;
+    }
+    const char *endpoint = options->broker    ? options->broker
+                           : keys.endpoint[0] ? keys.endpoint
+                                              : "tcp://127.0.0.1:5555";
+    link_t *link = link_new (endpoint, keys.has_broker ? &keys : NULL, options->broker_timeout_ms, problem, size);
+    sodium_memzero (&keys, sizeof keys);
+    return link;
 }
 
 static int serve (gateway_t *gateway, int signal_fd)
@@ -34,19 +68,24 @@ static int serve (gateway_t *gateway, int signal_fd)
     int listen_fd = listen_open (options->listen, name, sizeof name, &open, problem, sizeof problem);
     if (listen_fd < 0)
         return refuse (problem);
-    if (open && !options->insecure) {
+    if (open && !options->insecure && !options->tls_cert) {
         close (listen_fd);
-        return refuse (
-            "--listen: other machines can reach this address, and what they send is in clear text: listen on "
-            "127.0.0.1 behind a TLS proxy, or say --insecure.");
+        return refuse ("--listen: other machines can reach this address, and what they send is in clear text: give "
+                       "--tls-cert and --tls-key, listen on 127.0.0.1 behind a TLS proxy, or say --insecure.");
     }
-    gateway->link = link_new (options->broker, options->broker_timeout_ms, problem, sizeof problem);
+    if (options->tls_cert)
+        gateway->tls = tls_new (options->tls_cert, options->tls_key, problem, sizeof problem);
+    if (options->tls_cert && !gateway->tls) {
+        close (listen_fd);
+        return refuse (problem);
+    }
+    gateway->link = connect_broker (options, problem, sizeof problem);
     if (!gateway->link) {
         close (listen_fd);
         return refuse (problem);
     }
     gateway->door = door_new (open && !options->insecure, options->rate, options->rate_burst);
-    if (open)
+    if (open && !options->tls_cert)
         log_event (LEVEL_WARN, "listening-openly",
                    "%s can be reached by other machines, and what they send is in clear text", name);
     page_check (options->web);
@@ -62,15 +101,29 @@ static void keep_memory (void)
     mallopt (M_TRIM_THRESHOLD, IDLE_MAX);
 }
 
+/* SIGHUP says that there is another certificate. Without TLS it ends the program, as it does everywhere. */
+static int take_hangup (int signal_fd)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGHUP);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGTERM);
+    return signalfd (signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 int main (int argc, char **argv)
 {
     gateway_options_t options = { 0 };
-    int status = options_parse (&gateway_option_table, argc, argv, environ, &options);
+    int status = gateway_options_parse (argc, argv, environ, &options);
     if (status != OPTIONS_RUN)
         return status;
     log_init ("gateway", log_level_find (options.log_level));
     keep_memory ();
     int signal_fd = program_signals (); /* before the first thread, which ZeroMQ starts */
+    if (options.tls_cert)
+        signal_fd = take_hangup (signal_fd);
     gateway_t gateway = { .options = &options };
     program_machine (gateway.machine, sizeof gateway.machine);
     if (sodium_init () < 0)
@@ -80,6 +133,7 @@ int main (int argc, char **argv)
     link_destroy (&gateway.link);
     door_destroy (&gateway.door);
     cache_destroy (&gateway.cache);
-    options_fini (&gateway_option_table, &options);
+    tls_destroy (&gateway.tls);
+    gateway_options_fini (&options);
     return status;
 }

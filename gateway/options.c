@@ -6,6 +6,7 @@
 
 #include "proto/buf.h"
 #include "proto/limits.h"
+#include "proto/program.h"
 
 #ifndef GLEANER_WEB_DIR
 #define GLEANER_WEB_DIR "web"
@@ -23,12 +24,31 @@ static const option_t rows[] = {
       .fallback = "127.0.0.1:3000",
       .value = "ADDR",
       .help = "address and port to serve HTTP on; [::1]:3000 for IPv6; port 0: any free one" },
+    { .name = "tls-cert",
+      .type = OPT_TEXT,
+      .at = AT (tls_cert),
+      .value = "FILE",
+      .help = "serve HTTPS with this certificate: PEM, the chain behind it; read again on SIGHUP" },
+    { .name = "tls-key",
+      .type = OPT_TEXT,
+      .at = AT (tls_key),
+      .value = "FILE",
+      .help = "its private key: PEM, without a password, readable by its owner alone" },
     { .name = "broker",
       .type = OPT_TEXT,
       .at = AT (broker),
-      .fallback = "tcp://127.0.0.1:5555",
       .value = "ENDPOINT",
-      .help = "where the broker listens" },
+      .help = "where the broker listens; default: where --curve-key says, else tcp://127.0.0.1:5555" },
+    { .name = "curve-key",
+      .type = OPT_TEXT,
+      .at = AT (curve_key),
+      .value = "FILE",
+      .help = "this gateway's keys for a broker that has --curve; made by --join" },
+    { .name = "join",
+      .type = OPT_TEXT,
+      .at = AT (join),
+      .value = "CODE",
+      .help = "join the broker by this code (gleaner-broker enroll --role gateway), and make --curve-key" },
     { .name = "web",
       .type = OPT_TEXT,
       .at = AT (web),
@@ -123,6 +143,27 @@ const option_table_t gateway_option_table = {
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],
 };
+
+int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_options_t *options)
+{
+    int status = options_parse (&gateway_option_table, argc, argv, environ_p, options);
+    if (status != OPTIONS_RUN)
+        return status;
+    const char *problem = NULL;
+    if (!options->tls_cert != !options->tls_key)
+        problem = "--tls-cert and --tls-key go together: give both or neither.";
+    else if (options->join && !options->curve_key)
+        problem = "--join needs --curve-key FILE, the file that it makes.";
+    if (!problem)
+        return OPTIONS_RUN;
+    gateway_options_fini (options);
+    return program_refuse (gateway_option_table.program, problem);
+}
+
+void gateway_options_fini (gateway_options_t *options)
+{
+    options_fini (&gateway_option_table, options);
+}
 
 char *gateway_cache_dir (const gateway_options_t *options)
 {

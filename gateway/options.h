@@ -7,7 +7,9 @@
 
 typedef struct {
     const char *listen;
-    const char *broker;
+    const char *tls_cert, *tls_key; /* NULL, both: plain HTTP */
+    const char *broker;             /* NULL: where `curve_key` says, or here */
+    const char *curve_key, *join;   /* NULL: neither */
     const char *web;
     const char *cache_dir; /* NULL: see gateway_cache_dir */
     int64_t cache_max;
@@ -23,6 +25,10 @@ typedef struct {
 } gateway_options_t;
 
 extern const option_table_t gateway_option_table;
+
+/* As options_parse and options_fini; also checks that options that belong together are there. */
+int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_options_t *options);
+void gateway_options_fini (gateway_options_t *options);
 
 /* The cache's folder: the option, else gleaner/gateway below $XDG_CACHE_HOME, $HOME/.cache or /var/cache. The caller
  * frees it. */

@@ -1,8 +1,8 @@
 #include "roles.h"
 
 static const char *const names[ROLE_COUNT] = {
-    [ROLE_NONE] = "none",     [ROLE_VIEWER] = "viewer", [ROLE_SUBMITTER] = "submitter",
-    [ROLE_WORKER] = "worker", [ROLE_ADMIN] = "admin",
+    [ROLE_NONE] = "none",     [ROLE_VIEWER] = "viewer",   [ROLE_SUBMITTER] = "submitter",
+    [ROLE_WORKER] = "worker", [ROLE_GATEWAY] = "gateway", [ROLE_ADMIN] = "admin",
 };
 
 enum {
@@ -18,6 +18,8 @@ enum {
 static const unsigned rows[MSG_COUNT] = {
     [MSG_AUTH_CHECK] = ANYBODY,
     [MSG_GATEWAY_HELLO] = ANYBODY, /* a gateway has no identity of its own: it passes on its clients' */
+
+    [MSG_JOIN] = ANYBODY, /* its code says whether */
 
     [MSG_WORKER_REGISTER] = W,
     [MSG_WORKER_HEARTBEAT] = W,

@@ -6,9 +6,9 @@
 
 #include "message.h"
 
-typedef enum { ROLE_NONE, ROLE_VIEWER, ROLE_SUBMITTER, ROLE_WORKER, ROLE_ADMIN, ROLE_COUNT } role_t;
+typedef enum { ROLE_NONE, ROLE_VIEWER, ROLE_SUBMITTER, ROLE_WORKER, ROLE_GATEWAY, ROLE_ADMIN, ROLE_COUNT } role_t;
 
-/* "none", "viewer", "submitter", "worker" or "admin". Static. */
+/* "none", "viewer", "submitter", "worker", "gateway" or "admin". Static. */
 const char *role_name (role_t role);
 /* False when no role but none has that name. */
 bool role_find (slice_t name, role_t *out);

@@ -180,6 +180,13 @@ char *folders_worker_id (const char *path, const char *wanted, const char *hostn
     return NULL;
 }
 
+int folders_keep_id (const char *path, const char *id)
+{
+    char file[FOLDER_PATH_MAX + 16];
+    snprintf (file, sizeof file, "%s/worker-id", path);
+    return file_write (file, slice_of (id));
+}
+
 static void each_in (const char *path, const char *sub, void (*fn) (void *ctx, const char *folder), void *ctx)
 {
     char folder[FOLDER_PATH_MAX + 8];

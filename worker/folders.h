@@ -22,6 +22,8 @@ bool folders_open (const char *wanted, char path[FOLDER_PATH_MAX], char *problem
  * caller frees. NULL and one sentence in `problem` on failure. */
 char *folders_worker_id (const char *path, const char *wanted, const char *hostname, char *problem,
                          size_t problem_size);
+/* Makes `id` the one in the folder: joining has bound a key to it. Returns 0 or an errno. */
+int folders_keep_id (const char *path, const char *id);
 /* Removes all left-over job folders, and spools without a result. */
 void folders_sweep (const char *path);
 /* Removes a folder and everything in it, links not followed. */

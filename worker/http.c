@@ -32,7 +32,9 @@ struct http {
     loop_t *loop;
     CURLM *multi;
     loop_timer_t timer;
-    http_call_t calls; /* head of a ring */
+    const char *server; /* that `ca` is for */
+    const char *ca;     /* NULL: the system's certificates are for all */
+    http_call_t calls;  /* head of a ring */
 };
 
 static void call_destroy (http_t *self, http_call_t *call)
@@ -82,6 +84,47 @@ static bool curl_failure_is_final (CURLcode code)
     return false;
 }
 
+/* Why the server's certificate was refused, in words that say what to do. Numbers are those of openssl-verify(1); curl
+ * compares the names itself, after OpenSSL has found nothing, and leaves UNSET. */
+static const char *certificate_fault (long why)
+{
+    enum {
+        UNSET = 1,
+        NO_ISSUER = 2,
+        NOT_YET = 9,
+        EXPIRED = 10,
+        SELF_SIGNED = 18,
+        SELF_SIGNED_ABOVE = 19,
+        NO_ISSUER_HERE = 20,
+        ALONE = 21,
+    };
+    switch (why) {
+    case UNSET:
+        return "The server's certificate is for another name than the one in --server.";
+    case NOT_YET:
+        return "The server's certificate is not valid yet: is this machine's clock right?";
+    case EXPIRED:
+        return "The server's certificate has expired.";
+    case NO_ISSUER:
+    case SELF_SIGNED:
+    case SELF_SIGNED_ABOVE:
+    case NO_ISSUER_HERE:
+    case ALONE:
+        return "The server's certificate is of nobody that this worker trusts: --ca FILE says whom to trust.";
+    default:
+        return "The server's certificate cannot be used.";
+    }
+}
+
+/* Valid as long as the call. */
+static const char *call_fault (http_call_t *call, CURLcode code)
+{
+    long why = 0;
+    if (code == CURLE_PEER_FAILED_VERIFICATION && !curl_easy_getinfo (call->easy, CURLINFO_SSL_VERIFYRESULT, &why))
+        return certificate_fault (why);
+    return call->fault[0] ? call->fault : curl_easy_strerror (code);
+}
+
 static void download_done (http_call_t *call, CURLcode code, long status)
 {
     char cause[CURL_ERROR_SIZE + 64] = "";
@@ -94,7 +137,7 @@ static void download_done (http_call_t *call, CURLcode code, long status)
         snprintf (cause, sizeof cause, "it is too large");
     } else if (code != CURLE_OK) {
         outcome = curl_failure_is_final (code) ? CALL_REFUSED : CALL_AWAY;
-        snprintf (cause, sizeof cause, "%s", call->fault[0] ? call->fault : curl_easy_strerror (code));
+        snprintf (cause, sizeof cause, "%s", call_fault (call, code));
     } else if (status != 200) {
         outcome = status == 429 || status >= 500 ? CALL_AWAY : CALL_REFUSED;
         snprintf (cause, sizeof cause, "the server answered HTTP status %ld", status);
@@ -112,7 +155,7 @@ static void call_done (http_t *self, http_call_t *call, CURLcode code)
     else if (code == CURLE_OK)
         call->done (call->ctx, status, buf_slice (&call->body), "");
     else
-        call->done (call->ctx, 0, SLICE_ABSENT, call->fault[0] ? call->fault : curl_easy_strerror (code));
+        call->done (call->ctx, 0, SLICE_ABSENT, call_fault (call, code));
     call_destroy (self, call);
 }
 
@@ -200,6 +243,12 @@ http_t *http_new (loop_t *loop)
     return self;
 }
 
+void http_pin (http_t *self, const char *server, const char *ca)
+{
+    self->server = server;
+    self->ca = ca;
+}
+
 void http_destroy (http_t **self_p)
 {
     http_t *self = *self_p;
@@ -212,6 +261,24 @@ void http_destroy (http_t **self_p)
     loop_timer_stop (&self->timer);
     curl_global_cleanup ();
     free (self);
+}
+
+static bool is_below (const char *url, const char *server)
+{
+    size_t len = strlen (server);
+    return strncmp (url, server, len) == 0 && (url[len] == '/' || !url[len]);
+}
+
+static void set_trust (http_t *self, http_call_t *call, const char *url)
+{
+    bool secure = strncmp (url, "https://", 8) == 0;
+    curl_easy_setopt (call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt (call->easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+    curl_easy_setopt (call->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (!self->ca || !is_below (url, self->server))
+        return;
+    curl_easy_setopt (call->easy, CURLOPT_CAINFO, self->ca);
+    curl_easy_setopt (call->easy, CURLOPT_CAPATH, NULL);
 }
 
 static http_call_t *call_new (http_t *self, const char *url, const char *bearer)
@@ -228,8 +295,6 @@ static http_call_t *call_new (http_t *self, const char *url, const char *bearer)
     curl_easy_setopt (call->easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt (call->easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt (call->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt (call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt (call->easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt (call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt (call->easy, CURLOPT_ERRORBUFFER, call->fault);
     curl_easy_setopt (call->easy, CURLOPT_USERAGENT, "gleaner-worker/" GLEANER_VERSION);
@@ -238,6 +303,7 @@ static http_call_t *call_new (http_t *self, const char *url, const char *bearer)
         curl_easy_setopt (call->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
         curl_easy_setopt (call->easy, CURLOPT_XOAUTH2_BEARER, bearer);
     }
+    set_trust (self, call, url);
     return call;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "proto/curve_client.h"
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
@@ -102,7 +103,35 @@ static bool open_sandboxes (const worker_options_t *options, const char *work_di
     return true;
 }
 
-static int run (session_config_t *config, int signals)
+/* The broker's endpoint and the keys for it: those that joining has made, in the work folder. A code that was used
+ * before says nothing more to who has them. */
+static bool find_broker (worker_options_t *options, const char *work_dir, const char *id, curve_keys_t *keys,
+                         char *problem)
+{
+    char path[FOLDER_PATH_MAX + 16];
+    snprintf (path, sizeof path, "%s/broker.key", work_dir);
+    bool joined = options->join && curve_join (options->join, path, id, problem, PROBLEM_SIZE);
+    bool there = access (path, F_OK) == 0;
+    int error = joined ? folders_keep_id (work_dir, id) : 0;
+    if (error)
+        log_event (LEVEL_WARN, "id-not-kept", "start with --id %s from now on: %s", id, strerror (error));
+    if (options->join && !joined && !there)
+        return false;
+    if (options->join && !joined)
+        log_event (LEVEL_WARN, "not-joined", "%s The keys in %s are used.", problem, path);
+    if (there && !options->server && !curve_keys_read (path, keys, problem, PROBLEM_SIZE))
+        return false;
+    if (!options->server && !options->broker && keys->endpoint[0])
+        options->broker = xstrdup (keys->endpoint);
+    if (options->server || options->broker)
+        return true;
+    snprintf (
+        problem, PROBLEM_SIZE,
+        "give one of --server http://HOST:3000, --broker tcp://HOST:5555 and --join CODE; this worker has not joined.");
+    return false;
+}
+
+static int run (session_config_t *config, const curve_keys_t *keys, int signals)
 {
     const worker_options_t *options = config->options;
     if (!enclose_landlock_abi ())
@@ -112,9 +141,9 @@ static int run (session_config_t *config, int signals)
     if (!config->loop)
         return refuse ("cannot make an event loop.");
     if (options->server)
-        config->transport = transport_http_new (config->loop, options->server);
+        config->transport = transport_http_new (config->loop, options->server, options->ca);
     else
-        config->transport = transport_zmq_new (config->loop, options->broker);
+        config->transport = transport_zmq_new (config->loop, options->broker, keys->has_broker ? keys : NULL);
     if (!config->transport) {
         loop_destroy (&config->loop);
         return refuse ("--broker is no ZeroMQ endpoint such as tcp://HOST:5555.");
@@ -154,6 +183,7 @@ int main (int argc, char **argv)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
     sandbox_t sandbox = { .filter_fd = -1 };
+    curve_keys_t keys = { 0 };
     char *token = NULL;
     sandbox_t engine = { .filter_fd = -1 };
     if (!worker_token_read (options.token_file, &token, problem, sizeof problem) ||
@@ -161,7 +191,8 @@ int main (int argc, char **argv)
         !find_beside ("gleaner-keeper", keeper, problem) ||
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
         !open_sandboxes (&options, work_dir, keeper, &sandbox, &engine, problem) ||
-        !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)))
+        !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)) ||
+        !find_broker (&options, work_dir, id, &keys, problem))
         status = refuse (problem);
     session_config_t config = {
         .options = &options,
@@ -174,10 +205,11 @@ int main (int argc, char **argv)
         .sandbox = &sandbox,
         .engine = engine.ops ? &engine : NULL,
     };
-    if (id)
+    if (status == OPTIONS_RUN)
         warn_of_root ();
-    if (id)
-        status = run (&config, signals);
+    if (status == OPTIONS_RUN)
+        status = run (&config, &keys, signals);
+    sodium_memzero (&keys, sizeof keys);
     free (id);
     sandbox_close (&sandbox);
     sandbox_close (&engine);

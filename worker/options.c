@@ -12,22 +12,33 @@
 #include "proto/message.h"
 #include "proto/options.h"
 #include "proto/program.h"
+#include "worker/folders.h"
 
 #define AT(member) offsetof (worker_options_t, member)
 
-enum { SLOTS_LIMIT = 256, PROBLEM_SIZE = 512 };
+enum { SLOTS_LIMIT = 256, PROBLEM_SIZE = 512, CA_BYTES_MAX = 4 * 1024 * 1024 };
 
 static const option_t rows[] = {
     { .name = "server",
       .type = OPT_TEXT,
       .at = AT (server),
       .value = "URL",
-      .help = "gateway to work for over HTTP: http://HOST:3000" },
+      .help = "gateway to work for over HTTP: http://HOST:3000 or https://HOST:3000" },
+    { .name = "ca",
+      .type = OPT_TEXT,
+      .at = AT (ca),
+      .value = "FILE",
+      .help = "trust only certificates that lead to one in FILE (PEM) for --server; default: the system's" },
     { .name = "broker",
       .type = OPT_TEXT,
       .at = AT (broker),
       .value = "ENDPOINT",
       .help = "broker to work for over ZeroMQ: tcp://HOST:5555" },
+    { .name = "join",
+      .type = OPT_TEXT,
+      .at = AT (join),
+      .value = "CODE",
+      .help = "join a broker by this code (gleaner-broker enroll), and work for it from then on; needed once" },
     { .name = "id",
       .type = OPT_TEXT,
       .at = AT (id),
@@ -303,18 +314,39 @@ static bool labels_check (const worker_options_t *options, char *problem, size_t
     return fine;
 }
 
+/* What curl says of such a file would come with every call, and much later. */
+static bool ca_check (const worker_options_t *options, char *problem, size_t problem_size)
+{
+    buf_t text = { 0 };
+    int error = file_read (options->ca, CA_BYTES_MAX, &text);
+    buf_append (&text, "", 1);
+    bool pem = strstr (text.ptr, "-----BEGIN CERTIFICATE-----");
+    buf_fini (&text);
+    if (!options->server || !has_prefix (options->server, "https://"))
+        snprintf (problem, problem_size, "--ca needs --server https://HOST:PORT.");
+    else if (error)
+        snprintf (problem, problem_size, "--ca: cannot read '%.300s': %s.", options->ca, strerror (error));
+    else if (!pem)
+        snprintf (problem, problem_size, "--ca: '%.300s' holds no certificate in PEM.", options->ca);
+    else
+        return true;
+    return false;
+}
+
 int worker_options_parse (int argc, char **argv, worker_options_t *options)
 {
     int status = options_parse (&table, argc, argv, environ, options);
     if (status != OPTIONS_RUN)
         return status;
-    if (!options->server == !options->broker)
-        return refuse (options, "give one of --server http://HOST:3000 and --broker tcp://HOST:5555.");
+    if (options->server && (options->broker || options->join))
+        return refuse (options, "give one of --server http://HOST:3000, --broker tcp://HOST:5555 and --join CODE.");
     if (options->server && !has_prefix (options->server, "http://") && !has_prefix (options->server, "https://"))
         return refuse (options, "--server must begin with http:// or https://.");
     if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
         return refuse (options, "--broker must begin with tcp:// or ipc://.");
     char problem[PROBLEM_SIZE];
+    if (options->ca && !ca_check (options, problem, sizeof problem))
+        return refuse (options, problem);
     limits_t limits;
     if (!labels_check (options, problem, sizeof problem) ||
         !worker_options_limits (options, &limits, problem, sizeof problem))

@@ -12,7 +12,9 @@
 
 typedef struct {
     const char *server;
+    const char *ca; /* NULL: the system's */
     const char *broker;
+    const char *join; /* NULL: none */
     const char *id;
     const char *hostname;
     const char *work_dir;

@@ -6,6 +6,7 @@
 #ifndef GLEANER_WORKER_TRANSPORT_H
 #define GLEANER_WORKER_TRANSPORT_H
 
+#include "proto/curve_keys.h"
 #include "proto/message.h"
 #include "worker/loop.h"
 
@@ -57,10 +58,12 @@ struct transport {
     const char *auth; /* what it shows to say who it is; borrowed; NULL: nothing */
 };
 
-/* Opens a transport to `server`: "http://HOST:PORT" or "https://...". The caller owns it. Connects when first used. */
-transport_t *transport_http_new (loop_t *loop, const char *server);
-/* Opens a transport to a broker: "tcp://HOST:PORT". NULL when the address cannot be read. */
-transport_t *transport_zmq_new (loop_t *loop, const char *broker);
+/* Opens a transport to `server`: "http://HOST:PORT" or "https://...", whose certificate must lead to one in
+ * the file `ca` (NULL: to one of the system's). The caller owns it. Connects when first used. */
+transport_t *transport_http_new (loop_t *loop, const char *server, const char *ca);
+/* Opens a transport to a broker: "tcp://HOST:PORT". by CURVE with `keys` unless they are NULL. NULL when the
+ * address cannot be read. */
+transport_t *transport_zmq_new (loop_t *loop, const char *broker, const curve_keys_t *keys);
 
 /* The answer that an ERROR message stands for: AWAY when its code is one of load or outage, else REFUSED. Borrows. */
 call_answer_t transport_error_answer (const message_t *error, char *text, size_t text_size);

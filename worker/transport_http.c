@@ -333,7 +333,7 @@ static void http_transport_destroy (transport_t **base_p)
 static const transport_ops_t http_ops = { 0, http_transport_call, http_transport_fetch, http_transport_cancel,
                                           http_transport_destroy };
 
-transport_t *transport_http_new (loop_t *loop, const char *server)
+transport_t *transport_http_new (loop_t *loop, const char *server, const char *ca)
 {
     http_transport_t *self = xcalloc (1, sizeof *self);
     self->base.ops = &http_ops;
@@ -342,5 +342,6 @@ transport_t *transport_http_new (loop_t *loop, const char *server)
     for (size_t len = strlen (self->server); len && self->server[len - 1] == '/'; len--)
         self->server[len - 1] = '\0';
     self->decoder = decoder_new ();
+    http_pin (self->http, self->server, ca);
     return &self->base;
 }

@@ -1,10 +1,12 @@
 /* transport_zmq.c - messages as they are, over a DEALER socket to the broker. */
 #include <czmq.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "proto/curve_client.h"
 #include "proto/id.h"
 #include "proto/log.h"
 #include "worker/download.h"
@@ -15,6 +17,8 @@ enum {
     ID_LEN = 9,                    /* msgpack uint 64 */
     FETCH_PATIENCE_MS = 15 * 1000, /* for one piece of a blob */
     INLINE_BYTES = 64 * 1024,
+    RETRY_MS = 3000, /* and a third, at random: not all workers at once */
+    REFUSALS = ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
 };
 
 typedef struct zmq_transport zmq_transport_t;
@@ -41,6 +45,9 @@ struct zmq_transport {
     zsock_t *socket;
     void *raw;
     void *monitor;
+    char *broker;
+    loop_timer_t retry; /* after a refusal */
+    bool refusal_logged;
     decoder_t *decoder;
     http_t *http;
     call_id_t last_id;
@@ -190,6 +197,24 @@ static void fail_all (zmq_transport_t *self)
             loop_timer_set (self->loop, &entry->deadline, 0, on_deadline, entry);
 }
 
+static void on_retry (void *ctx)
+{
+    zmq_transport_t *self = ctx;
+    zmq_disconnect (self->raw, self->broker);
+    zmq_connect (self->raw, self->broker);
+}
+
+/* libzmq gives a connection up for good whose handshake was refused. */
+static void refused (zmq_transport_t *self)
+{
+    if (!self->refusal_logged)
+        log_event (LEVEL_ERROR, "broker-refused",
+                   "%s refuses this worker: let it join by a code (gleaner-broker enroll). Trying again.",
+                   self->broker);
+    self->refusal_logged = true;
+    loop_timer_set (self->loop, &self->retry, RETRY_MS + randombytes_uniform (RETRY_MS / 3), on_retry, self);
+}
+
 static void take_monitor (zmq_transport_t *self)
 {
     zmq_msg_t part;
@@ -202,6 +227,10 @@ static void take_monitor (zmq_transport_t *self)
             zmq_msg_recv (&part, self->monitor, ZMQ_DONTWAIT);
         if (event == ZMQ_EVENT_DISCONNECTED)
             fail_all (self);
+        else if (event & REFUSALS)
+            refused (self);
+        else
+            self->refusal_logged = false;
     }
     zmq_msg_close (&part);
 }
@@ -335,7 +364,9 @@ static void zmq_destroy (transport_t **base_p)
         zmq_close (self->monitor);
     zsock_destroy (&self->socket);
     decoder_destroy (&self->decoder);
+    loop_timer_stop (&self->retry);
     buf_fini (&self->frame);
+    free (self->broker);
     free (self);
 }
 
@@ -346,7 +377,7 @@ static void *monitor_new (zsock_t *socket)
     char address[64];
     snprintf (address, sizeof address, "inproc://monitor-%p", (void *)socket);
     void *raw = zsock_resolve (socket);
-    if (zmq_socket_monitor (raw, address, ZMQ_EVENT_DISCONNECTED) != 0)
+    if (zmq_socket_monitor (raw, address, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | REFUSALS) != 0)
         return NULL;
     void *monitor = zmq_socket (zsys_init (), ZMQ_PAIR);
     int linger = 0;
@@ -367,7 +398,7 @@ static int fd_of (void *raw)
     return fd;
 }
 
-transport_t *transport_zmq_new (loop_t *loop, const char *broker)
+transport_t *transport_zmq_new (loop_t *loop, const char *broker, const curve_keys_t *keys)
 {
     zmq_transport_t *self = xcalloc (1, sizeof *self);
     transport_t *base = &self->base;
@@ -388,7 +419,8 @@ transport_t *transport_zmq_new (loop_t *loop, const char *broker)
     zsock_set_linger (self->socket, 0);
     self->raw = zsock_resolve (self->socket);
     self->monitor = monitor_new (self->socket);
-    if (!self->monitor || zmq_connect (self->raw, broker) != 0) {
+    self->broker = xstrdup (broker);
+    if (!self->monitor || (keys && curve_client (self->raw, keys) != 0) || zmq_connect (self->raw, broker) != 0) {
         zmq_destroy (&base);
         return NULL;
     }

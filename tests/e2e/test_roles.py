@@ -75,6 +75,7 @@ ROUTES = [
 MESSAGES = [
     ("auth-check", EVERYBODY, {}),
     ("gateway-hello", EVERYBODY, {"gatewayId": "g", "listen": "x", "version": "0", "uptimeMs": 0, "connections": 0}),
+    ("join", EVERYBODY, {"code": "gleaner_a_b"}),
     ("worker-register", WORKING, {"workerId": "pc-1", "hostname": "h"}),
     ("worker-heartbeat", WORKING, {"workerId": "pc-1"}),
     ("worker-goodbye", WORKING, {"workerId": "pc-1"}),

@@ -38,9 +38,10 @@ def multipart(fields, files):
 class Client:
     """One keep-alive connection; opened again when the server closed it before anything was sent."""
 
-    def __init__(self, host, port, timeout=30, connect=None):
+    def __init__(self, host, port, timeout=30, connect=None, tls=None):
         self.host, self.port, self.timeout = host, port, timeout
         self.connect = connect  # as socket.create_connection
+        self.tls = tls  # an ssl.SSLContext
         self.connection = None
 
     def close(self):
@@ -48,13 +49,18 @@ class Client:
             self.connection.close()
         self.connection = None
 
+    def open(self):
+        if self.tls:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout, context=self.tls)
+        return http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+
     def request(self, method, path, body=None, headers=None):
         if isinstance(body, (dict, list)):
             body, headers = json.dumps(body), {"Content-Type": "application/json", **(headers or {})}
         for last in (False, True):
             kept = self.connection is not None
             if not kept:
-                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+                self.connection = self.open()
                 if self.connect:
                     self.connection._create_connection = self.connect
             try:

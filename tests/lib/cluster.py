@@ -123,19 +123,23 @@ class Program:
 class Cluster:
     """A broker, and what a test adds to it. close () checks that everything that still runs ends cleanly."""
 
-    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=(), broker_env=None, host=LOOPBACK):
+    def __init__(self, folder, broker_args=(), gateway=True, gateway_args=(), broker_env=None, host=LOOPBACK, tls=None, curve=False):
         self.folder, self.host = pathlib.Path(folder), host
+        self.tls = tls  # an ssl.SSLContext when the gateway serves HTTPS
         self.programs, self.workers, self.closers = [], [], []
         self.web = self.folder / "web"  # a page of one file: these tests need no built one
         self.web.mkdir(exist_ok=True)
         (self.web / "index.html").write_text("<!doctype html><title>Gleaner</title>\n")
+        broker_args = [*broker_args, *(["--curve"] if curve else [])]
         self.broker = self._add("broker", ["--listen", f"tcp://{host.address}:0", "--data", self.folder / "data", *host.open, *broker_args],
                                 broker_env)
         self.broker_url = self._bound(self.broker)
+        if gateway and curve:
+            gateway_args = [*gateway_args, "--join", self.enroll("gateway"), "--curve-key", self.folder / "gateway.key"]
         self.gateway = self.add_gateway(gateway_args) if gateway else None
         if gateway:
             self.port = int(self.gateway.args[1].rsplit(":", 1)[1])
-            self.server = f"http://{host.address}:{self.port}"
+            self.server = f"{'https' if tls else 'http'}://{host.address}:{self.port}"
             self.api = self.client()
 
     def _add(self, name, args, env=None, host=None, programs=BIN):
@@ -147,7 +151,7 @@ class Cluster:
     def _bound(program):
         """The address that port 0 became; from now on a restart asks for the same one."""
         address = program.events(f"{program.name}-ready")[0].split("listening on ")[1].split()[0].rstrip(",")
-        program.args[1] = address.removeprefix("http://").rstrip("/")
+        program.args[1] = address.removeprefix("http://").removeprefix("https://").rstrip("/")
         return program.args[1]
 
     def add_gateway(self, args=()):
@@ -156,10 +160,22 @@ class Cluster:
         self._bound(gateway)
         return gateway
 
+    def broker_does(self, *args):
+        """A command of gleaner-broker on this broker's data: what it ended with."""
+        return subprocess.run([BIN / "gleaner-broker", *args, "--data", self.folder / "data"], capture_output=True, text=True,
+                              timeout=60, env={**SANITIZERS, **os.environ})
+
+    def enroll(self, role="worker", *args):
+        """A join code."""
+        done = self.broker_does("enroll", "--role", role, "--broker", self.broker_url, *args)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def worker(self, transport="http", *args, env=None, folder=None, host=None, programs=BIN, sandbox=False):
         """Without a sandbox unless it is asked for: most tests look at what a job leaves beside its folder."""
         args = args if sandbox else ("--unsafe-no-sandbox", *args)
-        where = ["--server", self.server] if transport == "http" else ["--broker", self.broker_url]
+        where = {"http": lambda: ["--server", self.server], "joined": lambda: [],
+                 "zmq": lambda: ["--broker", self.broker_url]}[transport if transport in ("http", "joined") else "zmq"]()
         folder = folder or self.folder / f"work{len(self.programs)}"
         worker = self._add("worker", [*where, "--work-dir", folder, *args], env, host, programs)
         worker.folder = pathlib.Path(folder)
@@ -167,12 +183,12 @@ class Cluster:
         return worker
 
     def client(self):
-        client = Client(self.host.address, self.port, connect=self.host.connect)
+        client = Client(self.host.address, self.port, connect=self.host.connect, tls=self.tls)
         self.closers.append(client)
         return client
 
-    def native(self, kind="dealer"):
-        native = Native(self.broker_url, kind)
+    def native(self, kind="dealer", keys=None):
+        native = Native(self.broker_url, kind, keys)
         self.closers.append(native)
         return native
 

@@ -5,8 +5,9 @@ import zmq
 
 
 class Native:
-    def __init__(self, url, kind="dealer"):
+    def __init__(self, url, kind="dealer", keys=None):
         self.url, self.kind = url, kind
+        self.keys = keys  # (the broker's public key, own public key, own secret key): CURVE
         self.socket = None
         self.open()
 
@@ -14,6 +15,9 @@ class Native:
         self.close()
         self.socket = zmq.Context.instance().socket(zmq.REQ if self.kind == "req" else zmq.DEALER)
         self.socket.linger = 0
+        self.socket.sndtimeo = 10000  # one that was refused is connected to nobody
+        if self.keys:
+            self.socket.curve_serverkey, self.socket.curve_publickey, self.socket.curve_secretkey = self.keys
         self.socket.connect(self.url)
 
     def close(self):

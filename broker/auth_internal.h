@@ -1,0 +1,19 @@
+/* auth_internal.h - what auth.c and auth_join.c share. */
+#ifndef GLEANER_AUTH_INTERNAL_H
+#define GLEANER_AUTH_INTERNAL_H
+
+#include "broker/auth.h"
+
+struct auth {
+    char *folder;
+    const char *mode;
+    bool asks;
+    bool damaged; /* the file could not be read; said once */
+    identities_t *identities;
+    identity_t control; /* of those who can read the data directory */
+    int watch;          /* inotify's descriptor */
+    auth_change_fn *change;
+    void *change_ctx;
+};
+
+#endif
