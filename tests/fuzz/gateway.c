@@ -45,9 +45,11 @@ err_t link_call (link_t *self, message_t *request, const link_order_t *order)
     return ERR_NONE;
 }
 
-link_t *link_new (const char *endpoint, int64_t timeout_ms, char *problem, size_t problem_size)
+link_t *link_new (const char *endpoint, const curve_keys_t *keys, int64_t timeout_ms, char *problem,
+                  size_t problem_size)
 {
     (void)endpoint;
+    (void)keys;
     (void)timeout_ms;
     (void)problem;
     (void)problem_size;

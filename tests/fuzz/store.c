@@ -170,7 +170,7 @@ static void read_all (slice_t in)
     job_filter_t filter = { .before_seq = INT64_MAX, .state = -1, .text = SLICE ("a"), .brief = in.len & 1 };
     if (!ops->job_get (store, &id, &job))
         read_job (&job);
-    if (!ops->job_by_key (store, SLICE ("key"), &job))
+    if (!ops->job_by_key (store, SLICE_ABSENT, SLICE ("key"), &job))
         read_job (&job);
     if (!ops->attempt_get (store, SEQ, 1, &attempt))
         on_attempt (NULL, &attempt);
