@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "gateway/door.h"
 #include "gateway/gateway.h"
 
 enum { CALLS_MAX = 64, RUNS_MAX = 64, MEMORY = 14 * 1024 /* as in gateway/loop.c */ };
@@ -151,6 +152,7 @@ void fuzz_gateway_start (void)
     CHECK (options_parse (&gateway_option_table, 3, argv, no_environment, &options) == OPTIONS_RUN);
     char problem[256];
     gateway.cache = cache_new (fuzz_folder (), options.cache_max, problem, sizeof problem);
+    gateway.door = door_new (false, 0, 1);
     gateway.epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
     gateway.daemon = MHD_start_daemon (MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL,
                                        NULL, request_access, &gateway, MHD_OPTION_NOTIFY_COMPLETED, request_completed,

@@ -32,8 +32,8 @@ def read_messages():
 def value(kind, field_type, inside=True):
     if kind == "LIST":
         return []
-    return {"STR": "a", "BYTES": b"bytes" if inside else "bytes", "INT": 1, "UINT": 1, "BOOL": True, "MAP": {"k": "v", "n": 1}, "ROWS": {"KEY": "two\nlines"}, "DECIMAL": 1.5,
-            "TEXTS": ["x", "y/*"]}[field_type]
+    return {"STR": "a", "BYTES": b"bytes" if inside else "bytes", "INT": 1, "UINT": 1, "BOOL": True, "MAP": {"k": "v", "n": 1},
+            "ROWS": {"KEY": "two\nlines"}, "DECIMAL": 1.5, "TEXTS": ["x", "y/*"]}[field_type]
 
 
 def messages():
