@@ -265,7 +265,8 @@ static err_t envelope_text (const msgpack_object *value, const char *name, size_
     *twice = out->ptr != NULL;
     if (value->type == MSGPACK_OBJECT_NIL)
         return ERR_NONE;
-    if (!object_text (value, out) || out->len > limit || memchr (out->ptr, '\0', out->len) || !utf8_valid (*out))
+    if (!object_text (value, out) || out->len > limit || (out->len && memchr (out->ptr, '\0', out->len)) ||
+        !utf8_valid (*out))
         return fault_set (fault, ERR_SCHEMA, name, "`%s` must be text of %zu bytes at most.", name, limit);
     return ERR_NONE;
 }
