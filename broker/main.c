@@ -11,6 +11,7 @@
 
 #include "broker/apply.h"
 #include "broker/broker.h"
+#include "broker/network_disk.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/options.h"
@@ -48,6 +49,14 @@ static bool data_folder (const broker_options_t *options, bool make, char path[P
         make_folders (path);
     if (access (path, R_OK | W_OK | X_OK) != 0) {
         snprintf (problem, PROBLEM_SIZE, "cannot use data directory '%.900s': %s.", path, strerror (errno));
+        return false;
+    }
+    const char *network = make ? network_disk (path) : NULL;
+    if (network) {
+        snprintf (
+            problem, PROBLEM_SIZE,
+            "'%.900s' is on a network disk (%s), where the record is not safe: give --data a folder of this machine.",
+            path, network);
         return false;
     }
     return true;
@@ -173,6 +182,7 @@ static void broker_fini (broker_t *self)
     effects_fini (&self->effects);
     requests_destroy (&self->requests);
     peers_destroy (&self->peers);
+    endless_destroy (&self->endless);
     followers_destroy (&self->followers);
     events_destroy (&self->events);
     measure_destroy (&self->measure);
@@ -215,6 +225,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->router = zsock_resolve (socket);
     self->requests = requests_new ();
     self->followers = followers_new ();
+    self->endless = endless_new ();
     self->decoder = decoder_new ();
     self->items = decoder_new ();
     self->receipts = decoder_new ();
