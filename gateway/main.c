@@ -64,6 +64,7 @@ int main (int argc, char **argv)
     keep_memory ();
     int signal_fd = program_signals (); /* before the first thread, which ZeroMQ starts */
     gateway_t gateway = { .options = &options };
+    hosts_init (&gateway.hosts, options.host);
     program_machine (gateway.machine, sizeof gateway.machine);
     if (sodium_init () < 0)
         status = EX_OSERR;

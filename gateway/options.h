@@ -7,6 +7,7 @@
 
 typedef struct {
     const char *listen;
+    const char *host; /* NULL: none */
     const char *broker;
     const char *web;
     const char *cache_dir; /* NULL: see gateway_cache_dir */
@@ -15,6 +16,10 @@ typedef struct {
     int64_t body_max;
     int64_t result_max;
     int64_t connection_limit;
+    int64_t idle_timeout_ms;
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t min_rate; /* bytes a second */
     int64_t broker_timeout_ms;
     const char *log_level;
 } gateway_options_t;
