@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <curl/curl.h>
 #include <czmq.h>
 #include <libgen.h>
@@ -133,6 +134,7 @@ static bool find_broker (worker_options_t *options, const char *work_dir, const 
 static int run (session_config_t *config, const curve_keys_t *keys, int signals)
 {
     const worker_options_t *options = config->options;
+    assert (config->sandbox->ops); /* a worker without one has been refused */
     log_event (LEVEL_INFO, "sandbox", "%s", config->sandbox->ops->name);
     if (!enclose_landlock_abi ())
         log_event (LEVEL_WARN, "landlock-missing",
