@@ -53,7 +53,7 @@ static void receipt_fill (job_t *self, msg_receipt_t *out)
     out->memory_peak_bytes = self->usage.memory_peak_bytes;
     out->pids_peak = self->usage.pids_peak;
     out->bytes_in = self->usage.bytes_in;
-    out->bytes_out = artifacts->bytes;
+    out->bytes_out = artifacts->sha256[0] ? artifacts->bytes : 0;
     for (int i = 0; i < STREAM_COUNT; i++)
         out->bytes_out += self->out[i].length;
 }

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <curl/curl.h>
 #include <czmq.h>
 #include <libgen.h>
@@ -99,7 +100,6 @@ static bool open_sandboxes (const worker_options_t *options, const char *work_di
     ops = strcmp (options->engine, "docker") == 0 ? &sandbox_docker_ops : &sandbox_podman_ops;
     if (strcmp (options->engine, "none") != 0 && !sandbox_open (engine, ops, &config, problem))
         return false;
-    log_event (LEVEL_INFO, "sandbox", "%s", sandbox->ops->name);
     return true;
 }
 
@@ -134,6 +134,8 @@ static bool find_broker (worker_options_t *options, const char *work_dir, const 
 static int run (session_config_t *config, const curve_keys_t *keys, int signals)
 {
     const worker_options_t *options = config->options;
+    assert (config->sandbox->ops); /* a worker without one has been refused */
+    log_event (LEVEL_INFO, "sandbox", "%s", config->sandbox->ops->name);
     if (!enclose_landlock_abi ())
         log_event (LEVEL_WARN, "landlock-missing",
                    "archives are unpacked behind a seccomp filter alone: this kernel has no Landlock");

@@ -120,7 +120,7 @@ static bool is_common (int family)
 static int refuse_families (scmp_filter_ctx filter)
 {
     const uint32_t action = SCMP_ACT_ERRNO (EAFNOSUPPORT);
-    int result = seccomp_rule_add (filter, action, SCMP_SYS (socket), 1, SCMP_A0 (SCMP_CMP_GE, FAMILIES_KNOWN));
+    int result = seccomp_rule_add (filter, action, SCMP_SYS (socket), 1, SCMP_A0 (SCMP_CMP_GE, FAMILIES_KNOWN, 0));
     for (int family = 0; family < FAMILIES_KNOWN && !result; family++)
         if (!is_common (family))
             result = seccomp_rule_add (filter, action, SCMP_SYS (socket), 1,

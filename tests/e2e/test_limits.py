@@ -296,7 +296,7 @@ def test_a_late_result_tells_its_usage(clusters):
 
 
 def test_a_record_of_before_is_taken_over(cluster):
-    """Schema 4: its attempts are there, without usage."""
+    """Schema 5: its attempts are there, without usage."""
     native = cluster.native()
     native.ask("worker-register", workerId="w", hostname="h", slots=1)
     job = cluster.api.create(retryOnExit=["any"], maxAttempts=2, backoffMs=3_600_000)
@@ -306,7 +306,7 @@ def test_a_record_of_before_is_taken_over(cluster):
     cluster.broker.stop()
     db = sqlite3.connect(cluster.folder / "data/gleaner.db", isolation_level=None)
     db.execute("ALTER TABLE attempt DROP COLUMN usage")
-    db.execute("PRAGMA user_version = 4")
+    db.execute("PRAGMA user_version = 5")
     db.close()
     cluster.broker.start()
     attempt, = cluster.api.status(job)["attempts"]
@@ -357,7 +357,7 @@ def test_a_redo_log_of_before_is_taken_over(cluster):
     key, = db.execute("SELECT bytes FROM total WHERE name = 'redo-key'").fetchone()
     assert db.execute("SELECT count (*) FROM attempt").fetchone() == (0,)
     db.execute("ALTER TABLE attempt DROP COLUMN usage")
-    db.execute("PRAGMA user_version = 4")
+    db.execute("PRAGMA user_version = 5")
     db.close()
     redo = path.with_name("gleaner.db-redo")
     redo.write_bytes(without_usage(redo.read_bytes(), key))
