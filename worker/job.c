@@ -297,7 +297,8 @@ static void on_start (void *ctx)
         return;
     }
     job_journal_phase (self, "download");
-    job_fetch (self);
+    if (!job_reuse (self))
+        job_fetch (self);
 }
 
 static void take_secrets (job_t *self, const msg_job_poll_ok_t *given)

@@ -18,6 +18,7 @@
 #include "worker/lease.h"
 #include "worker/limits.h"
 #include "worker/loop.h"
+#include "worker/projects.h"
 #include "worker/strays.h"
 #include "worker/transport.h"
 
@@ -28,6 +29,7 @@ typedef struct {
     strays_t *strays;
     keepers_t *keepers;
     fork_server_t *extractors; /* of gleaner-extract */
+    projects_t *projects;
     transport_t *transport;
     const limits_t *limits; /* that this worker gives a job at most */
     const char *worker_id;

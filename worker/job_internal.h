@@ -180,6 +180,8 @@ int job_container_input (const job_t *self, slice_t env, buf_t *input);
 
 /* job_run.c */
 void job_extract (job_t *self);
+/* Runs the job when the worker has its project in memory; else false. */
+bool job_reuse (job_t *self);
 void job_run_stop_processes (job_t *self);
 void job_run_fini (job_t *self);
 

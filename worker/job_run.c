@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proto/clock.h"
+#include "proto/id.h"
 #include "proto/log.h"
 #include "worker/job_internal.h"
 
@@ -331,6 +332,8 @@ static void extract_ended (job_t *self)
 {
     char text[REFUSAL_MAX + 1];
     refusal_text (self, text);
+    if (self->exit_code == 0)
+        projects_note (self->host->projects, blob_url_sha256 (slice_of (self->file_url)), self->folder);
     if (self->stopping)
         job_stopped (self);
     else if (self->exit_code == 0)
@@ -431,4 +434,20 @@ void job_extract (job_t *self)
         watch (self);
     else
         job_fail (self, "worker-error", "%s could not be started: %s.", self->host->extractor, strerror (error));
+}
+
+bool job_reuse (job_t *self)
+{
+    bool known;
+    int error = projects_give (self->host->projects, blob_url_sha256 (slice_of (self->file_url)), self->folder, &known);
+    if (!known)
+        return false;
+    self->state = STATE_EXTRACT;
+    self->usage.bytes_in = 0;
+    job_journal_phase (self, "extract");
+    if (error)
+        job_fail_errno (self, error, "The project could not be copied");
+    else
+        run_begin (self);
+    return true;
 }

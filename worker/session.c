@@ -383,11 +383,13 @@ session_t *session_new (const session_config_t *config)
     self->config = *config;
     self->strays = strays_new (config->loop);
     fork_server_init (&self->extractors, config->extractor);
+    self->projects = projects_new ();
     self->host = (job_host_t){
         .loop = config->loop,
         .strays = self->strays,
         .keepers = &self->keepers,
         .extractors = &self->extractors,
+        .projects = self->projects,
         .transport = config->transport,
         .limits = &self->limits,
         .worker_id = config->worker_id,
@@ -435,6 +437,7 @@ void session_destroy (session_t **self_p)
     for (int i = 0; i < self->resumed_count; i++)
         job_destroy (&self->resumed[i]);
     fork_server_fini (&self->extractors);
+    projects_destroy (&self->projects);
     keepers_fini (&self->keepers);
     strays_destroy (&self->strays);
     session_sleep_fini (self);

@@ -32,6 +32,7 @@ struct session {
     strays_t *strays;
     keepers_t keepers;
     fork_server_t extractors;
+    projects_t *projects;
     slot_t *slots;
     int slot_count;
     job_t *resumed[RESUMED_MAX];

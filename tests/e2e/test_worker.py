@@ -142,3 +142,16 @@ def test_a_job_sees_a_clean_place(cluster, tmp_path):
     job = cluster.api.submit("wc -c\nls /proc/self/fd | wc -l\nenv | grep -c GLEANER_SECRET; true\necho $GLEANER_JOB_ID")
     empty, descriptors, secrets, name = cluster.api.wait_job(job)["stdout"].split()
     assert (empty, descriptors, secrets, name) == ("0", "4", "0", job)
+
+
+@TRANSPORTS
+def test_a_project_that_comes_again_is_not_downloaded_again(cluster, transport):
+    """From the third job on. Each has the files as they were sent, whatever the ones before it did to theirs."""
+    url = cluster.api.upload({"run.sh": b"#!/bin/sh\ncat data/a.txt\n", "data/a.txt": b"as sent\n", "empty/": b""})
+    worker = cluster.worker(transport)
+    show = "stat -c '%A %n' $(find . -mindepth 1 | sort); cat data/a.txt; echo spoilt > data/a.txt; rm -r empty run.sh; touch data/new"
+    jobs = [cluster.api.wait_job(cluster.api.create(show, file_url=url)) for _ in range(4)]
+    assert "as sent" in jobs[0]["stdout"] and "drwxr-xr-x ./empty" in jobs[0]["stdout"] and "spoilt" not in jobs[0]["stdout"]
+    assert {job["stdout"] for job in jobs} == {jobs[0]["stdout"]}
+    assert [job["bytesIn"] > 0 for job in jobs] == [True, True, False, False]
+    assert worker.running
