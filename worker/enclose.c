@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "proto/buf.h"
+#include "worker/landlock.h"
 
 /* ---- seccomp ---- */
 
@@ -163,77 +164,13 @@ int enclose_prepare (enclose_t *self, enclose_use_t use)
     return error;
 }
 
-/* ---- Landlock: by its system calls, and with the words of its latest version that is known here, as the headers of
- * the machine may be older than its kernel ---- */
-
-enum {
-    LANDLOCK_VERSION = 1, /* a flag */
-    LANDLOCK_BENEATH = 1, /* a kind of rule */
-    ABI_REFER = 2,
-    ABI_TRUNCATE = 3,
-    ABI_NETWORK = 4,
-    ABI_DEVICES = 5,
-    ABI_SCOPE = 6,
-};
-
-enum {
-    FS_WRITE_FILE = 1 << 1,
-    FS_READ_FILE = 1 << 2,
-    FS_READ_DIR = 1 << 3,
-    FS_MAKE_DIR = 1 << 7,
-    FS_MAKE_REG = 1 << 8,
-    FS_FIRST = (1 << 13) - 1, /* all of version 1 */
-    FS_REFER = 1 << 13,
-    FS_TRUNCATE = 1 << 14,
-    FS_DEVICES = 1 << 15,
-    NETWORK_ALL = 3, /* bind, connect */
-    SCOPE_ALL = 3,   /* abstract sockets, signals */
-};
-
-typedef struct {
-    uint64_t files, network, scope;
-} ruleset_t;
-
-typedef struct {
-    uint64_t allowed;
-    int32_t parent;
-} __attribute__ ((packed)) beneath_t;
-
-int enclose_landlock_abi (void)
-{
-    long abi = syscall (SYS_landlock_create_ruleset, NULL, 0UL, LANDLOCK_VERSION);
-    return abi > 0 ? (int)abi : 0;
-}
-
-static size_t ruleset_size (int abi)
-{
-    return abi >= ABI_SCOPE ? 24 : abi >= ABI_NETWORK ? 16 : 8;
-}
-
 static int enter_landlock (enclose_use_t use, int folder)
 {
-    int abi = enclose_landlock_abi ();
-    const ruleset_t all = {
-        .files = FS_FIRST | (abi >= ABI_REFER ? FS_REFER : 0) | (abi >= ABI_TRUNCATE ? FS_TRUNCATE : 0) |
-                 (abi >= ABI_DEVICES ? FS_DEVICES : 0),
-        .network = abi >= ABI_NETWORK ? NETWORK_ALL : 0,
-        .scope = abi >= ABI_SCOPE ? SCOPE_ALL : 0,
-    };
-    const beneath_t rule = {
-        .allowed = use == ENCLOSE_EXTRACT ? FS_WRITE_FILE | FS_MAKE_DIR | FS_MAKE_REG : FS_READ_FILE | FS_READ_DIR,
-        .parent = folder,
-    };
-    if (!abi)
-        return 0;
-    int rules = (int)syscall (SYS_landlock_create_ruleset, &all, ruleset_size (abi), 0);
-    if (rules < 0)
-        return errno;
-    int error = 0;
-    if (syscall (SYS_landlock_add_rule, rules, LANDLOCK_BENEATH, &rule, 0) != 0 ||
-        syscall (SYS_landlock_restrict_self, rules, 0) != 0)
-        error = errno;
-    close (rules);
-    return error;
+    int rules;
+    int error = landlock_begin (false, &rules);
+    if (!error)
+        error = landlock_allow (rules, folder, use == ENCLOSE_EXTRACT ? MAY_MAKE : MAY_READ);
+    return landlock_enter (rules, error);
 }
 
 int enclose_enter (const enclose_t *self, int folder)

@@ -25,7 +25,5 @@ int enclose_prepare (enclose_t *self, enclose_use_t use);
 /* From now on this process, and what it may become, is shut in. `folder` is open (O_PATH is enough). Returns 0 or an
  * errno: then it must not go on. A kernel without Landlock is no failure. */
 int enclose_enter (const enclose_t *self, int folder);
-/* The version of the kernel's Landlock; 0: it has none. */
-int enclose_landlock_abi (void);
 
 #endif

@@ -51,8 +51,8 @@
 #include "worker/confine.h"
 #include "worker/fds.h"
 #include "worker/keepers.h"
+#include "worker/landlock.h"
 #include "worker/own_limits.h"
-#include "worker/sandbox_landlock.h"
 #include "worker/tree.h"
 #include "worker/watch.h"
 
@@ -518,13 +518,36 @@ static bool prepare (keeper_t *self)
     return self->signal_fd >= 0 && prctl (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
 }
 
+static int allow (int rules, const char *path, landlock_may_t may)
+{
+    int folder = open (path, O_PATH | O_CLOEXEC);
+    if (folder < 0)
+        return errno;
+    int error = landlock_allow (rules, folder, may);
+    close (folder);
+    return error;
+}
+
+/* From now on this process and what it starts write only below `writable`: a second wall behind the mounts. Ports stay
+ * open, for which of them builds need is not known before. */
+static int restrict_files (char *const writable[])
+{
+    int rules;
+    int error = landlock_begin (true, &rules);
+    if (!error)
+        error = allow (rules, "/", MAY_RUN);
+    for (; *writable && !error; writable++)
+        error = allow (rules, *writable, MAY_BUT_DEVICES);
+    return landlock_enter (rules, error);
+}
+
 /* The job has the same user: it must not trace or read this process, nor get a descriptor of outside by it. */
 static bool contain (char *const writable[])
 {
     syscall (SYS_close_range, CHILD_TALK_FD + 1U, ~0U, 0U);
     int error = prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl (PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ? errno : 0;
     if (!error)
-        error = landlock_restrict (writable);
+        error = restrict_files (writable);
     if (error)
         fprintf (stderr, "gleaner-keeper: it cannot restrict itself: %s.\n", strerror (error));
     return !error;

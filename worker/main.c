@@ -15,7 +15,7 @@
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
-#include "worker/enclose.h"
+#include "worker/landlock.h"
 #include "worker/folders.h"
 #include "worker/sandbox.h"
 #include "worker/session.h"
@@ -136,7 +136,7 @@ static int run (session_config_t *config, const curve_keys_t *keys, int signals)
     const worker_options_t *options = config->options;
     assert (config->sandbox->ops); /* a worker without one has been refused */
     log_event (LEVEL_INFO, "sandbox", "%s", config->sandbox->ops->name);
-    if (!enclose_landlock_abi ())
+    if (!landlock_version ())
         log_event (LEVEL_WARN, "landlock-missing",
                    "archives are unpacked behind a seccomp filter alone: this kernel has no Landlock");
     config->loop = loop_new ();

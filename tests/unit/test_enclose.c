@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "worker/enclose.h"
+#include "worker/landlock.h"
 
 static char inside[64];
 static char outside[64];
@@ -181,7 +182,7 @@ static void test_extraction_makes_what_is_new (void **state)
 static void test_extraction_reads_nothing (void **state)
 {
     (void)state;
-    if (SANITIZED && !enclose_landlock_abi ())
+    if (SANITIZED && !landlock_version ())
         skip (); /* this kernel has no Landlock */
     assert_in_range (shut_in (ENCLOSE_EXTRACT, read_file_there), EPERM, EACCES);
     assert_in_range (shut_in (ENCLOSE_EXTRACT, read_system_file), EPERM, EACCES);
@@ -191,7 +192,7 @@ static void test_extraction_reads_nothing (void **state)
 static void test_extraction_makes_nothing_outside (void **state)
 {
     (void)state;
-    if (!enclose_landlock_abi ())
+    if (!landlock_version ())
         skip (); /* this kernel has no Landlock */
     assert_int_equal (shut_in (ENCLOSE_EXTRACT, make_file_outside), EACCES);
     assert_int_equal (shut_in (ENCLOSE_EXTRACT, make_folder_outside), EACCES);
@@ -206,7 +207,7 @@ static void test_collection_reads_what_is_there (void **state)
 static void test_collection_reads_nothing_outside (void **state)
 {
     (void)state;
-    if (!enclose_landlock_abi ())
+    if (!landlock_version ())
         skip (); /* this kernel has no Landlock */
     assert_int_equal (shut_in (ENCLOSE_COLLECT, read_system_file), EACCES);
     assert_int_equal (shut_in (ENCLOSE_COLLECT, read_file_outside), EACCES);
@@ -215,7 +216,7 @@ static void test_collection_reads_nothing_outside (void **state)
 static void test_collection_makes_nothing (void **state)
 {
     (void)state;
-    if (SANITIZED && !enclose_landlock_abi ())
+    if (SANITIZED && !landlock_version ())
         skip (); /* this kernel has no Landlock */
     assert_in_range (shut_in (ENCLOSE_COLLECT, write_file_there), EPERM, EACCES);
     assert_in_range (shut_in (ENCLOSE_COLLECT, make_file_inside), EPERM, EACCES);
@@ -229,7 +230,7 @@ static void test_neither_does_anything_else (void **state)
         assert_int_equal (shut_in (use, call_network), -SIGSYS);
         assert_int_equal (shut_in (use, run_program), -SIGSYS);
         assert_int_equal (shut_in (use, make_link), -SIGSYS);
-        if (enclose_landlock_abi () || !SANITIZED)
+        if (landlock_version () || !SANITIZED)
             assert_in_range (shut_in (use, remove_there), EPERM, EACCES);
         if (SANITIZED)
             continue;
