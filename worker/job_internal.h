@@ -51,7 +51,7 @@ struct job_artifacts; /* job_limits.c */
 void job_limits_init (job_t *self, const msg_job_poll_ok_t *given);
 /* The commands are about to be run. */
 void job_limits_tell (job_t *self);
-/* The limits that its keeper is to keep, as keeper.c reads them. */
+/* The limits that its keeper is to keep, as keeper_input.c reads them. */
 void job_limits_text (const job_t *self, char text[LIMITS_TEXT_MAX]);
 /* Takes what the keeper says of usage and limits. False: that line is of something else. */
 bool job_limits_hear (job_t *self, const char *line);

@@ -1,0 +1,70 @@
+/* keeper_command.c - the commands of a keeper's job: each a shell of its own, one after the other. */
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "proto/clock.h"
+#include "worker/confine.h"
+#include "worker/keeper_internal.h"
+
+enum { GO_ON_MS_MAX = 1000 }; /* a worker that stands still does not hold its jobs up */
+
+/* The next line that is not blank; NULL when there is none. */
+char *keeper_take_line (keeper_t *self)
+{
+    while (*self->next) {
+        char *line = self->next;
+        char *end = strchrnul (line, '\n');
+        self->next = *end ? end + 1 : end;
+        *end = '\0';
+        if (end > line && end[-1] == '\r') /* a browser's form ends lines so */
+            end[-1] = '\0';
+        if (line[strspn (line, " \t\r")])
+            return line;
+    }
+    return NULL;
+}
+
+/* A group of its own, no signal blocked. Returns 0 or an errno. */
+int keeper_start (keeper_t *self, char *line)
+{
+    static char shell[] = "sh";
+    static char option[] = "-c";
+    char *argv[] = { shell, option, line, NULL };
+    sigset_t none;
+    sigemptyset (&none);
+    posix_spawnattr_t how;
+    int error = posix_spawnattr_init (&how);
+    if (error)
+        return error;
+    posix_spawnattr_setflags (&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup (&how, 0);
+    posix_spawnattr_setsigmask (&how, &none);
+    confine_begin (&self->watch.limits, self->own);
+    error = posix_spawn (&self->command, "/bin/sh", NULL, &how, argv, self->env);
+    confine_end (&self->watch.limits, self->own);
+    posix_spawnattr_destroy (&how);
+    if (error)
+        self->command = 0;
+    return error;
+}
+
+/* The first failure is what the job is said to have ended with. */
+void keeper_command_ended (keeper_t *self, int status)
+{
+    int signal_number = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
+    int exit_code = signal_number ? 128 + signal_number : WEXITSTATUS (status);
+    self->command = 0;
+    if (self->exit_code == 0) {
+        self->exit_code = exit_code;
+        self->signal_number = signal_number;
+    }
+    keeper_say (self, "end %lld %d %d\n", (long long)self->number, exit_code, signal_number);
+    self->line = self->exit_code == 0 || self->goes_on ? keeper_take_line (self) : NULL;
+    if (self->line && self->phase == PHASE_RUN) { /* else all is told at once, at the end */
+        self->ends_told += keeper_send (self, MSG_DONTWAIT);
+        self->go_on_ms = clock_mono_ms () + GO_ON_MS_MAX;
+    }
+}
