@@ -205,6 +205,7 @@ void job_stopped (job_t *self)
 void job_kill (job_t *self)
 {
     child_kill (&self->child);
+    job_group_kill (self);
 }
 
 void job_stop (job_t *self, job_stop_t why)
@@ -251,6 +252,7 @@ static job_t *job_new (const job_host_t *host, slice_t job_id, int64_t attempt, 
     self->archive_fd = -1;
     self->child = CHILD_NONE;
     self->container = CHILD_NONE;
+    self->group = CGROUP_JOB_NONE;
     self->output_max = OUTPUT_MAX_DEFAULT;
     message_t none;
     message_init (&none, MSG_USAGE);

@@ -13,6 +13,7 @@
 #define GLEANER_WORKER_JOB_H
 
 #include "worker/archive_limits.h"
+#include "worker/cgroup.h"
 #include "worker/fork_server.h"
 #include "worker/keepers.h"
 #include "worker/lease.h"
@@ -30,6 +31,7 @@ typedef struct {
     fork_server_t *extractors; /* of gleaner-extract */
     transport_t *transport;
     const limits_t *limits; /* that this worker gives a job at most */
+    cgroup_t *cgroup;       /* by which the kernel keeps them; NULL: they are watched */
     const char *worker_id;
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */

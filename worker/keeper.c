@@ -5,11 +5,11 @@
  * FOLDERs stay writable. --check: it ends when that was done.
  *
  * It runs one job after another, and ends when the worker is gone, or wants it: at the end of descriptor 3, a socket.
- * Over it comes the job's folder, with what is to be its stdout and stderr, and its input: NUL-terminated strings, to
- * its end: the job's limits (keeper_input.c), the commands, as lines for /bin/sh, and a NAME=VALUE for each variable of
- * their environment; a command line would show secrets to all. A word from the worker (keepers.h) means that it has
- * read what an ended command printed: the next one waits for that, a second at most, so that nobody's output is counted
- * to another. Lines tell what happens:
+ * Over it comes the job's folder, with what is to be its stdout and stderr, where the worker has control groups the
+ * one of the job (cgroup.h), and its input: NUL-terminated strings, to its end: the job's limits (keeper_input.c), the
+ * commands, as lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line would show
+ * secrets to all. A word from the worker (keepers.h) means that it has read what an ended command printed: the next one
+ * waits for that, a second at most, so that nobody's output is counted to another. Lines tell what happens:
  *
  *   begin N               the N-th command, from 1 on, is about to be started
  *   end N EXIT SIGNAL     it has ended: its exit code, or 128 + its signal (0: none)
@@ -57,7 +57,7 @@ static int take_place (const char *folder, const int fds[FDS_MAX])
 
 /* The worker sees the end of what the job prints, and the next job sees nothing of this one: no lock or flag either
  * that was set on its stdin. */
-static void leave_place (void)
+static void leave_place (const keeper_t *self)
 {
     int null = open ("/dev/null", O_RDWR | O_CLOEXEC);
     bool left = null >= 0 && chdir ("/") == 0;
@@ -66,6 +66,8 @@ static void leave_place (void)
     if (!left)
         _exit (EXIT_UNPREPARED);
     close (null);
+    if (self->group >= 0)
+        close (self->group);
     keeper_wipe_input ();
 }
 
@@ -84,13 +86,14 @@ static bool take_job (keeper_t *self)
     *self = (keeper_t){ .signal_fd = self->signal_fd,
                         .own = self->own,
                         .contained = self->contained,
+                        .group = fds[3],
                         .cpu_before_ms = keeper_reaped_ms () };
     self->goes_on = message[0] == KEEPER_RUN_ON;
     keeper_take_signals (self); /* of the job before */
     self->start_errno = take_place (message + 1, fds);
     if (!self->start_errno)
         self->start_errno = keeper_take_input (self, fds[2]);
-    for (int i = 0; i < FDS_MAX; i++)
+    for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
             close (fds[i]);
     return true;
@@ -107,7 +110,7 @@ static bool run_job (keeper_t *self)
         keeper_say (self, "peak %lld %lld\n", (long long)self->watch.memory_peak_bytes,
                     (long long)self->watch.pids_peak);
     }
-    leave_place ();
+    leave_place (self);
     bool rests = !self->left && !self->start_errno && !self->contained && own_limits_same (self->own);
     keeper_say (self, "%d %d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left, rests);
     keeper_send (self, 0); /* this must arrive */

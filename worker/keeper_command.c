@@ -1,9 +1,10 @@
 /* keeper_command.c - the commands of a keeper's job: each a shell of its own, one after the other. */
+#include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "proto/clock.h"
 #include "worker/confine.h"
@@ -27,27 +28,44 @@ char *keeper_take_line (keeper_t *self)
     return NULL;
 }
 
-/* A group of its own, no signal blocked. Returns 0 or an errno. */
-int keeper_start (keeper_t *self, char *line)
+/* Runs in the child between vfork and exec, as in child.c: a process group and a control group of its own, no signal
+ * blocked. */
+static int become (const keeper_t *self, char *line)
 {
     static char shell[] = "sh";
     static char option[] = "-c";
     char *argv[] = { shell, option, line, NULL };
     sigset_t none;
+    setpgid (0, 0);
+    if (self->group >= 0 && write (self->group, "0", 1) != 1)
+        return errno;
     sigemptyset (&none);
-    posix_spawnattr_t how;
-    int error = posix_spawnattr_init (&how);
-    if (error)
-        return error;
-    posix_spawnattr_setflags (&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup (&how, 0);
-    posix_spawnattr_setsigmask (&how, &none);
+    sigprocmask (SIG_SETMASK, &none, NULL);
+    execve ("/bin/sh", argv, self->env);
+    return errno;
+}
+
+static pid_t __attribute__ ((noinline)) spawn (const keeper_t *self, char *line, volatile int *error)
+{
+    pid_t pid = vfork ();
+    if (pid == 0) {
+        *error = become (self, line);
+        _exit (127);
+    }
+    if (pid < 0)
+        *error = errno;
+    return pid;
+}
+
+int keeper_start (keeper_t *self, char *line)
+{
+    volatile int error = 0;
     confine_begin (&self->watch.limits, self->own);
-    error = posix_spawn (&self->command, "/bin/sh", NULL, &how, argv, self->env);
+    pid_t pid = spawn (self, line, &error);
     confine_end (&self->watch.limits, self->own);
-    posix_spawnattr_destroy (&how);
-    if (error)
-        self->command = 0;
+    if (pid > 0 && error)
+        waitpid (pid, NULL, 0);
+    self->command = error ? 0 : pid;
     return error;
 }
 

@@ -33,6 +33,7 @@ typedef struct {
     int64_t cpu_ms;        /* what was told of it: it never decreases */
     int64_t cpu_before_ms; /* of earlier jobs */
     const own_limits_t *own;
+    int group; /* where its commands go, as cgroup_job_t has it; -1: nowhere */
     watch_t watch;
     bool over_told;
     size_t said_len;

@@ -111,6 +111,8 @@ static void take_word (keeper_t *self)
     self->ends_seen += got > 0 && word == KEEPER_GO_ON;
     if (got > 0 && word == KEEPER_STOP)
         stop (self);
+    if (got > 0 && word == KEEPER_KILL)
+        kill_now (self);
     if (got != 0)
         return;
     self->deserted = true;
