@@ -149,6 +149,15 @@ def test_a_slow_hog_is_stopped_in_time(at_work):
     assert status["completedAt"] - status["startedAt"] < 20000
 
 
+def test_a_hog_is_ended_within_two_seconds(at_work):
+    """Of having more than its limit; it tells how far it has come."""
+    hog = "import time\nkept = []\nfor n in range(60):\n    kept.append(bytearray(10 << 20))\n    print(n, time.time(), flush=True)\ntime.sleep(60)\n"
+    status = at_work.api.wait_job(at_work.api.create(f"{PYTHON} slow.py", at_work.api.upload({"slow.py": hog}), memoryMb=200), 60)
+    assert status["reason"] == "out-of-memory", status
+    last = status["stdout"].splitlines()[-1].split()  # it passed the limit after that
+    assert int(last[0]) >= 15 and status["completedAt"] / 1000 - float(last[1]) < 2, status
+
+
 def test_memory_that_was_used_briefly_counts(at_work):
     status = run(at_work, f"{PYTHON} hog.py 40 0 0\nsleep 30", memoryMb=100)
     assert status["reason"] == "out-of-memory" and status["memoryPeakBytes"] > 100 * MB
