@@ -69,6 +69,12 @@ void core_attempt_retry (core_t *self, job_t *job, const attempt_end_t *end)
         core_queue_put (self, job);
 }
 
+/* The worker was told to stop, or has found its lease over, and stopped: that is no result. */
+static bool is_usage_alone (const claim_t *claim)
+{
+    return claim->type == MSG_JOB_FAIL && slice_eq_str (claim->reason, "lease-lost");
+}
+
 void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim)
 {
     const attempt_record_t *past = event->past;
@@ -86,9 +92,11 @@ void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim
         for (int i = 0; i < STREAM_COUNT; i++)
             row->data[i] = core_keep (self, row->data[i]);
         row->usage = core_result_usage (self, claim);
-        row->late_ms = self->wall_ms;
-        row->late_exit_code = claim->exit_code;
-        row->late_reason = core_keep (self, core_result_reason (claim));
+        if (!is_usage_alone (claim)) {
+            row->late_ms = self->wall_ms;
+            row->late_exit_code = claim->exit_code;
+            row->late_reason = core_keep (self, core_result_reason (claim));
+        }
     }
     core_refuse (self, event->request, ERR_STALE_ATTEMPT, NULL);
 }

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 enum {
-    FDS_MAX = 3,                /* in one message */
+    FDS_MAX = 4,                /* in one message */
     FDS_MESSAGE_MAX = 8 * 1024, /* bytes; a path is half of it at most */
 };
 

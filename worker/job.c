@@ -171,8 +171,8 @@ static void on_returned (void *ctx, const call_answer_t *answer)
 {
     job_t *self = ctx;
     self->report = 0;
-    if (answer->outcome != CALL_OK) /* the goodbye, or the lease's end, gives it back too */
-        log_event (LEVEL_DEBUG, "return-failed", "job=%s %s", self->lease.job_id, answer->text);
+    if (answer->outcome != CALL_OK) /* the goodbye, or the lease's end, gives it back too; usage alone is refused */
+        log_event (LEVEL_DEBUG, "return-refused", "job=%s %s", self->lease.job_id, answer->text);
     job_done (self);
 }
 
@@ -194,10 +194,40 @@ static void give_back (job_t *self)
     self->report = transport->ops->call (transport, &request, RETURN_PATIENCE_MS, on_returned, self);
 }
 
+/* The broker has ended this attempt without a result. What it has used belongs into its record all the same (rule 25);
+ * told once, for it hinders nobody when that is lost. */
+static void tell_usage (job_t *self)
+{
+    transport_t *transport = self->host->transport;
+    message_t message;
+    self->state = STATE_RETURN;
+    renew_no_more (self);
+    job_artifacts_fini (self);
+    message_init (&message, MSG_JOB_FAIL);
+    msg_job_fail_t *out = &message.job_fail;
+    out->job_id = slice_of (self->lease.job_id);
+    out->worker_id = slice_of (self->lease.worker_id);
+    out->attempt = self->lease.attempt;
+    out->token = slice_of (self->lease.token);
+    out->reason = SLICE ("lease-lost");
+    out->error_message = SLICE ("The worker was told to stop the job, or its lease had run out.");
+    out->cpu_ms = self->usage.cpu_ms;
+    out->memory_peak_bytes = self->usage.memory_peak_bytes;
+    out->pids_peak = self->usage.pids_peak;
+    out->bytes_in = self->usage.bytes_in;
+    out->bytes_out = 0;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        out->bytes_out += self->out[i].length;
+    self->report = transport->ops->call (transport, &message, RETURN_PATIENCE_MS, on_returned, self);
+}
+
 void job_stopped (job_t *self)
 {
+    bool ended_there = self->why == STOP_CANCELLED || self->why == STOP_LEASE_LOST;
     if (self->why == STOP_WORKER && self->state <= STATE_EXTRACT)
         give_back (self);
+    else if (ended_there && self->begun && self->state < STATE_REPORT) /* else the report tells it, on its way */
+        tell_usage (self);
     else
         job_done (self);
 }
@@ -205,6 +235,7 @@ void job_stopped (job_t *self)
 void job_kill (job_t *self)
 {
     child_kill (&self->child);
+    job_group_kill (self);
 }
 
 void job_stop (job_t *self, job_stop_t why)
@@ -251,6 +282,7 @@ static job_t *job_new (const job_host_t *host, slice_t job_id, int64_t attempt, 
     self->archive_fd = -1;
     self->child = CHILD_NONE;
     self->container = CHILD_NONE;
+    self->group = CGROUP_JOB_NONE;
     self->output_max = OUTPUT_MAX_DEFAULT;
     message_t none;
     message_init (&none, MSG_USAGE);

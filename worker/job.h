@@ -8,11 +8,12 @@
  *
  * A keeper that is killed: RUN --> STRAYS (what it kept is ended) --> FLUSH, as failed.
  *
- * Told to stop, or the lease lost: DONE without a report. */
+ * Told to stop, or the lease lost: RETURN (what it has used, once a command has begun) --> DONE. */
 #ifndef GLEANER_WORKER_JOB_H
 #define GLEANER_WORKER_JOB_H
 
 #include "worker/archive_limits.h"
+#include "worker/cgroup.h"
 #include "worker/fork_server.h"
 #include "worker/keepers.h"
 #include "worker/lease.h"
@@ -32,6 +33,7 @@ typedef struct {
     projects_t *projects;
     transport_t *transport;
     const limits_t *limits; /* that this worker gives a job at most */
+    cgroup_t *cgroup;       /* by which the kernel keeps them; NULL: they are watched */
     const char *worker_id;
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */
@@ -44,8 +46,8 @@ typedef struct {
 } job_host_t;
 
 typedef enum {
-    STOP_CANCELLED,  /* the broker says so: nothing to report */
-    STOP_LEASE_LOST, /* another attempt may run: nothing to report */
+    STOP_CANCELLED,  /* the broker says so: no result */
+    STOP_LEASE_LOST, /* another attempt may run: no result */
     STOP_WORKER,     /* this worker ends: the lease goes back, at once when no command has begun */
     STOP_TIMEOUT,    /* reported as failed */
 } job_stop_t;

@@ -1,6 +1,7 @@
 /* job_internal.h - what the files of a job share: job.c (life, lease), job_fetch.c (download), job_run.c (extraction,
- * commands), job_limits.c (what they may use, and have used), job_env.c (they and their environment, for the keeper),
- * job_artifacts.c, job_journal.c, job_report.c (output and result), job_spool.c (the result on the disk). */
+ * commands), job_limits.c, job_cgroup.c (what they may use, and have used), job_env.c (they and their environment, for
+ * the keeper), job_artifacts.c, job_journal.c, job_report.c (output and result), job_spool.c (the result on the disk).
+ */
 #ifndef GLEANER_WORKER_JOB_INTERNAL_H
 #define GLEANER_WORKER_JOB_INTERNAL_H
 
@@ -51,10 +52,12 @@ struct job_artifacts; /* job_limits.c */
 void job_limits_init (job_t *self, const msg_job_poll_ok_t *given);
 /* The commands are about to be run. */
 void job_limits_tell (job_t *self);
-/* The limits that its keeper is to keep, as keeper.c reads them. */
+/* The limits that its keeper is to keep, as keeper_input.c reads them. */
 void job_limits_text (const job_t *self, char text[LIMITS_TEXT_MAX]);
 /* Takes what the keeper says of usage and limits. False: that line is of something else. */
 bool job_limits_hear (job_t *self, const char *line);
+/* The job uses too much of something. */
+void job_limits_note_over (job_t *self, over_t what, int64_t used);
 /* True when it was too much: then the job has failed, and why is said. */
 bool job_limits_over (job_t *self);
 
@@ -139,6 +142,7 @@ struct job {
     char *artifacts; /* patterns as lines; NULL: none */
     artifacts_t collected;
     limits_t limits;
+    cgroup_job_t group; /* of its commands, where there are such */
     over_t over;
     int64_t over_used;
     msg_usage_t usage; /* `bytes_out` is told when it is sent */
@@ -168,6 +172,16 @@ void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320]);
  * Returns 0 and a descriptor, which the caller closes, or an errno. */
 int job_input_open (const job_t *self, int *fd);
 
+/* job_cgroup.c: all of it does nothing where there are no control groups. */
+/* Makes the group that the commands go into. Returns 0 or an errno. */
+int job_group_begin (job_t *self);
+/* True when the job was over a limit; then it is being ended. */
+bool job_group_stops (job_t *self);
+/* KILL to all in it. */
+void job_group_kill (job_t *self);
+/* The commands are over: takes up what they have used, and whether it was too much; the group is gone then. */
+void job_group_end (job_t *self);
+
 /* job_container.c: of a job with an image. */
 /* Starts what removes its container when the job is over, or this program is. Returns 0 or an errno. */
 int job_container_begin (job_t *self);
@@ -183,6 +197,8 @@ void job_extract (job_t *self);
 /* Runs the job when the worker has its project in memory; else false. */
 bool job_reuse (job_t *self);
 void job_run_stop_processes (job_t *self);
+/* As that, without any grace; its keeper reports then. */
+void job_run_kill_processes (job_t *self);
 void job_run_fini (job_t *self);
 
 /* job_artifacts.c */

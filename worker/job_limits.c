@@ -32,15 +32,30 @@ void job_limits_tell (job_t *self)
 
 void job_limits_text (const job_t *self, char text[LIMITS_TEXT_MAX])
 {
-    const limits_t *limits = &self->limits;
-    snprintf (text, LIMITS_TEXT_MAX, "%lld %lld %lld %lld", (long long)limits->memory_bytes,
-              (long long)limits->disk_bytes, (long long)limits->pids, (long long)limits->cpus);
+    limits_t limits = self->limits;
+    if (self->group.path) /* by which the kernel keeps these */
+        limits.memory_bytes = limits.pids = 0;
+    snprintf (text, LIMITS_TEXT_MAX, "%lld %lld %lld %lld", (long long)limits.memory_bytes,
+              (long long)limits.disk_bytes, (long long)limits.pids, (long long)limits.cpus);
 }
 
 static void note_peak (int64_t *peak, int64_t number)
 {
     if (number > 0 && number > *peak) /* INT_ABSENT is below all */
         *peak = number;
+}
+
+void job_limits_note_over (job_t *self, over_t what, int64_t used)
+{
+    if (self->over != OVER_NOTHING)
+        return;
+    self->over = what;
+    self->over_used = used;
+    log_event (LEVEL_INFO, "job-over-limit", "job=%s attempt=%lld uses too much %s", self->lease.job_id,
+               (long long)self->lease.attempt,
+               what == OVER_MEMORY ? "memory"
+               : what == OVER_DISK ? "disk"
+                                   : "processes");
 }
 
 bool job_limits_hear (job_t *self, const char *line)
@@ -57,13 +72,7 @@ bool job_limits_hear (job_t *self, const char *line)
         note_peak (&self->usage.memory_peak_bytes, a);
         note_peak (&self->usage.pids_peak, b);
     } else if (sscanf (line, "over %c %lld", &what, &a) == 2) {
-        self->over = (over_t)what;
-        self->over_used = a;
-        log_event (LEVEL_INFO, "job-over-limit", "job=%s attempt=%lld uses too much %s", self->lease.job_id,
-                   (long long)self->lease.attempt,
-                   what == OVER_MEMORY ? "memory"
-                   : what == OVER_DISK ? "disk"
-                                       : "processes");
+        job_limits_note_over (self, (over_t)what, a);
     } else {
         return false;
     }

@@ -98,7 +98,8 @@ static void command_ended (job_t *self, int64_t number, int exit_code, int signa
     drain_once (self); /* what it has printed is in the pipes, and comes before its end */
     self->in_command = false;
     job_journal_end (self, number, exit_code, signal_number);
-    keeper_tell (&self->child, KEEPER_GO_ON);
+    if (!job_group_stops (self)) /* no command comes after the one that was over a limit */
+        keeper_tell (&self->child, KEEPER_GO_ON);
 }
 
 static void take_line (job_t *self, const char *line)
@@ -164,6 +165,15 @@ void job_run_stop_processes (job_t *self)
     loop_timer_set (self->host->loop, &self->kill_timer, KILL_AFTER_MS, on_kill, self);
 }
 
+void job_run_kill_processes (job_t *self)
+{
+    if (self->state != STATE_RUN || !self->child.pid)
+        return;
+    keeper_tell (&self->child, KEEPER_KILL);
+    child_signal (&self->child, SIGCONT);
+    loop_timer_set (self->host->loop, &self->kill_timer, KILL_AFTER_MS, on_kill, self);
+}
+
 /* Takes up what the keeper has told of the job's end. */
 static void take_report (job_t *self)
 {
@@ -195,6 +205,7 @@ void job_run_fini (job_t *self)
         if (poll (&ended, 1, KILL_AFTER_MS) == 1 && !reap_keeper (self) && self->state == STATE_RUN)
             strays_end (self->host->strays);
     }
+    job_group_end (self);
     child_close (&self->child);
     buf_fini (&self->refusal);
 }
@@ -214,7 +225,8 @@ static void keeper_begin (job_t *self)
         .input = -1,
         .goes_on = self->goes_on,
     };
-    int error = self->image ? job_container_begin (self) : 0;
+    int error = self->image ? job_container_begin (self) : job_group_begin (self);
+    work.group = self->group.procs;
     if (!error)
         error = job_input_open (self, &work.input);
     if (!error)
@@ -272,6 +284,7 @@ static void on_container_removed (void *ctx)
 static void commands_ended (job_t *self, const keeper_report_t *report)
 {
     self->told = report;
+    job_group_end (self);
     if (job_container_end (self, on_container_removed)) {
         self->state = STATE_STRAYS;
         return;
@@ -312,6 +325,7 @@ static void keeper_lost (job_t *self)
                (long long)self->lease.attempt);
     self->state = STATE_STRAYS;
     self->strays_until_ms = clock_mono_ms () + STRAYS_MS_MAX;
+    job_group_kill (self);
     strays_end (self->host->strays);
     on_strays (self);
 }

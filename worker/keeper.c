@@ -5,11 +5,11 @@
  * FOLDERs stay writable. --check: it ends when that was done.
  *
  * It runs one job after another, and ends when the worker is gone, or wants it: at the end of descriptor 3, a socket.
- * Over it comes the job's folder, with what is to be its stdout and stderr, and its input: NUL-terminated strings, to
- * its end: the job's limits (take_limits), the commands, as lines for /bin/sh, and a NAME=VALUE for each variable of
- * their environment; a command line would show secrets to all. A word from the worker (keepers.h) means that it has
- * read what an ended command printed: the next one waits for that, a second at most, so that nobody's output is counted
- * to another. Lines tell what happens:
+ * Over it comes the job's folder, with what is to be its stdout and stderr, where the worker has control groups the
+ * one of the job (cgroup.h), and its input: NUL-terminated strings, to its end: the job's limits (keeper_input.c), the
+ * commands, as lines for /bin/sh, and a NAME=VALUE for each variable of their environment; a command line would show
+ * secrets to all. A word from the worker (keepers.h) means that it has read what an ended command printed: the next one
+ * waits for that, a second at most, so that nobody's output is counted to another. Lines tell what happens:
  *
  *   begin N               the N-th command, from 1 on, is about to be started
  *   end N EXIT SIGNAL     it has ended: its exit code, or 128 + its signal (0: none)
@@ -30,132 +30,22 @@
  * command has changed the keeper's own limits, or one could not be started, the keeper serves no other job. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "proto/clock.h"
 #include "worker/child.h"
 #include "worker/confine.h"
 #include "worker/fds.h"
+#include "worker/keeper_internal.h"
 #include "worker/keepers.h"
 #include "worker/landlock.h"
-#include "worker/own_limits.h"
-#include "worker/tree.h"
-#include "worker/watch.h"
 
-enum {
-    EXIT_UNPREPARED = 1,
-    EXIT_USAGE = 2,
-    INPUT_MAX = 1024 * 1024,  /* beyond COMMAND_MAX, ENV_MAX and what the worker adds */
-    ROWS_MAX = 32 * 1024,     /* likewise, of variables: three bytes at least in ENV_MAX */
-    STOP_GRACE_MS = 4 * 1000, /* between TERM and KILL, when the job is stopped */
-    END_GRACE_MS = 1 * 1000,  /* and for what is left when its commands have ended */
-    KILL_TICK_MS = 10,
-    KILL_MS_MAX =
-        10 * 1000,       /* what does not die of KILL by then (the kernel holds it, or it is another user's) is left */
-    REAP_MAX = 256,      /* children before the descriptors are looked at again */
-    GO_ON_MS_MAX = 1000, /* a worker that stands still does not hold its jobs up */
-    USE_FIRST_MS = 1000, /* usage is told first after this, */
-    USE_OFTEN_MS = 2 * 1000, /* then so often */
-    USE_OFTEN_UNTIL_MS = 60 * 1000,
-    USE_SELDOM_MS = 10 * 1000,
-};
-
-typedef enum { PHASE_RUN, PHASE_ASK, PHASE_KILL } phase_t;
-
-typedef struct {
-    phase_t phase;
-    int64_t until_ms; /* ASK, KILL: their end */
-    bool stopped;
-    bool more;     /* children may be waiting to be reaped */
-    bool deserted; /* the worker is gone, or wants the end */
-    int signal_fd;
-    bool goes_on; /* after a command that failed */
-    char *next;   /* in the commands */
-    char *line;   /* the command to be run now; NULL: none */
-    char **env;
-    pid_t command;     /* 0: none runs */
-    int64_t number;    /* of the command that was begun last */
-    int64_t ends_told; /* ends of commands of which the worker knows */
-    int64_t ends_seen; /* and for which it said: go on */
-    int64_t go_on_ms;  /* when that is not waited for any more */
-    int64_t began_ms;
-    int64_t use_ms;        /* when usage is to be told next */
-    int64_t cpu_ms;        /* what was told of it: it never decreases */
-    int64_t cpu_before_ms; /* of earlier jobs */
-    const own_limits_t *own;
-    watch_t watch;
-    bool over_told;
-    size_t said_len;
-    char said[512]; /* lines that are yet to be written */
-    int exit_code;
-    int signal_number;
-    int start_errno;
-    bool left; /* something that does not die of KILL */
-    bool contained;
-} keeper_t;
-
-/* ---- input ---- */
-
-static char input[INPUT_MAX];
-static size_t input_len;
-
-/* Reads it to its end. Returns 0 or an errno. */
-static int read_all (int fd)
-{
-    ssize_t got = 1;
-    while (got != 0 && input_len < sizeof input) {
-        got = read (fd, input + input_len, sizeof input - input_len);
-        if (got < 0 && errno != EINTR)
-            return errno;
-        input_len += got > 0 ? (size_t)got : 0;
-    }
-    return input_len == sizeof input ? E2BIG : input_len == 0 || input[input_len - 1] ? EINVAL : 0;
-}
-
-/* "MEMORY DISK PIDS CPUS", as in limits.h. Returns 0 or an errno. */
-static int take_limits (keeper_t *self, const char *text)
-{
-    long long memory, disk, pids, cpus;
-    if (sscanf (text, "%lld %lld %lld %lld", &memory, &disk, &pids, &cpus) != 4)
-        return EINVAL;
-    self->watch.limits = (limits_t){ .memory_bytes = memory, .disk_bytes = disk, .pids = pids, .cpus = cpus };
-    return 0;
-}
-
-static int take_input (keeper_t *self, int fd)
-{
-    static char *rows[ROWS_MAX + 1];
-    size_t count = 0;
-    int error = read_all (fd);
-    if (error)
-        return error;
-    error = take_limits (self, input);
-    self->next = input + strlen (input) + 1;
-    if (error || self->next >= input + input_len)
-        return EINVAL;
-    self->env = rows;
-    for (char *at = self->next + strlen (self->next) + 1; at < input + input_len; at += strlen (at) + 1) {
-        if (count == ROWS_MAX)
-            return E2BIG;
-        rows[count++] = at;
-    }
-    rows[count] = NULL;
-    return 0;
-}
+enum { EXIT_UNPREPARED = 1, EXIT_USAGE = 2 };
 
 /* The commands' streams and folder. Returns 0 or an errno. */
 static int take_place (const char *folder, const int fds[FDS_MAX])
@@ -167,7 +57,7 @@ static int take_place (const char *folder, const int fds[FDS_MAX])
 
 /* The worker sees the end of what the job prints, and the next job sees nothing of this one: no lock or flag either
  * that was set on its stdin. */
-static void leave_place (void)
+static void leave_place (const keeper_t *self)
 {
     int null = open ("/dev/null", O_RDWR | O_CLOEXEC);
     bool left = null >= 0 && chdir ("/") == 0;
@@ -176,292 +66,10 @@ static void leave_place (void)
     if (!left)
         _exit (EXIT_UNPREPARED);
     close (null);
-    explicit_bzero (input, input_len);
-    input_len = 0;
+    if (self->group >= 0)
+        close (self->group);
+    keeper_wipe_input ();
 }
-
-/* ---- what the worker is told ---- */
-
-/* In one piece, and never waiting: a worker that stands still hears less. */
-static bool tell (keeper_t *self, int flags)
-{
-    size_t len = self->said_len;
-    self->said_len = 0;
-    return !len || send (CHILD_TALK_FD, self->said, len, flags | MSG_NOSIGNAL) == (ssize_t)len;
-}
-
-static void __attribute__ ((format (printf, 2, 3))) say (keeper_t *self, const char *format, ...)
-{
-    va_list args;
-    if (self->said_len + CHILD_LINE_MAX > sizeof self->said)
-        tell (self, MSG_DONTWAIT);
-    va_start (args, format);
-    int len = vsnprintf (self->said + self->said_len, CHILD_LINE_MAX, format, args);
-    va_end (args);
-    self->said_len += len > 0 ? (size_t)len : 0;
-}
-
-static int64_t ms_of (const struct timeval *time)
-{
-    return (int64_t)time->tv_sec * 1000 + time->tv_usec / 1000;
-}
-
-static int64_t reaped_ms (void)
-{
-    struct rusage reaped = { 0 };
-    getrusage (RUSAGE_CHILDREN, &reaped);
-    return ms_of (&reaped.ru_utime) + ms_of (&reaped.ru_stime);
-}
-
-static void say_usage (keeper_t *self, bool any_left)
-{
-    tree_usage_t now = { 0 };
-    if (any_left)
-        now = tree_usage ();
-    if (any_left)
-        watch_note (&self->watch, &now);
-    int64_t cpu_ms = now.cpu_ms + reaped_ms () - self->cpu_before_ms;
-    if (cpu_ms > self->cpu_ms)
-        self->cpu_ms = cpu_ms;
-    say (self, "use %lld %lld %lld\n", (long long)self->cpu_ms, (long long)now.rss_bytes, (long long)now.processes);
-}
-
-static void say_if_over (keeper_t *self)
-{
-    if (self->watch.over == OVER_NOTHING || self->over_told)
-        return;
-    self->over_told = true;
-    say (self, "over %c %lld\n", (int)self->watch.over, (long long)self->watch.over_used);
-}
-
-static void say_usage_in_time (keeper_t *self)
-{
-    int64_t now_ms = clock_mono_ms ();
-    if (now_ms < self->use_ms)
-        return;
-    say_usage (self, true);
-    self->use_ms = now_ms + (now_ms - self->began_ms < USE_OFTEN_UNTIL_MS ? USE_OFTEN_MS : USE_SELDOM_MS);
-}
-
-/* ---- commands ---- */
-
-/* The next line that is not blank; NULL when there is none. */
-static char *take_line (keeper_t *self)
-{
-    while (*self->next) {
-        char *line = self->next;
-        char *end = strchrnul (line, '\n');
-        self->next = *end ? end + 1 : end;
-        *end = '\0';
-        if (end > line && end[-1] == '\r') /* a browser's form ends lines so */
-            end[-1] = '\0';
-        if (line[strspn (line, " \t\r")])
-            return line;
-    }
-    return NULL;
-}
-
-/* A group of its own, no signal blocked. Returns 0 or an errno. */
-static int start (keeper_t *self, char *line)
-{
-    static char shell[] = "sh";
-    static char option[] = "-c";
-    char *argv[] = { shell, option, line, NULL };
-    sigset_t none;
-    sigemptyset (&none);
-    posix_spawnattr_t how;
-    int error = posix_spawnattr_init (&how);
-    if (error)
-        return error;
-    posix_spawnattr_setflags (&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup (&how, 0);
-    posix_spawnattr_setsigmask (&how, &none);
-    confine_begin (&self->watch.limits, self->own);
-    error = posix_spawn (&self->command, "/bin/sh", NULL, &how, argv, self->env);
-    confine_end (&self->watch.limits, self->own);
-    posix_spawnattr_destroy (&how);
-    if (error)
-        self->command = 0;
-    return error;
-}
-
-/* The first failure is what the job is said to have ended with. */
-static void command_ended (keeper_t *self, int status)
-{
-    int signal_number = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
-    int exit_code = signal_number ? 128 + signal_number : WEXITSTATUS (status);
-    self->command = 0;
-    if (self->exit_code == 0) {
-        self->exit_code = exit_code;
-        self->signal_number = signal_number;
-    }
-    say (self, "end %lld %d %d\n", (long long)self->number, exit_code, signal_number);
-    self->line = self->exit_code == 0 || self->goes_on ? take_line (self) : NULL;
-    if (self->line && self->phase == PHASE_RUN) { /* else all is told at once, at the end */
-        self->ends_told += tell (self, MSG_DONTWAIT);
-        self->go_on_ms = clock_mono_ms () + GO_ON_MS_MAX;
-    }
-}
-
-/* ---- phases ---- */
-
-static void ask (keeper_t *self, int64_t grace_ms)
-{
-    self->phase = PHASE_ASK;
-    self->until_ms = clock_mono_ms () + grace_ms;
-    tree_signal (SIGTERM, NULL);
-    tree_signal (SIGCONT, NULL); /* a stopped one must hear it */
-}
-
-static void kill_now (keeper_t *self)
-{
-    self->phase = PHASE_KILL;
-    self->until_ms = clock_mono_ms () + KILL_MS_MAX;
-}
-
-/* Reaps what has ended, orphans too. False when no child is left. */
-static bool reap (keeper_t *self)
-{
-    self->more = false;
-    for (int i = 0; i < REAP_MAX; i++) {
-        int status = 0;
-        struct rusage usage;
-        pid_t pid = wait4 (-1, &status, WNOHANG, &usage);
-        if (pid == 0)
-            return true;
-        if (pid < 0)
-            return errno != ECHILD;
-        watch_note_reaped (&self->watch, &usage);
-        if (pid == self->command)
-            command_ended (self, status);
-    }
-    self->more = true;
-    return true;
-}
-
-static bool may_run_next (const keeper_t *self)
-{
-    return self->phase == PHASE_RUN && !self->command &&
-           (!self->line || self->ends_seen >= self->ends_told || clock_mono_ms () >= self->go_on_ms);
-}
-
-static void run_next (keeper_t *self, bool any_left)
-{
-    if (self->line) {
-        say (self, "begin %lld\n", (long long)++self->number);
-        tell (self, MSG_DONTWAIT); /* before it can print anything */
-        self->start_errno = start (self, self->line);
-    }
-    if (self->line && !self->start_errno)
-        return;
-    self->phase = PHASE_ASK;
-    self->until_ms = 0;
-    if (any_left)
-        ask (self, END_GRACE_MS);
-}
-
-/* How long there is nothing to be done, ms. */
-static int patience_ms (const keeper_t *self)
-{
-    int64_t until_ms = self->phase != PHASE_RUN ? self->until_ms : self->use_ms;
-    if (self->phase == PHASE_KILL)
-        return KILL_TICK_MS;
-    if (watch_due_ms (&self->watch) < until_ms)
-        until_ms = watch_due_ms (&self->watch);
-    if (self->more)
-        return 1;
-    if (self->phase == PHASE_RUN && !self->command && self->go_on_ms < until_ms)
-        until_ms = self->go_on_ms;
-    int64_t left_ms = until_ms - clock_mono_ms ();
-    return left_ms < 0 ? 0 : (int)left_ms;
-}
-
-static void stop (keeper_t *self)
-{
-    if (self->stopped)
-        return;
-    self->stopped = true;
-    if (self->phase != PHASE_KILL)
-        ask (self, STOP_GRACE_MS);
-}
-
-static void take_word (keeper_t *self)
-{
-    char word = 0;
-    ssize_t got = recv (CHILD_TALK_FD, &word, 1, MSG_DONTWAIT);
-    self->ends_seen += got > 0 && word == KEEPER_GO_ON;
-    if (got > 0 && word == KEEPER_STOP)
-        stop (self);
-    if (got != 0)
-        return;
-    self->deserted = true;
-    kill_now (self);
-}
-
-/* Takes the signals that have come. True when one of them asks for the end. */
-static bool take_signals (const keeper_t *self)
-{
-    struct signalfd_siginfo info;
-    bool term = false;
-    while (read (self->signal_fd, &info, sizeof info) == sizeof info)
-        term = term || info.ssi_signo == SIGTERM;
-    return term;
-}
-
-/* Sleeps until something is to be done, and takes note of what the worker says. */
-static void listen_to_worker (keeper_t *self)
-{
-    struct pollfd fds[] = { { self->deserted ? -1 : CHILD_TALK_FD, POLLIN, 0 }, { self->signal_fd, POLLIN, 0 } };
-    if (poll (fds, 2, patience_ms (self)) <= 0)
-        return;
-    if (fds[1].revents && take_signals (self))
-        stop (self);
-    if (fds[0].revents)
-        take_word (self);
-}
-
-static void look_for_excess (keeper_t *self)
-{
-    if (self->phase == PHASE_KILL)
-        return;
-    watch_look (&self->watch, self->command);
-    say_if_over (self);
-    if (!self->over_told)
-        return;
-    watch_signal (self->command, SIGKILL); /* many at once, and whoever forks just now */
-    kill_now (self);
-}
-
-static void keep (keeper_t *self)
-{
-    bool any_left = true;
-    self->began_ms = clock_mono_ms ();
-    self->use_ms = self->began_ms + USE_FIRST_MS;
-    watch_begin (&self->watch, &self->watch.limits, self->began_ms);
-    self->line = take_line (self);
-    run_next (self, false);
-    any_left = reap (self);
-    while (self->phase == PHASE_RUN || any_left) {
-        tell (self, MSG_DONTWAIT);
-        listen_to_worker (self);
-        any_left = reap (self);
-        look_for_excess (self);
-        if (may_run_next (self))
-            run_next (self, any_left);
-        say_usage_in_time (self);
-        if (self->phase == PHASE_ASK && clock_mono_ms () >= self->until_ms)
-            kill_now (self);
-        if (self->phase != PHASE_KILL || !any_left)
-            continue;
-        self->left = clock_mono_ms () >= self->until_ms;
-        if (self->left)
-            return;
-        tree_signal (SIGSTOP, NULL); /* first: what stands still forks no more */
-        tree_signal (SIGKILL, NULL);
-    }
-}
-
-/* ---- one job after another ---- */
 
 /* Waits for the next one. False when none will come. */
 static bool take_job (keeper_t *self)
@@ -475,15 +83,17 @@ static bool take_job (keeper_t *self)
     if (got <= 0)
         return false;
     message[got] = '\0';
-    *self = (keeper_t){
-        .signal_fd = self->signal_fd, .own = self->own, .contained = self->contained, .cpu_before_ms = reaped_ms ()
-    };
+    *self = (keeper_t){ .signal_fd = self->signal_fd,
+                        .own = self->own,
+                        .contained = self->contained,
+                        .group = fds[3],
+                        .cpu_before_ms = keeper_reaped_ms () };
     self->goes_on = message[0] == KEEPER_RUN_ON;
-    take_signals (self); /* of the job before */
+    keeper_take_signals (self); /* of the job before */
     self->start_errno = take_place (message + 1, fds);
     if (!self->start_errno)
-        self->start_errno = take_input (self, fds[2]);
-    for (int i = 0; i < FDS_MAX; i++)
+        self->start_errno = keeper_take_input (self, fds[2]);
+    for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
             close (fds[i]);
     return true;
@@ -493,16 +103,17 @@ static bool take_job (keeper_t *self)
 static bool run_job (keeper_t *self)
 {
     if (!self->start_errno) {
-        keep (self);
-        say_usage (self, self->left);
+        keeper_run (self);
+        keeper_say_usage (self, self->left);
         watch_look_last (&self->watch);
-        say_if_over (self);
-        say (self, "peak %lld %lld\n", (long long)self->watch.memory_peak_bytes, (long long)self->watch.pids_peak);
+        keeper_say_if_over (self);
+        keeper_say (self, "peak %lld %lld\n", (long long)self->watch.memory_peak_bytes,
+                    (long long)self->watch.pids_peak);
     }
-    leave_place ();
+    leave_place (self);
     bool rests = !self->left && !self->start_errno && !self->contained && own_limits_same (self->own);
-    say (self, "%d %d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left, rests);
-    tell (self, 0); /* this must arrive */
+    keeper_say (self, "%d %d %d %d %d\n", self->exit_code, self->signal_number, self->start_errno, self->left, rests);
+    keeper_send (self, 0); /* this must arrive */
     return rests;
 }
 

@@ -61,9 +61,9 @@ static int give (child_t *keeper, const keeper_job_t *job)
     message[0] = job->goes_on ? KEEPER_RUN_ON : KEEPER_RUN;
     memcpy (message + 1, folder, len - 1);
     int error = child_pipes (keeper->out, printed);
-    const int fds[] = { printed[0], printed[1], job->input };
+    const int fds[FDS_MAX] = { printed[0], printed[1], job->input, job->group };
     if (!error)
-        error = fds_send (keeper->talk, message, len, fds, FDS_MAX);
+        error = fds_send (keeper->talk, message, len, fds, job->group >= 0 ? FDS_MAX : FDS_MAX - 1);
     for (int i = 0; i < 2; i++)
         if (printed[i] >= 0)
             close (printed[i]);

@@ -8,10 +8,11 @@
 
 /* The first byte of what a keeper is told. */
 enum {
-    KEEPER_RUN = 'r',    /* then the job's folder; with it come stdout, stderr and the input */
+    KEEPER_RUN = 'r',    /* then the job's folder; with it come stdout, stderr, the input and, maybe, its group */
     KEEPER_RUN_ON = 'c', /* the same; a command that fails does not end the job */
     KEEPER_GO_ON = '.',  /* what an ended command printed has been read */
     KEEPER_STOP = 's',   /* the job is to end: TERM, and later KILL */
+    KEEPER_KILL = 'k',   /* KILL at once */
     KEEPER_RESTING_MAX = 64,
 };
 
@@ -24,6 +25,7 @@ typedef struct {
     const sandbox_t *sandbox;
     sandbox_job_t wants;
     int input;    /* the commands, and their environment: see keeper.c */
+    int group;    /* that the commands go into (cgroup_job_t, `procs`); -1: none */
     bool goes_on; /* after a command that failed */
 } keeper_job_t;
 

@@ -15,8 +15,9 @@
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
-#include "worker/landlock.h"
+#include "worker/cgroup.h"
 #include "worker/folders.h"
+#include "worker/landlock.h"
 #include "worker/sandbox.h"
 #include "worker/session.h"
 #include "worker/token.h"
@@ -131,6 +132,20 @@ static bool find_broker (worker_options_t *options, const char *work_dir, const 
     return false;
 }
 
+/* True when jobs are to have control groups. No child of this program may be there yet. */
+static bool open_cgroup (const worker_options_t *options, cgroup_t *cgroup)
+{
+    char root[FOLDER_PATH_MAX];
+    char why[CGROUP_WHY_SIZE] = "--cgroup off says so";
+    bool open = strcmp (options->cgroup, "auto") == 0 && cgroup_find ("/proc/self", root, why) &&
+                cgroup_open (cgroup, root, why);
+    if (open)
+        log_event (LEVEL_INFO, "cgroup", "jobs have control groups below %s", root);
+    else
+        log_event (LEVEL_INFO, "no-cgroup", "jobs are watched, without control groups: %s", why);
+    return open;
+}
+
 static int run (session_config_t *config, const curve_keys_t *keys, int signals)
 {
     const worker_options_t *options = config->options;
@@ -151,11 +166,14 @@ static int run (session_config_t *config, const curve_keys_t *keys, int signals)
         return refuse ("--broker is no ZeroMQ endpoint such as tcp://HOST:5555.");
     }
     config->transport->auth = config->token;
+    cgroup_t cgroup = { 0 };
+    config->cgroup = open_cgroup (options, &cgroup) ? &cgroup : NULL;
     session = session_new (config);
     loop_watch (config->loop, signals, EPOLLIN, on_signal, &signals);
     loop_run (config->loop);
     int status = session_status (session);
     session_destroy (&session);
+    cgroup_close (&cgroup);
     config->transport->ops->destroy (&config->transport);
     loop_destroy (&config->loop);
     log_event (LEVEL_INFO, "worker-stopped", "goodbye");

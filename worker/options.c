@@ -141,6 +141,14 @@ static const option_t rows[] = {
       .max = PIDS_MAX,
       .value = "N",
       .help = "processes and threads that a job has at once, at most" },
+    { .name = "cgroup",
+      .type = OPT_CHOICE,
+      .at = AT (cgroup),
+      .fallback = "auto",
+      .choices = "auto|off",
+      .value = "HOW",
+      .help =
+          "auto: the kernel keeps jobs to their limits where this worker has a control group; off: they are watched" },
     { .name = "archive-files",
       .type = OPT_INT,
       .at = AT (archive.files),
@@ -262,7 +270,7 @@ static bool sandbox_labels (const sandbox_t *sandbox, const sandbox_t *engine, b
 }
 
 bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, const sandbox_t *engine,
-                            buf_t *lines, char *problem, size_t problem_size)
+                            bool grouped, buf_t *lines, char *problem, size_t problem_size)
 {
     for (const char *at = options->label; at && *at;) {
         size_t len = strcspn (at, ",");
@@ -278,7 +286,7 @@ bool worker_options_labels (const worker_options_t *options, const sandbox_t *sa
     label_default (lines, "arch", system.machine);
     if (!sandbox_labels (sandbox, engine, lines, problem, problem_size))
         return false;
-    label_default (lines, "limits", "watch");
+    label_default (lines, "limits", grouped ? "cgroup" : "watch");
     if (lines->len <= LABELS_MAX)
         return true;
     snprintf (problem, problem_size, "--label: more than %d bytes of labels.", LABELS_MAX);
@@ -309,7 +317,7 @@ bool worker_options_limits (const worker_options_t *options, limits_t *limits, c
 static bool labels_check (const worker_options_t *options, char *problem, size_t problem_size)
 {
     buf_t lines = { 0 };
-    bool fine = worker_options_labels (options, NULL, NULL, &lines, problem, problem_size);
+    bool fine = worker_options_labels (options, NULL, NULL, false, &lines, problem, problem_size);
     buf_fini (&lines);
     return fine;
 }

@@ -33,6 +33,7 @@ typedef struct {
     int64_t tmp_max;
     const char *expose;
     const char *engine;
+    const char *cgroup;
     const char *log_level;
 } worker_options_t;
 
@@ -40,11 +41,12 @@ typedef struct {
 int worker_options_parse (int argc, char **argv, worker_options_t *options);
 void worker_options_fini (worker_options_t *options);
 /* Appends the worker's labels as lines (proto/lines.h): --label, `os` and `arch` of this machine unless they are given,
- * and those of its sandbox and its engine, when there are such to tell of. False and one sentence in `problem` when
+ * those of its sandbox and its engine, when there are such to tell of, and `limits`: cgroup when jobs are `grouped` by
+ * control groups, else watch. False and one sentence in `problem` when
  * they cannot be used.
  */
 bool worker_options_labels (const worker_options_t *options, const sandbox_t *sandbox, const sandbox_t *engine,
-                            buf_t *lines, char *problem, size_t problem_size);
+                            bool grouped, buf_t *lines, char *problem, size_t problem_size);
 /* What a job gets at most. False and one sentence in `problem` when --max-cpus is no number of processors. */
 bool worker_options_limits (const worker_options_t *options, limits_t *limits, char *problem, size_t problem_size);
 

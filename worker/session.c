@@ -374,7 +374,8 @@ static void say_limits (const session_t *self)
 {
     char text[LIMITS_TEXT_MAX];
     limits_text (&self->limits, text);
-    log_event (LEVEL_INFO, "job-limits", "%s; kept by watching the jobs", text);
+    log_event (LEVEL_INFO, "job-limits", "%s; kept by %s", text,
+               self->config.cgroup ? "control groups" : "watching the jobs");
 }
 
 session_t *session_new (const session_config_t *config)
@@ -392,6 +393,7 @@ session_t *session_new (const session_config_t *config)
         .projects = self->projects,
         .transport = config->transport,
         .limits = &self->limits,
+        .cgroup = config->cgroup,
         .worker_id = config->worker_id,
         .work_dir = config->work_dir,
         .extractor = config->extractor,
@@ -410,7 +412,7 @@ session_t *session_new (const session_config_t *config)
     }
     program_machine (self->machine, sizeof self->machine);
     char problem[256];
-    worker_options_labels (config->options, config->sandbox, config->engine, &self->labels, problem,
+    worker_options_labels (config->options, config->sandbox, config->engine, config->cgroup, &self->labels, problem,
                            sizeof problem);                                          /* checked when they were read */
     worker_options_limits (config->options, &self->limits, problem, sizeof problem); /* likewise */
     say_limits (self);

@@ -2,6 +2,7 @@
 #ifndef GLEANER_WORKER_SESSION_H
 #define GLEANER_WORKER_SESSION_H
 
+#include "worker/cgroup.h"
 #include "worker/loop.h"
 #include "worker/options.h"
 #include "worker/sandbox.h"
@@ -21,6 +22,7 @@ typedef struct {
     const char *collector; /* path of gleaner-collect */
     const sandbox_t *sandbox;
     const sandbox_t *engine; /* of jobs with an image; NULL: none */
+    cgroup_t *cgroup;        /* NULL: none */
 } session_config_t;
 
 /* Registers as soon as the loop runs. The config's parts outlive it. The caller destroys it. */

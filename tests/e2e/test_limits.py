@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import signal
 import sqlite3
 import struct
 import sys
@@ -146,6 +147,15 @@ def test_a_slow_hog_is_stopped_in_time(at_work):
     status = run(at_work, f"{PYTHON} hog.py 1000 0.02 60", memoryMb=200)
     assert status["reason"] == "out-of-memory" and 200 * MB < status["memoryPeakBytes"] < 300 * MB
     assert status["completedAt"] - status["startedAt"] < 20000
+
+
+def test_a_hog_is_ended_within_two_seconds(at_work):
+    """Of having more than its limit; it tells how far it has come."""
+    hog = "import time\nkept = []\nfor n in range(60):\n    kept.append(bytearray(10 << 20))\n    print(n, time.time(), flush=True)\ntime.sleep(60)\n"
+    status = at_work.api.wait_job(at_work.api.create(f"{PYTHON} slow.py", at_work.api.upload({"slow.py": hog}), memoryMb=200), 60)
+    assert status["reason"] == "out-of-memory", status
+    last = status["stdout"].splitlines()[-1].split()  # it passed the limit after that
+    assert int(last[0]) >= 15 and status["completedAt"] / 1000 - float(last[1]) < 2, status
 
 
 def test_memory_that_was_used_briefly_counts(at_work):
@@ -295,6 +305,29 @@ def test_a_late_result_tells_its_usage(clusters):
     native.ask("job-result", jobId=job, workerId="w", attempt=1, token=given["token"], exitCode=0, stdout="", stderr="", cpuMs=7, bytesIn=9)
     attempt, = cluster.api.status(job)["attempts"]
     assert attempt["lateAt"] and (attempt["cpuMs"], attempt["bytesIn"]) == (7, 9)
+
+
+def test_a_cancelled_attempt_tells_its_usage(cluster_at_work):
+    cluster = cluster_at_work
+    job = cluster.api.create(f"{PYTHON} spin.py; {PYTHON} hog.py 5 0 60", cluster.api.upload(FILES), maxAttempts=2)
+    wait_until(lambda: re.search(r" use \d{4,} \d{8,} ", journal(cluster, job)), 40)
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    attempt, = wait_until(lambda: [one for one in cluster.api.status(job)["attempts"] if one["cpuMs"]], 20)
+    assert (attempt["reason"], attempt.get("lateAt")) == ("cancelled", None)
+    assert attempt["cpuMs"] > 1000 and attempt["memoryPeakBytes"] > 10 * MB
+
+
+def test_a_lost_attempt_tells_its_usage(clusters):
+    """The worker stands still for longer than its lease."""
+    cluster = clusters(broker_args=["--lease", "1s"])
+    worker = cluster.worker("http")
+    job = cluster.api.create(f"{PYTHON} spin.py; sleep 60", cluster.api.upload(FILES), maxAttempts=2, backoffMs=3_600_000)
+    wait_until(lambda: " use " in journal(cluster, job), 20)
+    worker.signal(signal.SIGSTOP)
+    wait_until(lambda: cluster.api.status(job)["status"] == "pending", 20)
+    worker.signal(signal.SIGCONT)
+    attempt, = wait_until(lambda: [one for one in cluster.api.status(job)["attempts"] if one["cpuMs"]], 20)
+    assert attempt["reason"] in ("lease-expired", "worker-lost") and attempt.get("lateAt") is None
 
 
 def test_a_record_of_before_is_taken_over(cluster):

@@ -32,7 +32,8 @@ static void check_worker (int argc, char **argv)
     CHECK (between (options.slots, 1, 256) && between (options.poll_wait_ms, 100, WAIT_MAX));
     CHECK (between (options.archive.files, 1, ARCHIVE_FILES_LIMIT) && options.archive.ratio > 0);
     CHECK (!options.server || !options.broker); /* neither: it has joined */
-    CHECK (worker_options_labels (&options, NULL, NULL, &lines, problem, sizeof problem) && lines.len <= LABELS_MAX);
+    CHECK (worker_options_labels (&options, NULL, NULL, false, &lines, problem, sizeof problem) &&
+           lines.len <= LABELS_MAX);
     buf_fini (&lines);
     worker_options_fini (&options);
 }
