@@ -74,6 +74,9 @@ function release(same: boolean): void {
   for (const end of all) end(same);
 }
 
+const isSame = (before: Who | null, now: Who | null): boolean =>
+  !before || isNobody(before) || (before.name === now?.name && before.role === now?.role);
+
 function take(now: Who): void {
   const before = who.value;
   if (isNobody(now)) {
@@ -83,7 +86,7 @@ function take(now: Who): void {
   }
   who.value = now;
   asking.value = false;
-  release(!before || isNobody(before) || (before.name === now.name && before.role === now.role));
+  release(isSame(before, now));
 }
 
 /** Asks who one is. */
@@ -91,7 +94,10 @@ export async function readWho(): Promise<void> {
   take(await get<Who>(PATH));
 }
 
-remedy.headers = (method) => (method !== "GET" && who.value?.key ? { "X-Gleaner-Key": who.value.key } : {});
+remedy.headers = (method): Record<string, string> => {
+  const key = who.value?.key;
+  return method !== "GET" && key ? { "X-Gleaner-Key": key } : {};
+};
 
 remedy.before = async (path, abort) => {
   if (path === PATH || !asking.value || (await loggedIn(abort))) return;
@@ -105,8 +111,9 @@ remedy.after = async (path, error, tries, abort) => {
     return loggedIn(abort);
   }
   if (error.code !== "NO_PAGE_KEY" || tries > 0) return false;
+  const before = who.value;
   await readWho(); // another tab has logged in
-  return true;
+  return isSame(before, who.value);
 };
 
 // ---- in and out ----

@@ -5,6 +5,7 @@ import { signal } from "@preact/signals";
 import { getJob } from "../api/calls";
 import { ApiError } from "../api/client";
 import { listen } from "../api/live";
+import { asking } from "../api/session";
 import type { Job } from "../api/types";
 import { go, href, route } from "../router";
 import { jobTitle } from "./format";
