@@ -95,6 +95,8 @@ typedef enum { FROM_NOWHERE, FROM_HERE, FROM_ELSEWHERE } from_t;
 static from_t sent_from (request_t *request)
 {
     slice_t site = request_header (request, "Sec-Fetch-Site");
+    if (slice_eq_str (site, "none")) /* somebody has typed the address */
+        return FROM_NOWHERE;
     if (site.ptr)
         return slice_eq_str (site, "same-origin") ? FROM_HERE : FROM_ELSEWHERE;
     slice_t origin = request_header (request, "Origin");
@@ -316,19 +318,18 @@ static err_t read_token (request_t *request, fault_t *fault)
 {
     source_t source = { 0 };
     err_t err = source_parse (&source, request, fault);
-    if (err) /* which shows a piece of the body */
+    json_t *value = json_object_get (source.object, "token");
+    bool text = json_is_string (value);
+    slice_t token = text ? trim (slice_from (json_string_value (value), json_string_length (value))) : SLICE ("");
+    if (err) /* in other words: those show a piece of the body */
         fault_set (fault, err, "", "The body must be a JSON object with `token`.");
-    json_t *value = err ? NULL : json_object_get (source.object, "token");
-    slice_t token = SLICE ("");
-    if (value && json_is_string (value))
-        token = trim (slice_from (json_string_value (value), json_string_length (value)));
-    if (!err && value && !json_is_string (value))
+    else if (value && !text)
         err = fault_set (fault, ERR_SCHEMA, "token", "`token` must be a text.");
-    else if (!err && !token.len)
+    else if (!token.len)
         err = fault_set (fault, ERR_MISSING_FIELD, "token", "`token` is missing: paste the one that you were given.");
-    else if (!err && token.len > AUTH_MAX)
+    else if (token.len > AUTH_MAX)
         err = fault_set (fault, ERR_SCHEMA, "token", "`token` is no token: it is too long.");
-    if (!err)
+    else
         take_token (request, token);
     source_fini (&source);
     return err;

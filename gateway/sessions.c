@@ -70,25 +70,29 @@ static void hash_of (const sessions_t *self, slice_t id, unsigned char hash[HASH
     crypto_generichash (hash, HASH, (const unsigned char *)id.ptr, id.len, self->secret, sizeof self->secret);
 }
 
+static bool before (const entry_t *a, const entry_t *b)
+{
+    bool empty_a = a->session.number == 0, empty_b = b->session.number == 0;
+    return empty_a != empty_b ? empty_a : a->used_ms < b->used_ms;
+}
+
 /* An entry for one more session of the token's: an empty one, or one that gives way. */
 static entry_t *make_room (sessions_t *self, slice_t token)
 {
-    entry_t *free_one = NULL, *oldest = NULL, *own_oldest = NULL;
+    entry_t *out = self->entries;
+    entry_t *own_oldest = NULL;
     int own = 0;
     for (entry_t *at = self->entries; at < self->entries + SESSIONS_MAX; at++) {
-        if (!at->session.number) {
-            free_one = at;
-            continue;
-        }
-        if (!oldest || at->used_ms < oldest->used_ms)
-            oldest = at;
-        if (!slice_eq_str (token, at->session.token))
+        if (before (at, out))
+            out = at;
+        if (!at->session.number || !slice_eq_str (token, at->session.token))
             continue;
         own++;
-        if (!own_oldest || at->used_ms < own_oldest->used_ms)
+        if (!own_oldest || before (at, own_oldest))
             own_oldest = at;
     }
-    entry_t *out = own >= SESSIONS_OF_ONE ? own_oldest : free_one ? free_one : oldest;
+    if (own_oldest && own >= SESSIONS_OF_ONE)
+        out = own_oldest;
     if (out->session.number)
         end (self, out);
     return out;

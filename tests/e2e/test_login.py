@@ -138,7 +138,8 @@ def test_wrong_tokens_come_slowly(asking):
 
 # ---- pages of others ----
 
-@pytest.mark.parametrize("headers", [{"X-Gleaner-Key": None}, {"X-Gleaner-Key": "0" * 32}, {"X-Gleaner-Key": ""}, {"Origin": None}])
+@pytest.mark.parametrize("headers", [{"X-Gleaner-Key": None}, {"X-Gleaner-Key": "0" * 32}, {"X-Gleaner-Key": ""}, {"Origin": None},
+                                     {"Sec-Fetch-Site": "none"}])
 @pytest.mark.parametrize("method, path", [("POST", "/api/workers/drain"), ("DELETE", "/api/execute"), ("GET", "/api/jobs/get-job?workerId=w"),
                                           ("POST", "/api/jobs/create"), ("DELETE", "/api/session")])
 def test_the_cookie_alone_changes_nothing(stage, headers, method, path):
@@ -148,7 +149,7 @@ def test_the_cookie_alone_changes_nothing(stage, headers, method, path):
     assert page.get("/api/session")["role"] == "admin"  # nor ends it
 
 
-FOREIGN = [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"}, {"Origin": "https://evil.example"},
+FOREIGN = [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": ""}, {"Origin": "https://evil.example"},
            {"Origin": "null"}, {"Origin": "http://127.0.0.1"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": ""}, {"Origin": "//"}]
 
 
