@@ -10,6 +10,7 @@
  *   peers.c     whose connection is closed
  *   carry.c     effects of the core and outcomes of the depot
  *   disk.c      a full disk: going on without what is new
+ *   endless.c   connections that send a message without an end
  *   events.c    what changes, as a stream
  *   keep.c      housekeeping: what is too old, or too much, goes
  *   snapshot.c  copies of the record for backups
@@ -31,12 +32,14 @@
 #include "broker/core.h"
 #include "broker/curve.h"
 #include "broker/depot.h"
+#include "broker/endless.h"
 #include "broker/gateways.h"
 #include "broker/peers.h"
 #include "broker/requests.h"
 #include "broker/secrets.h"
 #include "broker/stats.h"
 #include "broker/store.h"
+#include "proto/refusals.h"
 
 enum {
     TURN_MAX = 1024,                  /* messages, and depot outcomes, taken in one turn */
@@ -113,6 +116,7 @@ typedef struct {
     depot_t *depot;
     requests_t *requests;
     peers_t *peers;
+    endless_t *endless;
     int router_fd, monitor_fd; /* of their sockets (ZMQ_FD) */
     bool peers_changed;        /* there is news of connections */
     followers_t *followers;
@@ -146,6 +150,7 @@ typedef struct {
     int64_t now_ms;  /* the turn's time, monotonic */
     int64_t wall_ms; /* and since the epoch */
     int64_t refused_frames;
+    refusals_t refusals;
     int64_t listed_ms;  /* the turn of the last job-list, */
     int64_t listing_ms; /* and the time that lists have taken in it */
 } broker_t;

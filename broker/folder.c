@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/network_disk.h"
+
 static void make_folders (char *path)
 {
     for (char *slash = strchr (path + 1, '/'); slash; slash = strchr (slash + 1, '/')) {
@@ -35,7 +37,13 @@ bool folder_find (const char *data, bool make, char path[FOLDER_PATH_MAX], char 
         snprintf (problem, problem_size, "cannot use data directory '%.900s': %s.", path, strerror (errno));
         return false;
     }
-    return true;
+    const char *network = make ? network_disk (path) : NULL;
+    if (network)
+        snprintf (
+            problem, problem_size,
+            "'%.900s' is on a network disk (%s), where the record is not safe: give --data a folder of this machine.",
+            path, network);
+    return !network;
 }
 
 bool folder_lock (const char *folder, bool *busy, char *problem, size_t problem_size)

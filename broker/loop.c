@@ -42,6 +42,8 @@ static long patience (const broker_t *self)
     due = peers < due ? peers : due;
     int64_t admission = admit_deadline (self);
     due = admission < due ? admission : due;
+    int64_t endless = endless_deadline (self->endless);
+    due = endless < due ? endless : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
     if (self->again || self->returned || self->peers_changed)
@@ -93,6 +95,15 @@ static void on_gone (void *ctx, slice_t worker_id)
     broker_step (self, &event, NULL);
 }
 
+static void end_endless (broker_t *self)
+{
+    for (int ended = endless_turn (self->endless, self->now_ms); ended > 0; ended--) {
+        self->refused_frames++;
+        refusals_note (&self->refusals, ERR_BAD_FRAMES, "frame-refused",
+                       "a message without an end; its connection was cut");
+    }
+}
+
 static void tick (broker_t *self)
 {
     if (self->peers_changed || peers_deadline (self->peers) <= self->now_ms)
@@ -101,6 +112,7 @@ static void tick (broker_t *self)
         event_t event = { .kind = EVENT_TICK, .now_ms = self->now_ms, .wall_ms = self->wall_ms };
         broker_step (self, &event, NULL);
     }
+    end_endless (self);
     follow_tick (self);
     events_tick (self);
     disk_tick (self);

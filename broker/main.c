@@ -181,6 +181,7 @@ static void broker_fini (broker_t *self)
     effects_fini (&self->effects);
     requests_destroy (&self->requests);
     peers_destroy (&self->peers);
+    endless_destroy (&self->endless);
     followers_destroy (&self->followers);
     events_destroy (&self->events);
     measure_destroy (&self->measure);
@@ -218,6 +219,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->router = zsock_resolve (socket);
     self->requests = requests_new ();
     self->followers = followers_new ();
+    self->endless = endless_new ();
     self->decoder = decoder_new ();
     self->items = decoder_new ();
     self->receipts = decoder_new ();

@@ -477,5 +477,7 @@ void query_info (broker_t *self, uint64_t request)
     out->disk_free_bytes = self->disk_bytes ? self->disk_free_bytes : INT_ABSENT;
     buf_clear (&self->list);
     out->gateways = gateway_list (self, &self->list);
+    out->refusals = refusals_list (&self->refusals, &self->list);
+    list_writer_split (&answer, &self->list, 0);
     broker_reply (self, request, &answer, 0);
 }

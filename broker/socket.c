@@ -38,6 +38,9 @@ void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t 
     if (request->speaker)
         admit_answered (self, request, message);
     message->id = request->id;
+    if (message->type == MSG_ERROR && request->type != MSG_ERROR) /* what is no message was counted by refuse */
+        refusals_note (&self->refusals, error_find (message->error.code), "request-refused", "%s",
+                       message_spec (request->type)->wire);
     buf_clear (&self->encoded);
     message_encode (message, &self->encoded);
     reply_t *reply = outbox_add (self, request->routing, &self->encoded);
@@ -216,6 +219,7 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
 
 static void answer_fault (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)
 {
+    refusals_note (&self->refusals, fault->err, "frame-refused", "%s", fault->text);
     uint64_t request = request_open (self->requests, MSG_ERROR, routing, message ? message->id : SLICE_ABSENT);
     message_t answer;
     message_fault (&answer, fault);
@@ -225,7 +229,6 @@ static void answer_fault (broker_t *self, slice_t routing, const message_t *mess
 static void refuse (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)
 {
     self->refused_frames++;
-    log_event (LEVEL_DEBUG, "frame-refused", "%s: %s", error_row (fault->err)->code, fault->text);
     answer_fault (self, routing, message, fault);
 }
 
@@ -288,6 +291,8 @@ static bool take_one (broker_t *self)
     zmq_msg_init (&frames[1]);
     int count = zmq_msg_more (&routing) ? receive_frames (self, frames) : 0;
     slice_t peer = slice_from (zmq_msg_data (&routing), zmq_msg_size (&routing));
+    if (endless_watches (self->endless))
+        endless_spoke (self->endless, zmq_msg_get (&frames[0], ZMQ_SRCFD));
     if (count == 2 && zmq_msg_size (&frames[0]) == 0) {
         handle_body (self, peer, &frames[1]);
     } else if (count <= FRAMES_MAX) {
@@ -296,6 +301,7 @@ static bool take_one (broker_t *self)
         refuse (self, peer, NULL, &fault);
     } else {
         self->refused_frames++;
+        refusals_note (&self->refusals, ERR_BAD_FRAMES, "frame-refused", "%d frames in one message", count);
     }
     zmq_msg_close (&frames[0]);
     zmq_msg_close (&frames[1]);

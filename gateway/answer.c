@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/jsonout.h"
 #include "gateway/routes.h"
+#include "proto/log.h"
 
 void request_answer (request_t *self, unsigned status, struct MHD_Response *response)
 {
@@ -66,8 +68,17 @@ void fault_json (const fault_t *fault, buf_t *out)
     buf_append (out, "}", 1);
 }
 
+void request_note (request_t *self, err_t err)
+{
+    char peer[PEER_MAX];
+    request_peer (self, peer);
+    refusals_note (&self->gateway->refusals, err, "request-refused", "%.120s from %s", self->path ? self->path : "?",
+                   peer);
+}
+
 static void answer_error (request_t *self, err_t err, buf_t *json)
 {
+    request_note (self, err);
     struct MHD_Response *response = json_response (json);
     if (error_row (err)->retryable && err != ERR_INTERNAL)
         MHD_add_response_header (response, "Retry-After", "1");
@@ -79,6 +90,24 @@ static void answer_error (request_t *self, err_t err, buf_t *json)
         MHD_add_response_header (response, "Allow", allow);
     }
     request_answer (self, (unsigned)error_row (err)->http_status, response);
+}
+
+void answer_by_hand (struct MHD_Connection *connection, const fault_t *fault)
+{
+    buf_t json = { 0 };
+    buf_t answer = { 0 };
+    fault_json (fault, &json);
+    unsigned status = (unsigned)error_row (fault->err)->http_status;
+    buf_printf (&answer,
+                "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+                "%s%sConnection: close\r\n\r\n%s",
+                status, MHD_get_reason_phrase_for (status), json.len,
+                error_row (fault->err)->retryable ? "Retry-After: 1\r\n" : "",
+                fault->err == ERR_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "", json.ptr);
+    if (!tls_part (connection, answer.ptr, answer.len))
+        log_event (LEVEL_DEBUG, "early-answer-lost", "%s", fault->text);
+    buf_fini (&json);
+    buf_fini (&answer);
 }
 
 void request_fail_fault (request_t *self, const fault_t *fault)
@@ -103,6 +132,7 @@ void request_fail_beyond (request_t *self, const char *field, int64_t length)
     fault_set (&fault, ERR_BEYOND_END, field, "What is asked for begins beyond the end: there are %lld bytes.",
                (long long)length);
     fault_json (&fault, &json);
+    request_note (self, fault.err);
     struct MHD_Response *response = json_response (&json);
     snprintf (range, sizeof range, "bytes */%lld", (long long)length);
     MHD_add_response_header (response, "Content-Range", range);

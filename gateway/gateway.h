@@ -3,10 +3,13 @@
 #define GATEWAY_GATEWAY_H
 
 #include "gateway/cache.h"
+#include "gateway/clients.h"
+#include "gateway/hosts.h"
 #include "gateway/http.h"
 #include "gateway/link.h"
 #include "gateway/options.h"
 #include "gateway/tls.h"
+#include "proto/refusals.h"
 
 typedef struct gateway {
     const gateway_options_t *options;
@@ -17,6 +20,8 @@ typedef struct gateway {
     tls_t *tls; /* NULL: plain HTTP */
     struct MHD_Daemon *daemon;
     int epoll_fd, signal_fd;
+    clients_t *clients;
+    hosts_t hosts;
     char machine[64];   /* the running kernel's boot id */
     char id[33];        /* hex; another one after each start */
     const char *listen; /* where it serves */
@@ -31,6 +36,7 @@ typedef struct gateway {
     request_t *requests;        /* all that are in progress */
     struct download *downloads; /* blobs on their way from the broker */
     size_t download_count;
+    refusals_t refusals;
 } gateway_t;
 
 #endif

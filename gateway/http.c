@@ -22,11 +22,14 @@ void *request_log_uri (void *cls, const char *uri, struct MHD_Connection *connec
     request_t *self = xcalloc (1, sizeof *self);
     self->gateway = gateway;
     self->connection = connection;
+    self->target = uri;
+    self->target_len = strlen (uri);
     self->bad_path = !target_clean (uri);
     self->next = gateway->requests;
     if (self->next)
         self->next->prev = self;
     gateway->requests = self;
+    clients_begun (self);
     return self;
 }
 
@@ -60,6 +63,7 @@ static enum MHD_Result queue (request_t *self)
 {
     struct MHD_Response *response = self->response;
     self->response = NULL;
+    self->queued = true;
     if (self->close)
         MHD_add_response_header (response, "Connection", "close");
     if (self->cookie[0])
@@ -76,10 +80,22 @@ static enum MHD_Result refuse_now (request_t *self)
     return queue (self);
 }
 
-/* What is refused here is answered at once where the connection cannot live on, and after its body otherwise. */
-static enum MHD_Result come_in (request_t *self, err_t err, const framing_t *framing)
+static void refuse_host (request_t *self, slice_t host)
 {
-    if (!err && self->route) {
+    char shown[100];
+    char text[256];
+    text_escape (host, shown, sizeof shown);
+    snprintf (text, sizeof text,
+              "This gateway is not known as '%s': ask for it by its address, or start it with --host and that name.",
+              shown);
+    request_refuse (self, ERR_BAD_HOST, NULL, text);
+}
+
+/* What is refused here is answered at once where the connection cannot live on, and after its body otherwise. */
+static enum MHD_Result come_in (request_t *self, err_t err)
+{
+    const framing_t *framing = &self->framing;
+    if (!err && self->route && !self->refusal) {
         self->body_max = body_limit (self->gateway->options, self->route);
         if (self->body_max > 0 && framing->has_length && framing->length > (uint64_t)self->body_max)
             err = ERR_TOO_LARGE;
@@ -90,34 +106,38 @@ static enum MHD_Result come_in (request_t *self, err_t err, const framing_t *fra
         request_refuse (self, err, NULL, NULL);
     if (self->refusal && framing->expects)
         return refuse_now (self);
+    if (self->refusal && framing->length > DISCARD_QUIET) /* it will not be read to its end: say so before it comes */
+        request_tell_early (self);
     return MHD_YES;
 }
 
 /* The headers are there. */
-static enum MHD_Result begin (request_t *self, const char *url, const char *method)
+static enum MHD_Result begin (request_t *self, const char *url, const char *method, const char *version)
 {
     self->path = url;
-    framing_t framing;
-    err_t err = framing_read (self->connection, &framing);
+    clients_asked (self);
+    fault_t fault;
+    const first_line_t line = { method, self->target, self->target_len, version };
+    err_t err = framing_read (self->connection, &line, &self->framing, &fault);
     if (err) {
-        request_refuse (self, err, NULL, NULL);
+        request_refuse (self, err, NULL, fault.text);
         return refuse_now (self);
     }
+    if (self->framing.host.ptr && !hosts_know (&self->gateway->hosts, self->framing.host))
+        refuse_host (self, self->framing.host);
     err = self->bad_path ? ERR_BAD_PATH : self->gateway->stopping ? ERR_SHUTTING_DOWN : find_route (self, method);
-    enter_t enter = !err && self->route ? door_enter (self) : ENTER_IN;
+    enter_t enter = !err && self->route && !self->refusal ? door_enter (self) : ENTER_IN;
     self->at_door = enter == ENTER_WAIT;
     if (self->at_door)
         return MHD_YES;
-    return come_in (self, enter == ENTER_NO ? self->door_err : err, &framing);
+    return come_in (self, enter == ENTER_NO ? self->door_err : err);
 }
 
 /* The door has said yes or no. */
 static enum MHD_Result after_door (request_t *self)
 {
-    framing_t framing;
-    framing_read (self->connection, &framing); /* it was good before */
     self->at_door = false;
-    return come_in (self, self->door_err, &framing);
+    return come_in (self, self->door_err);
 }
 
 void request_refuse (request_t *self, err_t err, const char *field, const char *text)
@@ -130,26 +150,23 @@ void request_refuse (request_t *self, err_t err, const char *field, const char *
 
 /* ---- the body ---- */
 
-/* The answer before the body's end: libmicrohttpd takes none in this state, and to close now would make the kernel
- * reset the connection before the client has read it. So it is written by hand, our side is shut, and the rest of the
- * body is read and dropped until the client sees it. */
-static void tell_early (request_t *self)
+static int connection_fd (request_t *self)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info (self->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* libmicrohttpd takes no answer in this state, and to close now would make the kernel reset the connection before the
+ * client has read it. So it is written by hand, our side is shut, and the rest of the body is read and dropped until
+ * the client sees it. */
+void request_tell_early (request_t *self)
+{
+    if (self->told)
+        return;
     self->told = true;
-    buf_t json = { 0 };
-    buf_t answer = { 0 };
-    fault_json (self->refusal, &json);
-    unsigned status = (unsigned)error_row (self->refusal->err)->http_status;
-    buf_printf (&answer,
-                "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
-                "%s%sConnection: close\r\n\r\n%s",
-                status, MHD_get_reason_phrase_for (status), json.len,
-                error_row (self->refusal->err)->retryable ? "Retry-After: 1\r\n" : "",
-                self->refusal->err == ERR_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "", json.ptr);
-    if (!tls_part (self->connection, answer.ptr, answer.len))
-        log_event (LEVEL_DEBUG, "early-answer-lost", "%s", self->refusal->text);
-    buf_fini (&json);
-    buf_fini (&answer);
+    request_note (self, self->refusal->err);
+    answer_by_hand (self->connection, self->refusal);
 }
 
 static enum MHD_Result discard (request_t *self, size_t size)
@@ -157,7 +174,7 @@ static enum MHD_Result discard (request_t *self, size_t size)
     self->discarded += (int64_t)size;
     if (self->discarded > DISCARD_QUIET && !self->told) {
         request_refuse (self, ERR_TOO_LARGE, NULL, NULL);
-        tell_early (self);
+        request_tell_early (self);
     }
     return self->discarded > self->gateway->options->upload_max ? MHD_NO : MHD_YES;
 }
@@ -184,6 +201,7 @@ static enum MHD_Result take (request_t *self, const char *data, size_t *size)
         return MHD_YES; /* left for later */
     size_t taken = *size;
     *size = 0;
+    self->came += (int64_t)taken;
     if (!self->refusal && self->upload)
         upload_take (self->upload, data, taken);
     else if (!self->refusal && self->body_max > 0)
@@ -220,11 +238,10 @@ enum MHD_Result request_access (void *gateway, struct MHD_Connection *connection
 {
     (void)gateway;
     (void)connection;
-    (void)version;
     request_t *self = *request_p;
     if (!self->begun) {
         self->begun = true;
-        return begin (self, url, method);
+        return begin (self, url, method, version);
     }
     if (self->at_door) /* called again as it was when it was parked there */
         return after_door (self);
@@ -250,6 +267,7 @@ void request_completed (void *cls, struct MHD_Connection *connection, void **req
     if (!self)
         return;
     *request_p = NULL;
+    clients_done (self);
     log_event (LEVEL_DEBUG, "request", "%s %u", self->path ? self->path : "?", self->status);
     if (self->on_end)
         self->on_end (self);
@@ -274,13 +292,6 @@ void request_completed (void *cls, struct MHD_Connection *connection, void **req
 }
 
 /* ---- waiting ---- */
-
-static int connection_fd (request_t *self)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info (self->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info ? info->connect_fd : -1;
-}
 
 void request_park (request_t *self)
 {

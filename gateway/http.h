@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/hygiene.h"
 #include "proto/message.h"
 
 struct gateway;
@@ -29,7 +30,10 @@ typedef struct request {
     const struct route *route; /* NULL: none fits */
     bool head;                 /* HEAD: answered as GET */
     const char *path;          /* decoded; lives as long as the request */
-    unsigned allowed;          /* methods that the path takes, when this one is not among them */
+    const char *target;        /* as it came; later decoded in its place */
+    size_t target_len;
+    framing_t framing;
+    unsigned allowed; /* methods that the path takes, when this one is not among them */
 
     /* who it is from */
     slice_t auth;        /* its token; absent: none, or nobody asks */
@@ -50,9 +54,11 @@ typedef struct request {
     bool close;       /* its framing cannot be trusted: end the connection */
     bool told;        /* the answer was written before the body's end */
     int64_t discarded;
+    int64_t came; /* bytes of the body, whatever became of them */
 
     /* how it is answered */
     bool begun, handled, bad_path;
+    bool queued; /* the answer is libmicrohttpd's to send */
     struct MHD_Response *response;
     unsigned status;
     bool file;           /* the answer is one: counted in the gateway's files_out */
@@ -107,9 +113,16 @@ void request_fail_message (request_t *self, const message_t *error);
 void request_fail_beyond (request_t *self, const char *field, int64_t length);
 /* {"error":...,"code":...,"field":...} of a fault. */
 void fault_json (const fault_t *fault, buf_t *out);
+/* Counts an error that is answered, and logs it when the client is at fault. */
+void request_note (request_t *self, err_t err);
 
 /* Refuses a request whose body is still to come: the body is thrown away. The first refusal counts. */
 void request_refuse (request_t *self, err_t err, const char *field, const char *text);
+
+/* Answers a refused request before the end of its body, and ends our side of the connection. */
+void request_tell_early (request_t *self);
+/* Writes the answer past libmicrohttpd, which takes none before a request's end. Nothing may have been answered yet. */
+void answer_by_hand (struct MHD_Connection *connection, const fault_t *fault);
 
 /* ---- what it says ---- */
 

@@ -29,7 +29,7 @@ bool target_clean (const char *uri)
     bool in_path = true;
     for (const char *at = uri; *at; at++) {
         unsigned char byte = (unsigned char)*at;
-        if (byte < 0x20 || byte == 0x7f)
+        if (byte <= 0x20 || byte == 0x7f)
             return false;
         if (byte == '?')
             in_path = false;
@@ -46,8 +46,44 @@ bool target_clean (const char *uri)
     return true;
 }
 
+/* libmicrohttpd takes a bare LF for the end of a line, a NUL for the end of a name or a value, a line that begins with
+ * a NUL for the end of the head, and joins a line that is indented to the one before; and tells of none of it. But up
+ * to 0.9.77 it reads the head where it lies, in one piece of memory, and puts a NUL in place of each byte of a line's
+ * end: so in a head without such things every line begins two bytes behind the one before. */
+typedef struct {
+    bool strict;
+    const char *next; /* where the next line must begin */
+} seam_t;
+
+static bool reads_in_place (void)
+{
+    return strncmp (MHD_get_version (), "0.9.7", 5) == 0;
+}
+
+static seam_t seam_begin (const first_line_t *line)
+{
+    const char *target = line->method + strlen (line->method) + 1;
+    const char *version = line->target + line->target_len + 1;
+    bool whole = line->target == target && line->version == version;
+    return (seam_t){ reads_in_place (), whole ? version + strlen (version) + 2 : NULL };
+}
+
+static void seam_line (seam_t *self, const char *name, const char *value, size_t value_len)
+{
+    self->next = self->next == name ? value + value_len + 2 : NULL;
+}
+
+/* Whether the head has ended where its last line did. */
+static bool seam_whole (const seam_t *self, struct MHD_Connection *connection, const char *begin)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info (connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return !self->strict || (info && self->next && self->next + 2 == begin + info->header_size);
+}
+
 typedef struct {
     framing_t *framing;
+    seam_t seam;
     int lengths, encodings, hosts;
     err_t err;
 } reading_t;
@@ -99,6 +135,7 @@ static enum MHD_Result read_header (void *cls, enum MHD_ValueKind kind, const ch
     reading_t *self = cls;
     if (!value)
         value = "", value_len = 0;
+    seam_line (&self->seam, name, value, value_len);
     if (!name_clean (name, name_len) || !value_clean (value, value_len)) {
         self->err = ERR_BAD_HEADER;
     } else if (named (name, name_len, "Content-Length")) {
@@ -109,22 +146,34 @@ static enum MHD_Result read_header (void *cls, enum MHD_ValueKind kind, const ch
         self->framing->chunked = named (value, value_len, "chunked");
     } else if (named (name, name_len, "Host")) {
         self->hosts++;
+        self->framing->host = slice_from (value, value_len);
     } else if (named (name, name_len, "Expect")) {
         self->framing->expects = true;
     }
     return self->err ? MHD_NO : MHD_YES;
 }
 
-err_t framing_read (struct MHD_Connection *connection, framing_t *out)
+static err_t refuse (fault_t *fault, err_t err, const char *text)
+{
+    return fault_set (fault, err, "", text ? "%s" : NULL, text);
+}
+
+err_t framing_read (struct MHD_Connection *connection, const first_line_t *line, framing_t *out, fault_t *fault)
 {
     *out = (framing_t){ 0 };
-    reading_t reading = { .framing = out };
+    reading_t reading = { .framing = out, .seam = seam_begin (line) };
     MHD_get_connection_values_n (connection, MHD_HEADER_KIND, read_header, &reading);
     if (reading.err)
-        return reading.err;
+        return refuse (fault, reading.err, NULL);
     if (reading.lengths > 1 || (reading.lengths && reading.encodings) || reading.encodings > 1)
-        return ERR_AMBIGUOUS_LENGTH;
+        return refuse (fault, ERR_AMBIGUOUS_LENGTH, NULL);
     if (reading.encodings && !out->chunked)
-        return ERR_UNSUPPORTED_TE;
-    return reading.hosts > 1 ? ERR_BAD_HEADER : 0;
+        return refuse (fault, ERR_UNSUPPORTED_TE, NULL);
+    if (!seam_whole (&reading.seam, connection, line->method))
+        return refuse (fault, ERR_BAD_HEADER, "A line of the request's head does not end with CRLF, or holds a NUL.");
+    if (reading.hosts > 1)
+        return refuse (fault, ERR_BAD_HEADER, "The Host header stands twice.");
+    if (reading.hosts == 0 && strcmp (line->version, MHD_HTTP_VERSION_1_0) != 0)
+        return refuse (fault, ERR_BAD_HEADER, "The Host header is missing.");
+    return 0;
 }

@@ -3,6 +3,20 @@
 #include "gateway/jsonout.h"
 #include "gateway/translate.h"
 
+static void add_refusals (buf_t *json, const refusals_t *refusals)
+{
+    const char *comma = "";
+    buf_append_str (json, ",\"refusals\":[");
+    for (int err = ERR_NONE + 1; err < ERR_COUNT; err++) {
+        if (!refusals->counts[err])
+            continue;
+        buf_printf (json, "%s{\"code\":\"%s\",\"count\":%lld}", comma, error_row ((err_t)err)->code,
+                    (long long)refusals->counts[err]);
+        comma = ",";
+    }
+    buf_append_str (json, "]");
+}
+
 static void info_done (void *ctx, link_end_t end, const message_t *reply)
 {
     (void)end;
@@ -19,6 +33,7 @@ static void info_done (void *ctx, link_end_t end, const message_t *reply)
     jsonout_text (&json, SLICE (GLEANER_VERSION));
     buf_printf (&json, ",\"uploadMax\":%lld,\"machine\":", (long long)gateway->options->upload_max);
     jsonout_text (&json, slice_of (gateway->machine));
+    add_refusals (&json, &gateway->refusals);
     buf_append_str (&json, "}}");
     request_answer_json (request, MHD_HTTP_OK, &json);
 }

@@ -20,15 +20,30 @@ enum {
     EVENTS = 64,
     ROUNDS_MAX = 8,                /* of HTTP and broker in turn before the other descriptors are looked at */
     FILE_RUNS = 16,                /* of libmicrohttpd in a round, while files pass */
-    IDLE_MS = 30 * 1000,           /* HTTP connection without a sign of life */
     CONNECTION_MEMORY = 14 * 1024, /* headers of a request; libmicrohttpd touches all of it with the second one */
     SPARE_FILES = 256,             /* descriptors kept for everything but connections */
     PARTING_MS = 1000,             /* for last answers to leave */
 };
 
+/* What libmicrohttpd refuses itself, without asking us, it tells only here. */
+static void note_own_refusal (gateway_t *gateway, const char *format, va_list args)
+{
+    static const char begin[] = "Error processing request";
+    if (strncmp (format, begin, sizeof begin - 1) != 0)
+        return;
+    va_list copy;
+    va_copy (copy, args);
+    unsigned status = va_arg (copy, unsigned);
+    va_end (copy);
+    bool large = status == MHD_HTTP_CONTENT_TOO_LARGE || status == MHD_HTTP_URI_TOO_LONG ||
+                 status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    refusals_note (&gateway->refusals, large ? ERR_TOO_LARGE : ERR_BAD_HEADER, "request-refused",
+                   "what came could not be read as a request: status %u", status);
+}
+
 static void log_http (void *cls, const char *format, va_list args)
 {
-    (void)cls;
+    note_own_refusal (cls, format, args);
     char text[512];
     int len = vsnprintf (text, sizeof text, format, args);
     while (len > 0 && len < (int)sizeof text && text[len - 1] == '\n')
@@ -51,18 +66,18 @@ static unsigned connection_limit (const gateway_options_t *options)
     return (unsigned)limit;
 }
 
-static struct MHD_Daemon *start_http (gateway_t *gateway, int listen_fd)
+static struct MHD_Daemon *start_http (gateway_t *gateway, int listen_fd, unsigned limit)
 {
     struct MHD_OptionItem secure[TLS_OPTIONS];
     tls_options (gateway->tls, secure);
     unsigned tls = gateway->tls ? MHD_USE_TLS : 0;
     return MHD_start_daemon (
         tls | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_access, gateway,
-        MHD_OPTION_EXTERNAL_LOGGER, log_http, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(IDLE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, connection_limit (gateway->options),
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+        MHD_OPTION_EXTERNAL_LOGGER, log_http, gateway, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, gateway, MHD_OPTION_NOTIFY_CONNECTION,
+        clients_notify, gateway, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)((gateway->options->idle_timeout_ms + 999) / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
         1 /* program_signals; else it uses no sendfile */, MHD_OPTION_ARRAY, secure, MHD_OPTION_END);
 }
 
@@ -128,7 +143,9 @@ static int sleep_ms (const gateway_t *gateway)
         wait_ms = (int64_t)http_ms;
     int64_t deadline_ms = link_deadline (gateway->link);
     int64_t hello_ms = hello_deadline (gateway);
-    int64_t left_ms = (hello_ms < deadline_ms ? hello_ms : deadline_ms) - clock_mono_ms ();
+    int64_t clients_ms = clients_deadline (gateway->clients);
+    deadline_ms = hello_ms < deadline_ms ? hello_ms : deadline_ms;
+    int64_t left_ms = (clients_ms < deadline_ms ? clients_ms : deadline_ms) - clock_mono_ms ();
     if (left_ms < wait_ms)
         wait_ms = left_ms < 0 ? 0 : left_ms;
     return (int)wait_ms;
@@ -193,7 +210,9 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
     marks_t marks;
     gateway->signal_fd = signal_fd;
     gateway->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
-    gateway->daemon = start_http (gateway, listen_fd);
+    unsigned limit = connection_limit (gateway->options);
+    gateway->clients = clients_new (gateway, limit);
+    gateway->daemon = start_http (gateway, listen_fd, limit);
     if (!gateway->daemon || gateway->epoll_fd < 0 || signal_fd < 0 || !add_fd (gateway, signal_fd, &marks.signals) ||
         !add_fd (gateway, http_fd (gateway), &marks.http) || !add_fd (gateway, link_fd (gateway->link), &marks.link) ||
         !add_fd (gateway, link_monitor_fd (gateway->link), &marks.monitor)) {
@@ -206,11 +225,13 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
         stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));
         hello_turn (gateway, connections (gateway));
         login_turn (gateway);
+        clients_turn (gateway->clients, clock_mono_ms ());
         busy = turn (gateway);
     }
     log_event (LEVEL_INFO, "gateway-stopping", "answering what is in progress");
     part (gateway, &marks);
     MHD_stop_daemon (gateway->daemon);
+    clients_destroy (&gateway->clients);
     close (signal_fd);
     close (gateway->epoll_fd);
     return 0;

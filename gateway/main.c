@@ -127,6 +127,7 @@ int main (int argc, char **argv)
     if (options.tls_cert)
         signal_fd = take_hangup (signal_fd);
     gateway_t gateway = { .options = &options };
+    hosts_init (&gateway.hosts, options.host);
     program_machine (gateway.machine, sizeof gateway.machine);
     if (sodium_init () < 0)
         status = EX_OSERR;

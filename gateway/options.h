@@ -10,6 +10,7 @@ typedef struct {
     const char *tls_cert, *tls_key; /* NULL, both: plain HTTP */
     const char *broker;             /* NULL: where `curve_key` says, or here */
     const char *curve_key, *join;   /* NULL: neither */
+    const char *host;               /* NULL: none */
     const char *web;
     const char *cache_dir; /* NULL: see gateway_cache_dir */
     int64_t cache_max;
@@ -17,6 +18,10 @@ typedef struct {
     int64_t body_max;
     int64_t result_max;
     int64_t connection_limit;
+    int64_t idle_timeout_ms;
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t min_rate; /* bytes a second */
     int64_t broker_timeout_ms;
     bool insecure;
     int64_t rate;

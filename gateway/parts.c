@@ -75,3 +75,16 @@ const char *part_nearest (const char *name)
             nearest_try (&nearest, part_name (part));
     return nearest.known;
 }
+
+bool boundary_good (slice_t type)
+{
+    static const char name[] = "boundary=";
+    char text[512];
+    slice_copy (type, text, sizeof text);
+    const char *at = strcasestr (text, name);
+    if (!at || type.len >= sizeof text)
+        return false;
+    at += sizeof name - 1;
+    size_t len = *at == '"' ? strcspn (at + 1, "\"") : strcspn (at, "; \t,");
+    return len > 0 && len <= BOUNDARY_MAX;
+}

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/buf.h"
+
 enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PARTS_MAX = 32 };
 
 /* One more than the last part's number. */
@@ -22,5 +24,9 @@ bool part_is_many (int part);
 bool part_is_rows (int part);
 /* The name that `name` was meant for; NULL when none is near. */
 const char *part_nearest (const char *name);
+
+/* Whether a Content-Type names a boundary that parts can have: of 1 to 70 bytes (RFC 2046, section 5.1.1). */
+enum { BOUNDARY_MAX = 70 };
+bool boundary_good (slice_t type);
 
 #endif

@@ -406,6 +406,10 @@ void upload_begin (request_t *request, uint64_t length)
         request_refuse (request, ERR_BAD_CONTENT_TYPE, NULL, "The body must be multipart/form-data.");
         return;
     }
+    if (!boundary_good (type)) {
+        request_refuse (request, ERR_BAD_MULTIPART, NULL, "The Content-Type names no boundary of 1 to 70 bytes.");
+        return;
+    }
     if (length > (uint64_t)gateway->options->upload_max + FORM_EXTRA) {
         request_refuse (request, ERR_TOO_LARGE, NULL, NULL);
         return;
@@ -450,6 +454,8 @@ static void unify_lines (buf_t *text)
 static err_t check_form (upload_t *self, fault_t *fault)
 {
     slice_t mode = field (self, PART_MODE);
+    if (!self->seen)
+        return fault_set (fault, ERR_BAD_MULTIPART, "", "The form has no part behind the boundary that it names.");
     if (!(self->seen & 1u << PART_FILE))
         return fault_set (fault, ERR_MISSING_FIELD, "file", "`file` is missing.");
     if (self->received < 4)

@@ -218,7 +218,7 @@ def test_info_tells_of_the_disk_and_of_the_gateway(cluster):
     assert info["success"] is True and info["diskBytes"] == disk.f_blocks * disk.f_frsize
     assert 0 < info["diskFreeBytes"] <= info["diskBytes"]
     boot = open("/proc/sys/kernel/random/boot_id").read().strip()
-    assert info["gateway"] == {"version": info["version"], "uploadMax": 4 << 30, "machine": boot}
+    assert info["gateway"] == {"version": info["version"], "uploadMax": 4 << 30, "machine": boot, "refusals": []}
     native = cluster.native()  # what that machine is for
     native.ask("worker-register", workerId="w", hostname="h", machine=boot)
     job = cluster.api.create(machine=info["gateway"]["machine"])

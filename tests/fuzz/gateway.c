@@ -13,7 +13,7 @@
 #include "gateway/gateway.h"
 #include "gateway/login.h"
 
-enum { CALLS_MAX = 64, RUNS_MAX = 64, MEMORY = 14 * 1024 /* as in gateway/loop.c */ };
+enum { CALLS_MAX = 64, RUNS_MAX = 64, CLIENTS_MAX = 4, MEMORY = 14 * 1024 /* as in gateway/loop.c */ };
 
 /* ---- in place of gateway/link.c: a broker that answers each call in the next turn ---- */
 
@@ -161,11 +161,13 @@ void fuzz_gateway_start (void)
     gateway.door = door_new (false, 0, 1);
     gateway.login = login_new (&gateway, 1000, 1000);
     gateway.epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
-    gateway.daemon = MHD_start_daemon (MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL,
-                                       NULL, request_access, &gateway, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
-                                       &gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri, &gateway,
-                                       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_STRICT_FOR_CLIENT,
-                                       1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    gateway.clients = clients_new (&gateway, CLIENTS_MAX);
+    hosts_init (&gateway.hosts, NULL);
+    gateway.daemon = MHD_start_daemon (
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, request_access, &gateway,
+        MHD_OPTION_NOTIFY_COMPLETED, request_completed, &gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri,
+        &gateway, MHD_OPTION_NOTIFY_CONNECTION, clients_notify, &gateway, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)MEMORY, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     CHECK (gateway.cache && gateway.epoll_fd >= 0 && gateway.daemon);
 }
 

@@ -3,7 +3,7 @@
  * GLEANER_FAULTS names a folder. A file `sync` in it holds "WHAT PATH": at the next fsync or fdatasync of a file whose
  * path holds PATH, `eio` fails it, `before` and `after` end the process then, as a kill -9 would. The file is removed
  * first, so that it happens once. Files `wall` and `boot` hold milliseconds that CLOCK_REALTIME and CLOCK_BOOTTIME are
- * ahead by.
+ * ahead by; `statfs` the hexadecimal number of a kind of file system that every folder is on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,15 @@ int fsync (int fd)
 int fdatasync (int fd)
 {
     return sync_with_faults (fd, SYS_fdatasync);
+}
+
+int statfs (const char *path, struct statfs *out)
+{
+    char text[64];
+    int result = (int)syscall (SYS_statfs, path, out);
+    if (result == 0 && look ("statfs", text, sizeof text))
+        out->f_type = (__typeof__ (out->f_type))strtoul (text, NULL, 16);
+    return result;
 }
 
 int clock_gettime (clockid_t id, struct timespec *out)

@@ -25,6 +25,10 @@ class Faults:
         """Waits until that has happened."""
         wait_until(lambda: not (self.folder / "sync").exists(), seconds, "the fault")
 
+    def network_disk(self, kind):
+        """From now on every folder is on a file system of that kind, the number of statfs(2)."""
+        self._put("statfs", f"{kind:x}")
+
     def ahead(self, clock, seconds):
         """`wall` or `boot` is ahead of the truth by so much from now on."""
         self._put(clock, str(int(seconds * 1000)))

@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include "gateway/hosts.h"
 #include "gateway/hygiene.h"
 #include "gateway/jsonout.h"
+#include "gateway/parts.h"
 #include "gateway/routes.h"
 
 static void test_targets (void **state)
@@ -16,12 +18,62 @@ static void test_targets (void **state)
     (void)state;
     static const char *const clean[] = { "/", "/api/jobs/status?jobId=a%2e%00b", "/a%20b", "/uploads/x.zip",
                                          "/a?b=\\c" };
-    static const char *const unclean[] = { "/%2e%2e/x", "/a%2Fb", "/a%5cb", "/a\\b",  "/a%00",    "/a%1f",
-                                           "/a%",       "/a%2",   "/a%zz",  "/a\x01", "/a?b=\x7f" };
+    static const char *const unclean[] = { "/%2e%2e/x", "/a%2Fb", "/a%5cb", "/a\\b",     "/a%00", "/a%1f", "/a%",
+                                           "/a%2",      "/a%zz",  "/a\x01", "/a?b=\x7f", "/a b",  "/a?b= " };
     for (size_t at = 0; at < sizeof clean / sizeof clean[0]; at++)
         assert_true (target_clean (clean[at]));
     for (size_t at = 0; at < sizeof unclean / sizeof unclean[0]; at++)
         assert_false (target_clean (unclean[at]));
+}
+
+static void test_hosts (void **state)
+{
+    (void)state;
+    hosts_t hosts;
+    hosts_init (&hosts, "gw.example,Other.example");
+    static const char *const known[] = { "127.0.0.1", "10.0.0.7:80", "[::1]:3000", "[fe80::1]",       "localhost.",
+                                         "pc7",       "a.localhost", "GW.example", "other.example:1", "gw.example." };
+    static const char *const unknown[] = { "",
+                                           ":80",
+                                           ".",
+                                           "..",
+                                           "[::1",
+                                           "::1",
+                                           "[::1]x",
+                                           "[1.2.3.4]",
+                                           "1.2.3",
+                                           "evil.example",
+                                           "gw.example.x",
+                                           "w.example",
+                                           "*",
+                                           "a:b",
+                                           "a b",
+                                           "gw.example,",
+                                           "localhost.evil.example",
+                                           ".localhost" };
+    for (size_t at = 0; at < sizeof known / sizeof known[0]; at++)
+        assert_true (hosts_know (&hosts, slice_of (known[at])));
+    for (size_t at = 0; at < sizeof unknown / sizeof unknown[0]; at++)
+        assert_false (hosts_know (&hosts, slice_of (unknown[at])));
+    assert_true (hosts_know (&hosts, slice_of (hosts.machine)));
+    hosts_init (&hosts, "*");
+    assert_true (hosts_know (&hosts, SLICE ("evil.example")));
+    assert_false (hosts_know (&hosts, slice_from ("pc7\0x", 5)));
+}
+
+static void test_boundaries (void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "multipart/form-data",
+                                         "multipart/form-data; boundary=", "multipart/form-data; boundary=\"\"" };
+    char text[256] = "multipart/form-data; Boundary=";
+    for (size_t at = 0; at < sizeof kinds / sizeof kinds[0]; at++)
+        assert_false (boundary_good (slice_of (kinds[at])));
+    memset (text + strlen (text), 'b', BOUNDARY_MAX);
+    assert_true (boundary_good (slice_of (text)));
+    text[strlen (text)] = 'b';
+    assert_false (boundary_good (slice_of (text)));
+    assert_true (boundary_good (SLICE ("multipart/form-data; boundary=\"a b\"; charset=utf-8")));
 }
 
 static void test_a_row_is_found_by_path_and_method (void **state)
@@ -100,6 +152,8 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_targets),
+        cmocka_unit_test (test_hosts),
+        cmocka_unit_test (test_boundaries),
         cmocka_unit_test (test_a_row_is_found_by_path_and_method),
         cmocka_unit_test (test_wrong_method_and_wrong_path_differ),
         cmocka_unit_test (test_head_does_not_poll),

@@ -1,0 +1,161 @@
+#include "broker/endless.h"
+
+#include <dirent.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/buf.h"
+#include "proto/limits.h"
+
+enum {
+    LOOK_MS = 200,
+    GROWTH = 32 * 1024 * 1024,               /* bytes of memory since it was least: then connections are watched, */
+    CALM_MS = 60 * 1000,                     /* until it has not grown for so long */
+    SILENT_MS = 2 * LOOK_MS,                 /* without a message, and in it */
+    UNENDED_MAX = FRAME_MAX + FRAME_MAX / 4, /* bytes: then it is none that will come to an end */
+    FD_MAX = 1024 * 1024,
+    ESTABLISHED = 1, /* the kernel's TCP_ESTABLISHED; its header and that of struct tcp_info exclude each other */
+};
+
+typedef struct {
+    uint64_t round;    /* in which it was last seen */
+    uint64_t received; /* bytes when a message last ended, or it was first seen */
+    int64_t since_ms;  /* when that was */
+    bool spoke;        /* since it was last seen */
+} seen_t;
+
+struct endless {
+    int64_t due_ms;
+    int64_t floor;   /* bytes of memory: the least since the last alarm */
+    int64_t peak;    /* the most in this one */
+    int64_t peak_ms; /* and when; 0: none is on */
+    uint64_t round;
+    seen_t *seen; /* by descriptor */
+    int count;
+};
+
+endless_t *endless_new (void)
+{
+    endless_t *self = xcalloc (1, sizeof *self);
+    self->floor = INT64_MAX;
+    return self;
+}
+
+void endless_destroy (endless_t **self_p)
+{
+    if (*self_p)
+        free ((*self_p)->seen);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+/* Resident bytes; 0 when they cannot be told. */
+static int64_t memory (void)
+{
+    long long pages = 0;
+    FILE *file = fopen ("/proc/self/statm", "re");
+    if (file && fscanf (file, "%*s %lld", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose (file);
+    return (int64_t)pages * sysconf (_SC_PAGESIZE);
+}
+
+bool endless_watches (const endless_t *self)
+{
+    return self->peak_ms != 0;
+}
+
+static seen_t *seen_at (endless_t *self, int fd)
+{
+    if (fd < 0 || fd >= FD_MAX)
+        return NULL;
+    int count = self->count ? self->count : 64;
+    while (count <= fd)
+        count *= 2;
+    if (count > self->count) {
+        self->seen = xrealloc (self->seen, (size_t)count * sizeof *self->seen);
+        for (int at = self->count; at < count; at++)
+            self->seen[at] = (seen_t){ 0 };
+        self->count = count;
+    }
+    return &self->seen[fd];
+}
+
+void endless_spoke (endless_t *self, int fd)
+{
+    seen_t *seen = seen_at (self, fd);
+    if (seen)
+        seen->spoke = true;
+}
+
+/* Whether the connection has sent more than a message can be since the last one ended. */
+static bool is_endless (endless_t *self, int fd, int64_t now_ms)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    seen_t *seen = seen_at (self, fd);
+    if (!seen || getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return false;
+    bool known = seen->round == self->round - 1 && info.tcpi_bytes_received >= seen->received;
+    seen->round = self->round;
+    if (info.tcpi_state != ESTABLISHED)
+        return false;
+    if (known && !seen->spoke)
+        return info.tcpi_bytes_received - seen->received > UNENDED_MAX && now_ms - seen->since_ms >= SILENT_MS;
+    seen->spoke = false;
+    seen->received = info.tcpi_bytes_received;
+    seen->since_ms = now_ms;
+    return false;
+}
+
+/* libzmq closes it, and gives back what it kept of the message; the peer is told by a reset. */
+static bool cut (int fd)
+{
+    struct linger none = { .l_onoff = 1 };
+    setsockopt (fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    return shutdown (fd, SHUT_RDWR) == 0;
+}
+
+static int end_endless (endless_t *self, int64_t now_ms)
+{
+    int ended = 0;
+    DIR *folder = opendir ("/proc/self/fd");
+    self->round++;
+    for (const struct dirent *entry; folder && (entry = readdir (folder));) {
+        int fd = (int)strtol (entry->d_name, NULL, 10);
+        if (entry->d_name[0] != '.' && is_endless (self, fd, now_ms) && cut (fd))
+            ended++;
+    }
+    if (folder)
+        closedir (folder);
+    return ended;
+}
+
+int endless_turn (endless_t *self, int64_t now_ms)
+{
+    if (now_ms < self->due_ms)
+        return 0;
+    self->due_ms = now_ms + LOOK_MS;
+    int64_t bytes = memory ();
+    if (bytes < self->floor)
+        self->floor = bytes;
+    bool grown = bytes > self->floor + GROWTH;
+    if (grown && bytes > self->peak + FRAME_MAX) {
+        self->peak = bytes;
+        self->peak_ms = now_ms;
+    } else if (endless_watches (self) && now_ms - self->peak_ms > CALM_MS) {
+        self->peak = self->peak_ms = 0;
+        self->floor = bytes; /* it is in use, or malloc keeps it */
+    }
+    return endless_watches (self) ? end_endless (self, now_ms) : 0;
+}
+
+int64_t endless_deadline (const endless_t *self)
+{
+    return self->due_ms;
+}
