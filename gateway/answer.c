@@ -191,6 +191,11 @@ slice_t request_header (request_t *self, const char *name)
     return lookup (self, MHD_HEADER_KIND, name);
 }
 
+slice_t request_cookie (request_t *self, const char *name)
+{
+    return lookup (self, MHD_COOKIE_KIND, name);
+}
+
 typedef struct {
     const char *name;
     int count;

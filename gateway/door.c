@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "gateway/gateway.h"
+#include "gateway/login.h"
 #include "gateway/rate.h"
 #include "gateway/routes.h"
 #include "proto/clock.h"
@@ -130,6 +131,8 @@ static void asked (void *ctx, link_end_t end, const message_t *reply)
     bool sure = answered || err == ERR_UNAUTHORIZED;
     if (sure && gateway->door->state == DOOR_ASKS && request->auth.ptr)
         remember (gateway->door, request->auth, role, answered ? reply->auth_check_ok.expires_at : INT_ABSENT);
+    if (err == ERR_UNAUTHORIZED)
+        login_void (request);
     if (sure || err == ERR_UNSUPPORTED)
         err = gateway->door->state == DOOR_OPEN && gateway->door->guarded ? ERR_FORBIDDEN : judge (request, role);
     request->door_err = err;
@@ -187,16 +190,21 @@ enter_t door_enter (request_t *request)
 {
     door_t *self = request->gateway->door;
     bool heard = self->heard && self->heard == link_connections (request->gateway->link);
-    if (request->route->type == MSG_COUNT) /* the page itself: it is where a token is asked for */
+    err_t err = login_site (request);
+    if (err)
+        return refuse (request, err);
+    if (request->route->type == MSG_COUNT) /* the page itself: it is where a token is asked for; and the way out */
         return ENTER_IN;
     if (heard && self->state == DOOR_OPEN)
         return refuse (request, self->guarded ? ERR_FORBIDDEN : 0);
     request_peer (request, request->peer);
     bool token = read_token (request, &request->auth);
+    if (token && !request->auth.ptr)
+        err = login_enter (request);
     if (heard && !slowly (self, request))
         return refuse (request, ERR_RATE_LIMITED);
-    if (!token)
-        return refuse (request, ERR_UNAUTHORIZED);
+    if (!token || err)
+        return refuse (request, err ? err : ERR_UNAUTHORIZED);
     if (!heard)
         return ask (request);
     const known_t *known = request->auth.ptr ? recall (self, request->auth) : NULL;

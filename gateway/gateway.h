@@ -15,6 +15,7 @@ typedef struct gateway {
     const gateway_options_t *options;
     link_t *link;
     struct door *door;
+    struct login *login;
     cache_t *cache;
     tls_t *tls; /* NULL: plain HTTP */
     struct MHD_Daemon *daemon;

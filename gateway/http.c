@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,8 @@ static enum MHD_Result queue (request_t *self)
     self->queued = true;
     if (self->close)
         MHD_add_response_header (response, "Connection", "close");
+    if (self->cookie[0])
+        MHD_add_response_header (response, "Set-Cookie", self->cookie);
     enum MHD_Result result = MHD_queue_response (self->connection, self->status, response);
     MHD_destroy_response (response);
     return result;
@@ -282,6 +285,9 @@ void request_completed (void *cls, struct MHD_Connection *connection, void **req
     gateway->files_out -= self->file;
     buf_fini (&self->body);
     free (self->refusal);
+    if (self->token)
+        sodium_memzero (self->token, strlen (self->token));
+    free (self->token);
     free (self);
 }
 

@@ -38,6 +38,8 @@ typedef struct request {
     /* who it is from */
     slice_t auth;        /* its token; absent: none, or nobody asks */
     char peer[PEER_MAX]; /* its address; "": nobody asks */
+    uint64_t session;    /* the login that its cookie stands for; 0: none */
+    char *token;         /* its own copy of a login's token, which may end before it */
     bool at_door;        /* the broker is asked whether it may come in */
     err_t door_err;
 
@@ -61,6 +63,7 @@ typedef struct request {
     unsigned status;
     bool file;           /* the answer is one: counted in the gateway's files_out */
     char attachment[96]; /* Content-Disposition of a download; "": none */
+    char cookie[160];    /* Set-Cookie; "": none */
 
     /* while it waits */
     bool parked;
@@ -126,6 +129,7 @@ void answer_by_hand (struct MHD_Connection *connection, const fault_t *fault);
 /* A query parameter; absent when it is not there. */
 slice_t request_query (request_t *self, const char *name);
 slice_t request_header (request_t *self, const char *name);
+slice_t request_cookie (request_t *self, const char *name);
 /* How often a header stands there. */
 int request_header_count (request_t *self, const char *name);
 /* The client's address as text; "" when it cannot be told. */

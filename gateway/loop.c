@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gateway/hello.h"
+#include "gateway/login.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 
@@ -223,6 +224,7 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
     for (bool busy = false, stop = false; !stop;) {
         stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));
         hello_turn (gateway, connections (gateway));
+        login_turn (gateway);
         clients_turn (gateway->clients, clock_mono_ms ());
         busy = turn (gateway);
     }

@@ -10,6 +10,7 @@
 #include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
+#include "gateway/login.h"
 #include "gateway/loop.h"
 #include "gateway/page.h"
 #include "proto/curve_client.h"
@@ -85,6 +86,7 @@ static int serve (gateway_t *gateway, int signal_fd)
         return refuse (problem);
     }
     gateway->door = door_new (open && !options->insecure, options->rate, options->rate_burst);
+    gateway->login = login_new (gateway, options->login_idle_ms, options->login_max_ms);
     if (open && !options->tls_cert)
         log_event (LEVEL_WARN, "listening-openly",
                    "%s can be reached by other machines, and what they send is in clear text", name);
@@ -133,6 +135,7 @@ int main (int argc, char **argv)
         status = serve (&gateway, signal_fd);
     link_destroy (&gateway.link);
     door_destroy (&gateway.door);
+    login_destroy (&gateway.login);
     cache_destroy (&gateway.cache);
     tls_destroy (&gateway.tls);
     gateway_options_fini (&options);

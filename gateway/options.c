@@ -18,6 +18,7 @@
 #define SECOND     1000
 #define DAY        (24LL * 60 * 60 * SECOND)
 #define TIB        (KIB * GIB)
+#define LOGIN_MAX  (365LL * 24 * 60 * 60 * 1000)
 
 static const option_t rows[] = {
     { .name = "listen",
@@ -163,6 +164,22 @@ static const option_t rows[] = {
       .max = 1000000,
       .value = "N",
       .help = "of these, at once after a pause" },
+    { .name = "login-idle",
+      .type = OPT_DURATION,
+      .at = AT (login_idle_ms),
+      .fallback = "12h",
+      .min = 1000,
+      .max = LOGIN_MAX,
+      .value = "TIME",
+      .help = "a login by the web page ends when it is not used for so long" },
+    { .name = "login-max",
+      .type = OPT_DURATION,
+      .at = AT (login_max_ms),
+      .fallback = "7d",
+      .min = 1000,
+      .max = LOGIN_MAX,
+      .value = "TIME",
+      .help = "and so long after it began, whatever is done" },
     { .name = "insecure",
       .type = OPT_FLAG,
       .at = AT (insecure),

@@ -26,6 +26,7 @@ typedef struct {
     bool insecure;
     int64_t rate;
     int64_t rate_burst;
+    int64_t login_idle_ms, login_max_ms;
     const char *log_level;
 } gateway_options_t;
 

@@ -55,14 +55,26 @@ static bucket_t *bucket_of (rate_t *self, slice_t key, int64_t now_ms)
     return oldest;
 }
 
-bool rate_take (rate_t *self, slice_t key, int64_t now_ms)
+/* Likewise, as full as it is by now. */
+static bucket_t *filled (rate_t *self, slice_t key, int64_t now_ms)
 {
-    if (self->per_ms <= 0)
-        return true;
     bucket_t *bucket = bucket_of (self, key, now_ms);
     double left = bucket->left + (double)(now_ms - bucket->used_ms) * self->per_ms;
     bucket->left = left < self->burst ? left : self->burst;
     bucket->used_ms = now_ms;
+    return bucket;
+}
+
+bool rate_left (rate_t *self, slice_t key, int64_t now_ms)
+{
+    return self->per_ms <= 0 || filled (self, key, now_ms)->left >= 1;
+}
+
+bool rate_take (rate_t *self, slice_t key, int64_t now_ms)
+{
+    if (self->per_ms <= 0)
+        return true;
+    bucket_t *bucket = filled (self, key, now_ms);
     if (bucket->left < 1)
         return false;
     bucket->left -= 1;

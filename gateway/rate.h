@@ -15,5 +15,7 @@ rate_t *rate_new (int64_t per_s, int64_t burst);
 void rate_destroy (rate_t **self_p);
 /* True when whoever `key` stands for may ask once more; that is counted. */
 bool rate_take (rate_t *self, slice_t key, int64_t now_ms);
+/* Likewise, and nothing is counted. */
+bool rate_left (rate_t *self, slice_t key, int64_t now_ms);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/handlers.h"
+#include "gateway/login.h"
 #include "gateway/translate.h"
 
 static const route_t routes[] = {
@@ -50,6 +51,9 @@ static const route_t routes[] = {
     { METHOD_GET, "/api/audit", translate_handle, MSG_AUDIT_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/stats", translate_handle, MSG_STATS_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/workers/activity", translate_handle, MSG_WORKER_ACTIVITY, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
+    { METHOD_GET, "/api/session", session_show_handle, MSG_AUTH_CHECK, 0, NULL },
+    { METHOD_POST, "/api/session", session_open_handle, MSG_AUTH_CHECK, ROUTE_LOGIN, NULL },
+    { METHOD_DELETE, "/api/session", session_end_handle, MSG_COUNT, 0, NULL },
 };
 
 /* Below these, any name: the handler says 404. */
@@ -102,6 +106,26 @@ const route_t *route_find (const char *path, unsigned method, unsigned *allowed)
         return below;
     *allowed = below ? methods_of (below) | METHOD_OPTIONS : 0;
     return NULL;
+}
+
+static const char *method_name (unsigned method)
+{
+    for (size_t at = 0; at < sizeof methods / sizeof methods[0]; at++)
+        if (methods[at].method == method)
+            return methods[at].name;
+    return "";
+}
+
+void routes_allowed (role_t role, buf_t *json)
+{
+    const char *between = "[";
+    for (size_t at = 0; at < sizeof routes / sizeof routes[0]; at++) {
+        if (routes[at].type == MSG_COUNT || !role_may (role, routes[at].type))
+            continue;
+        buf_printf (json, "%s\"%s %s\"", between, method_name (routes[at].method), routes[at].path);
+        between = ",";
+    }
+    buf_append_str (json, "]");
 }
 
 void methods_format (unsigned allowed, char *out, size_t size)

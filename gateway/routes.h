@@ -3,6 +3,7 @@
 #define GATEWAY_ROUTES_H
 
 #include "gateway/http.h"
+#include "proto/roles.h"
 
 typedef void route_handler_fn (request_t *request);
 
@@ -27,6 +28,7 @@ enum {
     ROUTE_SLOW = 256,    /* the broker may have to wait for its disk */
     ROUTE_KEY = 1024,    /* Idempotency-Key is passed on */
     ROUTE_NO_HEAD = 512, /* changes something: HEAD is not GET here */
+    ROUTE_LOGIN = 2048,  /* logs in: whatever cookie comes with it does not count */
 };
 
 typedef struct route {
@@ -43,6 +45,8 @@ unsigned method_find (const char *method);
 /* The row for a path and method; NULL when there is none, and then `allowed` tells the methods that the path takes:
  * 0 when it is not known. */
 const route_t *route_find (const char *path, unsigned method, unsigned *allowed);
+/* A JSON list of the calls that a role may make, as "METHOD PATH". */
+void routes_allowed (role_t role, buf_t *json);
 /* The value of an Allow header. */
 void methods_format (unsigned allowed, char *out, size_t size);
 

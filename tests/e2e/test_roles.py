@@ -14,11 +14,13 @@ import pytest
 
 from client import multipart
 from cluster import Cluster, wait_until
+from pages import PageClient
 from tokens import TokenClient, create
 from zips import zip_of
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 WHO = ("nobody", "viewer", "owner", "other", "holder", "stranger", "admin")
+PEOPLE = ("nobody", "viewer", "owner", "other", "admin")  # a worker's token opens no page
 
 SEEN_BY_PEOPLE = "401 yes yes yes 403   403   yes"
 JOB_READ       = "401 yes yes 404 403   403   yes"
@@ -67,6 +69,9 @@ ROUTES = [
     ("GET", "/api/audit", ADMINS, ""),
     ("GET", "/api/stats", SEEN_BY_PEOPLE, ""),
     ("GET", "/api/workers/activity", SEEN_BY_PEOPLE, ""),
+    ("GET", "/api/session", EVERYBODY, ""),
+    ("POST", "/api/session", EVERYBODY, {}),
+    ("DELETE", "/api/session", EVERYBODY, ""),
     ("GET", "/uploads/", BYTES_OUT, "/" + "0" * 64 + ".zip"),
     ("GET", "/", EVERYBODY, ""),
 ]
@@ -123,6 +128,15 @@ class Stage:
         wait_until(lambda: self.says("admin", "broker-info")["type"] == "broker-info-ok")
         assert self.says("stranger", "worker-register", workerId="pc-2", hostname="h")["type"] == "worker-register-ok"
 
+        self.told = {who: self.calls(who) for who in PEOPLE}
+
+    def calls(self, who):
+        """What GET /api/session says that somebody may do."""
+        page = PageClient(self.cluster)
+        if self.tokens[who]:
+            assert page.login(self.tokens[who]).status == 200
+        return page.get("/api/session")["calls"]
+
     def says(self, who, type, **fields):
         auth = {"auth": self.tokens[who]} if self.tokens[who] else {}
         return self.native.ask(type, **fields, **auth)
@@ -138,10 +152,20 @@ class Stage:
                 return {"job": job, "attempt": got["attempt"], "upload": f"{self.uploads:032x}"}
         raise AssertionError(f"{job} was not handed out")
 
-    def http(self, who, method, path, body=None, kind=None):
+    def page(self, who):
+        """What a page of somebody who has just logged in says with each request."""
+        page = PageClient(self.cluster)
+        if not self.tokens[who]:
+            return {"Origin": page.origin}
+        assert page.login(self.tokens[who]).status == 200
+        return {"Origin": page.origin, "Cookie": page.cookie, "X-Gleaner-Key": page.key}
+
+    def bearer(self, who):
+        return {"Authorization": f"Bearer {self.tokens[who]}"} if self.tokens[who] else {}
+
+    def http(self, headers, method, path, body=None, kind=None):
         """Status and JSON of an answer, but for the body of one that went well: it may be a stream."""
         connection = http.client.HTTPConnection("127.0.0.1", self.cluster.port, timeout=20)
-        headers = {"Authorization": f"Bearer {self.tokens[who]}"} if self.tokens[who] else {}
         connection.request(method, path, body, {**headers, **({"Content-Type": kind} if kind else {})})
         answer = connection.getresponse()
         said = json.loads(answer.read()) if answer.status >= 400 else {}
@@ -171,25 +195,40 @@ def word(code, status=None):
     return REFUSALS[code][1]
 
 
-def call(stage, who, method, path, what):
+def call(stage, headers, method, path, what):
     values = stage.values()
     if what == "form":
         body, kind = multipart({"mode": "distributed", "commands": "true"}, {"file": ("p.zip", zip_of({"a": "b"}))})
-        return stage.http(who, method, path, body, kind)
+        return stage.http(headers, method, path, body, kind)
     if isinstance(what, dict):
-        return stage.http(who, method, path, json.dumps(filled(what, values)), "application/json")
+        return stage.http(headers, method, path, json.dumps(filled(what, values)), "application/json")
     if isinstance(what, tuple):
-        return stage.http(who, method, f"{path}?{filled(what[0], values)}", what[1], "application/octet-stream")
-    return stage.http(who, method, path.rstrip("/") + what if what.startswith("/") else f"{path}?{filled(what, values)}")
+        return stage.http(headers, method, f"{path}?{filled(what[0], values)}", what[1], "application/octet-stream")
+    return stage.http(headers, method, path.rstrip("/") + what if what.startswith("/") else f"{path}?{filled(what, values)}")
 
 
 @pytest.mark.parametrize("method, path, words, what", ROUTES, ids=[f"{r[0]} {r[1]}" for r in ROUTES])
 def test_a_call(stage, method, path, words, what):
     got = {}
     for who in WHO:
-        status, said = call(stage, who, method, path, what)
+        status, said = call(stage, stage.bearer(who), method, path, what)
         got[who] = word(said.get("code"), status)
     assert got == dict(zip(WHO, words.split()))
+
+
+@pytest.mark.parametrize("method, path, words, what", ROUTES, ids=[f"{r[0]} {r[1]}" for r in ROUTES])
+def test_a_call_of_a_page(stage, method, path, words, what):
+    """A cookie opens just what its token does, and the page is told just that."""
+    expected = {who: said for who, said in zip(WHO, words.split()) if who in PEOPLE}
+    got = {}
+    for who in PEOPLE:
+        status, said = call(stage, stage.page(who), method, path, what)
+        got[who] = word(said.get("code"), status)
+    assert got == expected
+    if path.startswith("/api/") and (method, path) != ("DELETE", "/api/session"):
+        for who in PEOPLE:
+            told = f"{method} {path}" in stage.told[who]
+            assert told == (expected[who] in ("yes", "404")), who
 
 
 @pytest.mark.parametrize("type, words, fields", MESSAGES, ids=[m[0] for m in MESSAGES])

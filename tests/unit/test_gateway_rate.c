@@ -26,6 +26,19 @@ static void test_a_burst_then_the_rate (void **state)
     rate_destroy (&rate);
 }
 
+static void test_to_look_takes_nothing (void **state)
+{
+    (void)state;
+    rate_t *rate = rate_new (1, 2);
+    for (int i = 0; i < 10; i++)
+        assert_true (rate_left (rate, SLICE ("a"), 1000));
+    assert_int_equal (taken (rate, "a", 3, 1000), 2);
+    assert_false (rate_left (rate, SLICE ("a"), 1999));
+    assert_true (rate_left (rate, SLICE ("a"), 2000));
+    assert_true (rate_left (rate, SLICE ("b"), 1000));
+    rate_destroy (&rate);
+}
+
 static void test_no_rate_is_no_limit (void **state)
 {
     (void)state;
@@ -52,6 +65,7 @@ int main (void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_a_burst_then_the_rate),
+        cmocka_unit_test (test_to_look_takes_nothing),
         cmocka_unit_test (test_no_rate_is_no_limit),
         cmocka_unit_test (test_many_keys_push_out_those_that_were_quiet),
     };

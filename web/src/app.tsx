@@ -4,6 +4,7 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { away, connection } from "./api/client";
 import { getInfo } from "./api/calls";
+import { asking, isNobody, may, settled, signOut, who, type Action } from "./api/session";
 import { showTab } from "./lib/watch";
 import { nextTheme, theme } from "./lib/theme";
 import { go, href, route, type RouteName } from "./router";
@@ -11,18 +12,32 @@ import { Notice, Skeleton } from "./ui/basics";
 import { useCommands, type Command } from "./ui/commands";
 import { Questions } from "./ui/dialog";
 import { Icon, type IconName } from "./ui/icon";
+import { LoginDialog, LoginPage } from "./ui/login";
 import { Palette, paletteOpen, Sheet, sheetOpen } from "./ui/palette";
-import { Toasts } from "./ui/toast";
+import { attempt, Toasts } from "./ui/toast";
 
 type PageName = Exclude<RouteName, "lost" | "job">;
 
-const places: { name: PageName; title: string; icon: IconName; key: string }[] = [
-  { name: "run", title: "Run", icon: "run", key: "g r" },
+interface Place {
+  name: PageName;
+  title: string;
+  icon: IconName;
+  key: string;
+  /** What one must be allowed to do, for the page to be of use. */
+  needs?: Action;
+}
+
+const places: Place[] = [
+  { name: "run", title: "Run", icon: "run", key: "g r", needs: "submit" },
   { name: "jobs", title: "Jobs", icon: "jobs", key: "g j" },
   { name: "workers", title: "Workers", icon: "workers", key: "g w" },
   { name: "overview", title: "Overview", icon: "overview", key: "g o" },
-  { name: "terminals", title: "Terminals", icon: "terminals", key: "g t" },
+  { name: "terminals", title: "Terminals", icon: "terminals", key: "g t", needs: "submit" },
 ];
+
+const isOpen = ({ needs }: Place): boolean => !needs || may(needs);
+/** Where one begins. */
+const start = (): string => href(places.find(isOpen)?.name ?? "jobs");
 
 const pages: Record<Exclude<RouteName, "lost">, () => Promise<{ default: ComponentType }>> = {
   run: () => import("./pages/run/run"),
@@ -54,8 +69,18 @@ function Page() {
     return (
       <>
         <h1>Not found</h1>
-        <Notice kind="empty" title="There is no such page." action={<a class="button" href={href("run")}>Go to Run</a>}>
+        <Notice kind="empty" title="There is no such page." action={<a class="button" href={start()}>Go to the start page</a>}>
           The address does not name a page of Gleaner.
+        </Notice>
+      </>
+    );
+  const place = places.find((one) => one.name === name);
+  if (place && !isOpen(place))
+    return (
+      <>
+        <h1>{place.title}</h1>
+        <Notice kind="empty" title="Your role runs nothing." action={<a class="button" href={start()}>Go to Jobs</a>}>
+          You are logged in as a {who.value?.role}, who may look at everything here. Whoever runs the broker can give you another token.
         </Notice>
       </>
     );
@@ -79,7 +104,7 @@ function Banner() {
   const isAway = away.value;
   useEffect(() => {
     const ask = (): void => {
-      if (!document.hidden) void getInfo().catch(() => undefined);
+      if (!document.hidden && !asking.value) void getInfo().catch(() => undefined);
     };
     const timer = window.setInterval(ask, isAway ? RECOVER_MS : ASK_MS);
     return () => window.clearInterval(timer);
@@ -97,22 +122,40 @@ function Banner() {
 
 const themeIcons: Record<string, IconName> = { auto: "auto", light: "sun", dark: "moon" };
 
+/** Who has logged in, and the way out. */
+function User() {
+  const now = who.value;
+  if (!now?.required || isNobody(now)) return null;
+  return (
+    <div class="who">
+      <span class="who-name">
+        <strong title={now.name ?? undefined}>{now.name ?? "No name"}</strong>
+        <span class="faint">{now.role}</span>
+      </span>
+      <button type="button" class="button quiet small" onClick={() => void attempt(signOut)}>
+        <Icon name="leave" /> Sign out
+      </button>
+    </div>
+  );
+}
+
 function Nav() {
   const here = route.value.name === "job" ? "jobs" : route.value.name;
   return (
     <header class="nav">
-      <a class="brand" href={href("run")} aria-label="Gleaner, start page">
+      <a class="brand" href={start()} aria-label="Gleaner, start page">
         <img src="./icon.idle.svg" alt="" width="26" height="26" />
         <span>Gleaner</span>
       </a>
       <nav aria-label="Main">
-        {places.map((place) => (
+        {places.filter(isOpen).map((place) => (
           <a key={place.name} href={href(place.name)} aria-current={here === place.name ? "page" : undefined}>
             <Icon name={place.icon} />
             <span>{place.title}</span>
           </a>
         ))}
       </nav>
+      <User />
       <div class="nav-tools">
         <button type="button" class="button quiet" onClick={() => (paletteOpen.value = true)} aria-label="Commands (Ctrl K)" title="Commands (Ctrl K)">
           <Icon name="command" />
@@ -128,11 +171,11 @@ function Nav() {
   );
 }
 
-const globalCommands: Command[] = [
+const globalCommands = (): Command[] => [
   { id: "palette", title: "Commands", keys: "Ctrl K", group: "Everywhere", run: () => (paletteOpen.value = true) },
   { id: "sheet", title: "Keys", keys: "?", group: "Everywhere", run: () => (sheetOpen.value = true) },
   { id: "theme", title: "Change colours: light, dark, as the system", keys: "g c", group: "Everywhere", run: nextTheme },
-  ...places.map((place) => ({
+  ...places.filter(isOpen).map((place) => ({
     id: `go-${place.name}`,
     title: `Go to ${place.title}`,
     keys: place.key,
@@ -141,8 +184,34 @@ const globalCommands: Command[] = [
   })),
 ];
 
+/** For whom nothing runs, the start page is another one. */
+function useStart(): void {
+  const atStart = route.value.name === "run" && location.hash.length <= 2;
+  const to = start();
+  useEffect(() => {
+    if (atStart && to !== href("run")) history.replaceState(null, "", to);
+    if (atStart && to !== href("run")) dispatchEvent(new HashChangeEvent("hashchange"));
+  }, [atStart, to]);
+}
+
 export function App() {
-  useCommands(globalCommands);
+  const now = who.value;
+  if (!settled.value) return <main class="page"><Skeleton lines={6} /></main>;
+  if (asking.value && (now === null || isNobody(now))) return <LoginPage />;
+  return (
+    <>
+      <Frame key={`${now?.role} ${now?.name}`} />
+      {asking.value ? <LoginDialog /> : null}
+    </>
+  );
+}
+
+function Frame() {
+  useCommands([
+    ...globalCommands(),
+    ...(who.value?.required ? [{ id: "sign-out", title: "Sign out", group: "Everywhere", run: () => void attempt(signOut) }] : []),
+  ]);
+  useStart();
   const { name } = route.value;
   const isAway = away.value;
   useEffect(() => {

@@ -1,4 +1,5 @@
 import { render } from "preact";
+import { startSession } from "./api/session";
 import { App } from "./app";
 import { startTheme } from "./lib/theme";
 import { startWatching } from "./lib/watch";
@@ -9,6 +10,7 @@ import "./styles/frame.css";
 import "./styles/parts.css";
 
 startTheme();
+startSession();
 startWatching((text) => toast(text, "done", true));
 document.addEventListener("keydown", pressKey);
 const root = document.getElementById("app");

@@ -101,6 +101,9 @@ describe("the command that lends a PC", () => {
     expect(serverAddress("http://localhost:3000/", "fe80::1")).toBe("http://[fe80::1]:3000");
     expect(serverAddress("http://localhost:3000/", "[fe80::1]")).toBe("http://[fe80::1]:3000");
   });
+  it("says where the token is, where one is asked for", () => {
+    expect(lendCommand("http://lab:3000/", plain, true)).toBe("gleaner-worker --server http://lab:3000 --slots 2 --token-file gleaner-token");
+  });
   it("adds id and labels, also such as look like options", () => {
     expect(lendCommand("http://l/", { slots: " 08 ", id: " my pc ", label: "gpu=it's", host: "" })).toBe("gleaner-worker --server http://l --slots 8 --id 'my pc' --label 'gpu=it'\\''s'");
     expect(lendCommand("http://l/", { ...plain, id: "--once" })).toContain(" --id=--once");

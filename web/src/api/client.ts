@@ -91,6 +91,17 @@ export interface CallOptions {
   headers?: Record<string, string>;
 }
 
+/** What a login adds to every call. */
+interface Remedy {
+  headers?: (method: string) => Record<string, string>;
+  /** Called before a call; may make it wait. */
+  before?: (path: string, signal?: AbortSignal) => Promise<void>;
+  /** Called after a refusal, the `tries`th of this call from 0 on; true: the call is made again. */
+  after?: (path: string, error: ApiError, tries: number, signal?: AbortSignal) => Promise<boolean>;
+}
+/** session.ts fills it in: it makes calls itself. */
+export const remedy: Remedy = {};
+
 /** One call. Throws ApiError; an abort throws what fetch throws for it. */
 export async function send(
   method: string,
@@ -99,12 +110,23 @@ export async function send(
   body?: BodyInit | null,
   options: CallOptions = {},
 ): Promise<Response> {
+  for (let tries = 0; ; tries++) {
+    await remedy.before?.(path, options.signal);
+    try {
+      return await sendOnce(method, path, params, body, options);
+    } catch (error) {
+      if (!(error instanceof ApiError) || !(await remedy.after?.(path, error, tries, options.signal))) throw error;
+    }
+  }
+}
+
+async function sendOnce(method: string, path: string, params: Params, body: BodyInit | null | undefined, options: CallOptions): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(address(path, params), {
       method,
       body: body ?? null,
-      headers: { Accept: "application/json", ...options.headers },
+      headers: { Accept: "application/json", ...remedy.headers?.(method), ...options.headers },
       signal: options.signal ?? null,
     });
   } catch (error) {

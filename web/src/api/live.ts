@@ -4,7 +4,9 @@
 // its tabs together. After a broken connection it goes on behind the last event by itself; when
 // too much has happened since, listeners hear `null`: read anew.
 
+import { effect } from "@preact/signals";
 import { address, noteStatus } from "./client";
+import { asking } from "./session";
 import type { GleanerEvent } from "./types";
 
 type Listener = (event: GleanerEvent | null) => void;
@@ -36,7 +38,7 @@ function close(): void {
 // EventSource gives up for good on an answer such as 503; so we reconnect ourselves, behind the last event.
 function open(): void {
   close();
-  if (document.hidden) return;
+  if (document.hidden || asking.value) return;
   source = new EventSource(address("api/events", { lastEventId: lastId }));
   source.onopen = () => {
     if (pauseMs || missed) tell(null);
@@ -65,6 +67,13 @@ export function listen(listener: Listener): () => void {
     if (listeners.size === 0) close();
   };
 }
+
+effect(() => {
+  if (asking.value) {
+    missed = true;
+    close();
+  } else if (listeners.size > 0 && !source) open();
+});
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {

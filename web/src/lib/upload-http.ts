@@ -2,6 +2,7 @@
 
 import { randomId } from "../api/calls";
 import { ApiError, noAnswer, noteStatus, post, send } from "../api/client";
+import { asking, loggedIn } from "../api/session";
 import type { Transport } from "./upload";
 
 const PATIENCE_MS = 60_000;
@@ -13,6 +14,7 @@ export async function patient<T>(signal: AbortSignal, call: (signal: AbortSignal
     return await call(AbortSignal.any([signal, late]));
   } catch (error) {
     if (signal.aborted || error instanceof ApiError || !late.aborted) throw error;
+    if (asking.value && (await loggedIn(signal))) return patient(signal, call); // people take their time
     noteStatus(0);
     throw noAnswer();
   }

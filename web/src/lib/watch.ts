@@ -5,6 +5,7 @@ import { signal } from "@preact/signals";
 import { getJob } from "../api/calls";
 import { ApiError } from "../api/client";
 import { listen } from "../api/live";
+import { asking } from "../api/session";
 import type { Job } from "../api/types";
 import { go, href, route } from "../router";
 import { jobTitle } from "./format";
@@ -77,7 +78,9 @@ async function check(jobId: string, show: (text: string) => void): Promise<void>
 /** Tells of watched jobs from now on, for as long as the page is open. `show` does it in the page. */
 export function startWatching(show: (text: string) => void): void {
   let stop: (() => void) | null = null;
-  const look = (jobId: string): void => void check(jobId, show);
+  const look = (jobId: string): void => {
+    if (!asking.value) void check(jobId, show);
+  };
   window.addEventListener("focus", () => mark(false));
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) mark(false);

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { cancelJob, runAgain } from "../../api/calls";
 import { address } from "../../api/client";
+import { may } from "../../api/session";
 import type { Job } from "../../api/types";
 import { bytes, jobTitle, plural } from "../../lib/format";
 import { canNotify, unwatch, watch, watched } from "../../lib/watch";
@@ -67,9 +68,13 @@ export function Head({ job, refresh }: { job: Job; refresh: () => void }) {
   const toggleWatch = (): void => (isWatched ? unwatch(job.jobId) : void watch(job.jobId));
   const change = (): void => go(href("run", "", { from: job.jobId }));
   useCommands([
-    ...(open ? [{ id: "job-cancel", title: "Cancel this job", group: "Job", run: () => void cancel(job, refresh) }] : []),
-    { id: "job-again", title: "Run this job again", keys: "r", group: "Job", run: () => void again(job) },
-    { id: "job-change", title: "Run again with changes", keys: "e", group: "Job", run: change },
+    ...(open && may("cancel") ? [{ id: "job-cancel", title: "Cancel this job", group: "Job", run: () => void cancel(job, refresh) }] : []),
+    ...(may("submit")
+      ? [
+          { id: "job-again", title: "Run this job again", keys: "r", group: "Job", run: () => void again(job) },
+          { id: "job-change", title: "Run again with changes", keys: "e", group: "Job", run: change },
+        ]
+      : []),
   ]);
   return (
     <header class="job-head">
@@ -84,15 +89,19 @@ export function Head({ job, refresh }: { job: Job; refresh: () => void }) {
         {job.workerId ? <span>on <a href={href("workers", "", { worker: job.workerId })}>{job.workerId}</a></span> : null}
       </p>
       <div class="job-actions">
-        {open ? <Action icon="stop" danger onClick={() => void cancel(job, refresh)}>Cancel</Action> : null}
-        <Action icon="again" onClick={() => void again(job)}>Run again</Action>
-        <Action icon="edit" onClick={change}>Run with changes</Action>
+        {open && may("cancel") ? <Action icon="stop" danger onClick={() => void cancel(job, refresh)}>Cancel</Action> : null}
+        {may("submit") ? (
+          <>
+            <Action icon="again" onClick={() => void again(job)}>Run again</Action>
+            <Action icon="edit" onClick={change}>Run with changes</Action>
+          </>
+        ) : null}
         {open ? (
           <button type="button" class="button small" aria-pressed={isWatched} onClick={toggleWatch} title={canNotify.value ? "The browser says when it is over" : "This page says when it is over, while it is open: the browser does not let it notify"}>
             <Icon name="bell" />{isWatched ? (canNotify.value ? "Watching" : "Watching, in this page only") : "Watch"}
           </button>
         ) : null}
-        <CopyButton text={() => curlOf(job, address("api/jobs/create"))} label="Copy as curl" />
+        {may("submit") ? <CopyButton text={() => curlOf(job, address("api/jobs/create"))} label="Copy as curl" /> : null}
       </div>
       <Artifacts job={job} />
     </header>

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { cancelJob, runAgain } from "../../api/calls";
+import { may } from "../../api/session";
 import type { Job } from "../../api/types";
 import { plural } from "../../lib/format";
 import { doneWords, each, isOver } from "../../lib/job-list";
@@ -10,6 +11,9 @@ import { Icon } from "../../ui/icon";
 import { toast } from "../../ui/toast";
 
 const AT_ONCE = 6;
+
+/** Jobs are selected to do something with them. */
+export const canSelect = (): boolean => may("cancel") || may("submit");
 
 /** Cancels a job; false when it was over already. */
 const cancelOne = async (id: string): Promise<boolean> => !(await cancelJob(id)).alreadyOver;
@@ -65,12 +69,16 @@ export function BulkBar({ chosen, bulk, clear }: { chosen: readonly Job[]; bulk:
   return (
     <div class="bulk" role="region" aria-label="Selected jobs">
       <strong>{chosen.length} selected</strong>
-      <button type="button" class="button small danger" disabled={live === 0 || bulk.progress !== ""} onClick={bulk.cancel}>
-        <Icon name="stop" /> Cancel {live}
-      </button>
-      <button type="button" class="button small" disabled={live === chosen.length || bulk.progress !== ""} onClick={bulk.again}>
-        <Icon name="again" /> Run {chosen.length - live} again
-      </button>
+      {may("cancel") ? (
+        <button type="button" class="button small danger" disabled={live === 0 || bulk.progress !== ""} onClick={bulk.cancel}>
+          <Icon name="stop" /> Cancel {live}
+        </button>
+      ) : null}
+      {may("submit") ? (
+        <button type="button" class="button small" disabled={live === chosen.length || bulk.progress !== ""} onClick={bulk.again}>
+          <Icon name="again" /> Run {chosen.length - live} again
+        </button>
+      ) : null}
       <button type="button" class="button quiet small" onClick={clear}>
         Clear selection
       </button>

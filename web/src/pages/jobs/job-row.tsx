@@ -6,6 +6,7 @@ import { jobTitle, shortId } from "../../lib/format";
 import { reasonWords } from "../../lib/reasons";
 import { href } from "../../router";
 import { Span, StateBadge, Time } from "../../ui/basics";
+import { canSelect } from "./bulk";
 
 interface RowProps {
   job: Job;
@@ -46,16 +47,18 @@ function JobRow({ job, index, top, current, tabStop, selected, select }: RowProp
   return (
     <div role="row" id={`jobs-row-${index}`} aria-rowindex={index + 2} aria-selected={selected} class={`jobs-row${current ? " jobs-current" : ""}`} style={{ transform: `translateY(${top}px)` }}>
       <span role="gridcell" class="jobs-check">
-        <input
-          type="checkbox"
-          tabIndex={-1}
-          aria-label={`Select ${job.jobId}`}
-          checked={selected}
-          onClick={(event) => {
-            event.stopPropagation();
-            select(index, event.shiftKey);
-          }}
-        />
+        {canSelect() ? (
+          <input
+            type="checkbox"
+            tabIndex={-1}
+            aria-label={`Select ${job.jobId}`}
+            checked={selected}
+            onClick={(event) => {
+              event.stopPropagation();
+              select(index, event.shiftKey);
+            }}
+          />
+        ) : null}
       </span>
       <span role="gridcell" class="jobs-state">
         <StateBadge status={job.status} reason={job.reason} />

@@ -2,12 +2,13 @@
 
 import { useCallback, useMemo, useState } from "preact/hooks";
 import { serverNow } from "../../api/client";
+import { may } from "../../api/session";
 import { count } from "../../lib/format";
 import { endWords, everything, filterOf, idsBetween, isNarrowed, readWanted, writeWanted, type Wanted } from "../../lib/job-list";
 import { go, href, route, setQuery } from "../../router";
 import { Notice, Skeleton, Time } from "../../ui/basics";
 import { useCommands } from "../../ui/commands";
-import { BulkBar, useBulk } from "./bulk";
+import { BulkBar, canSelect, useBulk } from "./bulk";
 import { Filters } from "./filters";
 import { JobList } from "./list";
 import { useJobs, type JobRows } from "./use-jobs";
@@ -28,7 +29,7 @@ function Nothing({ jobs, wanted, clear }: { jobs: JobRows; wanted: Wanted; clear
       </Notice>
     );
   return (
-    <Notice kind="empty" title="No job has been submitted yet." action={<a class="button primary" href={href("run")}>Run something</a>}>
+    <Notice kind="empty" title="No job has been submitted yet." action={may("submit") ? <a class="button primary" href={href("run")}>Run something</a> : undefined}>
       A job is a ZIP and some commands. It runs on a worker, and what it prints comes back.
     </Notice>
   );
@@ -97,17 +98,17 @@ export default function Jobs() {
     { id: "jobs-next", title: "Next job", keys: "j", group: "Jobs", run: () => move(1) },
     { id: "jobs-before", title: "Job before", keys: "k", group: "Jobs", run: () => move(-1) },
     { id: "jobs-open", title: "Open the job", keys: "o", group: "Jobs", run: open },
-    { id: "jobs-select", title: "Select the job", keys: "x", group: "Jobs", run: () => select(at, false) },
-    { id: "jobs-cancel", title: "Cancel selected jobs", keys: "c", group: "Jobs", run: bulk.cancel },
-    { id: "jobs-again", title: "Run selected jobs again", keys: "r", group: "Jobs", run: bulk.again },
-    { id: "jobs-clear", title: "Clear the selection", keys: "Escape", group: "Jobs", run: () => selectAll(false) },
+    ...(canSelect() ? [{ id: "jobs-select", title: "Select the job", keys: "x", group: "Jobs", run: () => select(at, false) }] : []),
+    ...(may("cancel") ? [{ id: "jobs-cancel", title: "Cancel selected jobs", keys: "c", group: "Jobs", run: bulk.cancel }] : []),
+    ...(may("submit") ? [{ id: "jobs-again", title: "Run selected jobs again", keys: "r", group: "Jobs", run: bulk.again }] : []),
+    ...(canSelect() ? [{ id: "jobs-clear", title: "Clear the selection", keys: "Escape", group: "Jobs", run: () => selectAll(false) }] : []),
   ]);
   const pressed = (event: KeyboardEvent): void => {
     if (event.target !== event.currentTarget) return; // a checkbox's or a link's own key
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
     if (step) move(step);
     else if (event.key === "Enter") open();
-    else if (event.key === " ") select(at, event.shiftKey);
+    else if (event.key === " " && canSelect()) select(at, event.shiftKey);
     else return;
     event.preventDefault();
   };

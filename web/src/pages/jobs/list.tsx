@@ -2,6 +2,7 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Job } from "../../api/types";
+import { canSelect } from "./bulk";
 import type { JobRows } from "./use-jobs";
 import { Row } from "./job-row";
 
@@ -37,7 +38,7 @@ function Head({ all, selectAll }: { all: boolean; selectAll: (on: boolean) => vo
   return (
     <div role="row" aria-rowindex={1} class="jobs-head">
       <span role="columnheader" class="jobs-check">
-        <input type="checkbox" aria-label="Select all jobs read so far" checked={all} onChange={(event) => selectAll(event.currentTarget.checked)} />
+        {canSelect() ? <input type="checkbox" aria-label="Select all jobs read so far" checked={all} onChange={(event) => selectAll(event.currentTarget.checked)} /> : null}
       </span>
       <span role="columnheader" class="jobs-state">State</span>
       <span role="columnheader" class="jobs-what">Job</span>
@@ -81,7 +82,7 @@ export function JobList({ jobs, at, selected, select, selectAll, onKey }: ListPr
   }, [at, current, rowPx]);
   const all = jobs.rows.length > 0 && jobs.rows.every((job) => selected.has(job.jobId));
   return (
-    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-activedescendant={at >= first && at < last ? `jobs-row-${at}` : undefined} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable="true" class="jobs-grid">
+    <div role="grid" tabIndex={0} onKeyDown={onKey} aria-activedescendant={at >= first && at < last ? `jobs-row-${at}` : undefined} aria-label="Jobs" aria-rowcount={jobs.more ? -1 : jobs.rows.length + 1} aria-multiselectable={canSelect()} class="jobs-grid">
       <div role="rowgroup">
         <Head all={all} selectAll={selectAll} />
       </div>

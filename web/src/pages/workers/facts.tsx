@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { drainWorker, resumeWorker } from "../../api/calls";
+import { may } from "../../api/session";
 import type { Worker } from "../../api/types";
 import { bytes, count, plural, shortId } from "../../lib/format";
 import { href } from "../../router";
@@ -165,6 +166,7 @@ const RESUME_WORDS = "Take new jobs again";
 export function DrainButton({ worker, changed }: { worker: Worker; changed: () => void }) {
   const [busy, setBusy] = useState(false);
   const name = nameInText(worker);
+  if (!may("drain")) return null;
   const act = async (): Promise<void> => {
     const resume = Boolean(worker.draining);
     if (!resume && !(await confirm(`Drain ${name}?`, DRAIN_WORDS, "Drain"))) return;

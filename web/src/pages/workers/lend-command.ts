@@ -73,9 +73,13 @@ export function lendErrors({ slots, id, label, host }: Lending): LendErrors {
   return errors;
 }
 
-/** The command to start on the PC that is lent. */
-export function lendCommand(page: string, { slots, id, label, host }: Lending): string {
+/** Where the PC that is lent is to have its token. */
+export const TOKEN_FILE = "gleaner-token";
+
+/** The command to start on the PC that is lent; `asks`: it has to say by a token who it is. */
+export function lendCommand(page: string, { slots, id, label, host }: Lending, asks = false): string {
   const parts = ["gleaner-worker", option("server", serverAddress(page, host.trim())), option("slots", String(Number(slots)))];
+  if (asks) parts.push(option("token-file", TOKEN_FILE));
   if (id.trim()) parts.push(option("id", id.trim()));
   if (label.trim()) parts.push(option("label", label.trim()));
   return parts.join(" ");

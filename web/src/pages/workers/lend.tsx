@@ -1,9 +1,10 @@
 // How to lend a PC: the command, what it does, how to stop it.
 
 import { useState } from "preact/hooks";
+import { who } from "../../api/session";
 import { CopyButton, Field, Notice } from "../../ui/basics";
 import { Icon } from "../../ui/icon";
-import { isLoopback, lendCommand, lendErrors, listenOption, SLOTS_MAX, type Lending, type LendErrors } from "./lend-command";
+import { isLoopback, lendCommand, lendErrors, listenOption, SLOTS_MAX, TOKEN_FILE, type Lending, type LendErrors } from "./lend-command";
 
 const fresh: Lending = { slots: "2", id: "", label: "", host: "" };
 
@@ -73,10 +74,11 @@ function Command({ text }: { text: string }) {
 
 export function LendPanel({ page, onClose }: { page: string; onClose: (() => void) | null }) {
   const [lending, setLending] = useState(fresh);
+  const asks = who.value?.required === true;
   const errors = lendErrors(lending);
   const wrong = Object.keys(errors).length > 0;
   const loopback = isLoopback(new URL(page).hostname);
-  const command = wrong ? "" : lendCommand(page, lending);
+  const command = wrong ? "" : lendCommand(page, lending, asks);
   return (
     <section id="lend" class="panel lend" aria-labelledby="lend-title">
       <div class="lend-head">
@@ -103,10 +105,17 @@ export function LendPanel({ page, onClose }: { page: string; onClose: (() => voi
           <dt>How to stop it</dt>
           <dd>Press <kbd>Ctrl</kbd> <kbd>C</kbd>: jobs that run are let to end. Press it again, and they are given back to run elsewhere.</dd>
         </div>
-        <div>
-          <dt>Join code</dt>
-          <dd>None is needed: this gateway takes everybody who can reach it.</dd>
-        </div>
+        {asks ? (
+          <div>
+            <dt>Token</dt>
+            <dd>A worker’s own, from whoever runs the broker, in the file <code>{TOKEN_FILE}</code>, which nobody else on that PC may read.</dd>
+          </div>
+        ) : (
+          <div>
+            <dt>Join code</dt>
+            <dd>None is needed: this gateway takes everybody who can reach it.</dd>
+          </div>
+        )}
       </dl>
     </section>
   );
