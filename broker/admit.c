@@ -71,32 +71,36 @@ static err_t forbid (fault_t *fault, const who_t *who, const message_t *message)
 static err_t check_role (broker_t *self, const message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault)
 {
     slice_t key = self->curve ? curve_sender (body) : SLICE_ABSENT;
-    bool known = key.ptr ? auth_identify_key (self->auth, key, message->auth, self->wall_ms, who)
-                         : auth_identify (self->auth, message->auth, self->wall_ms, who);
-    if (!known && !(key.ptr && message->type == MSG_JOIN))
-        return fault_set (fault, ERR_UNAUTHORIZED, NULL, NULL);
+    err_t err = key.ptr ? auth_identify_key (self->auth, key, message->auth, self->wall_ms, who)
+                        : auth_identify (self->auth, message->auth, self->wall_ms, who);
+    if (err && !(key.ptr && message->type == MSG_JOIN))
+        return fault_set (fault, err, NULL, NULL);
     if (role_may (who->role, message->type))
         return ERR_NONE;
     return who->role == ROLE_NONE ? fault_set (fault, ERR_UNAUTHORIZED, NULL, NULL) : forbid (fault, who, message);
 }
 
-/* The worker id that goes with the token: the one that it first spoke for. */
+/* The worker id that goes with the token: the one that it first spoke for, or a JWT's subject. */
 static err_t check_worker (broker_t *self, message_t *message, who_t *who, fault_t *fault)
 {
     slice_t *named = worker_of (message);
-    const char *bound = who->identity ? who->identity->worker_id : who->name;
+    const char *bound = who->worker_id;
     if (!named)
         return ERR_NONE;
     if (!named->ptr && bound[0])
         *named = slice_of (bound); /* an agent that does not say who it is: its token does */
     if (!named->ptr)
         return fault_set (fault, ERR_FORBIDDEN, "workerId", "A worker's token must say `workerId` the first time.");
-    if (bound[0])
-        return slice_eq_str (*named, bound) ? ERR_NONE : fault_set (fault, ERR_WORKER_TOKEN_BOUND, "workerId", NULL);
+    if (bound[0] && !slice_eq_str (*named, bound))
+        return fault_set (fault, ERR_WORKER_TOKEN_BOUND, "workerId", NULL);
+    if (bound[0] && who->identity)
+        return ERR_NONE;
     if (!worker_id_safe (*named))
         return ERR_NONE; /* refused for that, further on */
     if (auth_taken (self->auth, who, *named, self->wall_ms))
         return fault_set (fault, ERR_WORKER_TOKEN_BOUND, "workerId", NULL);
+    if (bound[0])
+        return ERR_NONE; /* there is no line to write it into */
     if (!auth_bind (self->auth, who, *named, self->wall_ms))
         return fault_set (fault, ERR_INTERNAL, NULL, NULL);
     log_event (LEVEL_INFO, "identity-bound", "%s to worker " SLICE_FMT, who->id, SLICE_ARG (*named));
@@ -112,10 +116,8 @@ static err_t check_job (broker_t *self, const message_t *message, const who_t *w
     bool restricted = who->role == ROLE_SUBMITTER || who->role == ROLE_WORKER;
     if (!restricted || !job_id.ptr || !job_id_parse (job_id, &id) || self->store->ops->job_get (self->store, &id, &job))
         return ERR_NONE;
-    bool own =
-        who->role == ROLE_SUBMITTER
-            ? slice_eq_str (job.owner, who->name)
-            : !job.worker_id.ptr || slice_eq_str (job.worker_id, who->identity ? who->identity->worker_id : who->name);
+    bool own = who->role == ROLE_SUBMITTER ? slice_eq_str (job.owner, who->name)
+                                           : !job.worker_id.ptr || slice_eq_str (job.worker_id, who->worker_id);
     return own ? ERR_NONE : fault_set (fault, ERR_NO_SUCH_JOB, NULL, NULL);
 }
 
@@ -142,7 +144,7 @@ static slice_t subject_of (message_t *message)
 
 static void note_refusal (broker_t *self, message_t *message, zmq_msg_t *body, const who_t *who, const fault_t *fault)
 {
-    bool unknown = fault->err == ERR_UNAUTHORIZED;
+    bool unknown = fault->err == ERR_UNAUTHORIZED || fault->err == ERR_NO_ROLE;
     *(unknown ? &self->unauthorized : &self->forbidden) += 1;
     if (self->refusals_second != self->now_ms / 1000)
         self->refusals_count = 0;
@@ -153,7 +155,7 @@ static void note_refusal (broker_t *self, message_t *message, zmq_msg_t *body, c
     slice_t from = from_of (message, body, room);
     log_event (LEVEL_WARN, unknown ? "unauthorized" : "forbidden", "%s %s from " SLICE_FMT " by %s: %s",
                error_row (fault->err)->code, message_spec (message->type)->wire, SLICE_ARG (from),
-               who->id[0] ? who->id : "nobody", fault->text);
+               who->id[0] ? who->id : "nobody", who->why ? who->why : fault->text);
     audit_add (self->audit, &(audit_entry_t){ .time_ms = self->wall_ms,
                                               .id = who->id[0] ? slice_of (who->id) : SLICE_ABSENT,
                                               .name = who->name[0] ? slice_of (who->name) : SLICE_ABSENT,
@@ -213,7 +215,7 @@ err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fa
         err = check_worker (self, message, who, fault);
     if (!err)
         err = check_job (self, message, who, fault);
-    if (err == ERR_UNAUTHORIZED || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND)
+    if (err == ERR_UNAUTHORIZED || err == ERR_NO_ROLE || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND)
         note_refusal (self, message, body, who, fault);
     return err;
 }

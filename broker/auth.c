@@ -59,7 +59,7 @@ static bool any_token (const identities_t *identities)
 static void settle (auth_t *self)
 {
     bool any = any_token (self->identities); /* keys are asked for where there is CURVE, whatever this says */
-    bool asks = strcmp (self->mode, "on") == 0 || (strcmp (self->mode, "off") != 0 && any);
+    bool asks = strcmp (self->mode, "on") == 0 || (strcmp (self->mode, "off") != 0 && (any || self->issuer));
     if (asks != self->asks)
         log_event (LEVEL_INFO, asks ? "auth-on" : "auth-off", "%s",
                    asks ? "who says nothing of itself may do nothing" : "everybody may do everything");
@@ -94,6 +94,7 @@ void auth_destroy (auth_t **self_p)
     if (self->watch >= 0)
         close (self->watch);
     identities_destroy (&self->identities);
+    issuer_destroy (&self->issuer);
     free (self->folder);
     free (self);
     *self_p = NULL;
@@ -102,6 +103,13 @@ void auth_destroy (auth_t **self_p)
 bool auth_asks (const auth_t *self)
 {
     return self->asks;
+}
+
+void auth_trust (auth_t *self, issuer_t **issuer_p)
+{
+    self->issuer = *issuer_p;
+    *issuer_p = NULL;
+    settle (self);
 }
 
 int auth_fd (const auth_t *self)
@@ -167,37 +175,52 @@ static void who_fill (who_t *out, const identity_t *identity, const identity_t *
     *out = (who_t){ .role = identity->role,
                     .id = identity->id,
                     .name = identity->name,
+                    .worker_id = identity->worker_id,
                     .expires_ms = identity->expires_ms,
                     .identity = line };
 }
 
-bool auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out)
+static err_t by_issuer (auth_t *self, slice_t token, int64_t wall_ms, who_t *out)
 {
-    *out = (who_t){ .role = self->asks ? ROLE_NONE : ROLE_ADMIN, .id = "", .name = "" };
+    const grant_t *grant = NULL;
+    err_t err = issuer_check (self->issuer, token, wall_ms, &grant, &out->why);
+    if (err)
+        return err;
+    *out = (who_t){ .role = grant->role, .id = "jwt", .name = grant->name, .expires_ms = grant->expires_ms };
+    out->worker_id = grant->role == ROLE_WORKER ? grant->name + strlen (ISSUER_PREFIX) : "";
+    return ERR_NONE;
+}
+
+err_t auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out)
+{
+    *out = (who_t){ .role = self->asks ? ROLE_NONE : ROLE_ADMIN, .id = "", .name = "", .worker_id = "" };
     if (!self->asks || !auth.ptr)
-        return true;
+        return ERR_NONE;
     slice_t id;
     unsigned char hash[32];
     const identity_t *identity = identities_by_token (self->identities, auth, wall_ms);
     if (identity) {
         who_fill (out, identity, identity);
-        return true;
+        return ERR_NONE;
     }
-    bool control = token_read (auth, &id, hash) && sodium_memcmp (self->control.hash, hash, sizeof hash) == 0;
+    bool token = token_read (auth, &id, hash);
+    if (self->issuer && !token)
+        return by_issuer (self, auth, wall_ms, out);
+    bool control = token && sodium_memcmp (self->control.hash, hash, sizeof hash) == 0;
     if (control)
         who_fill (out, &self->control, NULL);
-    return control;
+    return control ? ERR_NONE : ERR_UNAUTHORIZED;
 }
 
-bool auth_identify_key (auth_t *self, slice_t key, slice_t auth, int64_t wall_ms, who_t *out)
+err_t auth_identify_key (auth_t *self, slice_t key, slice_t auth, int64_t wall_ms, who_t *out)
 {
-    *out = (who_t){ .role = ROLE_NONE, .id = "", .name = "" };
+    *out = (who_t){ .role = ROLE_NONE, .id = "", .name = "", .worker_id = "" };
     const identity_t *identity = identities_by_key (self->identities, key, wall_ms);
     if (identity && identity->role == ROLE_GATEWAY)
         return auth_identify (self, auth, wall_ms, out);
     if (identity)
         who_fill (out, identity, identity);
-    return identity != NULL;
+    return identity ? ERR_NONE : ERR_UNAUTHORIZED;
 }
 
 /* ---- workers ---- */

@@ -3,17 +3,20 @@
 #define GLEANER_AUTH_H
 
 #include "broker/identities.h"
+#include "broker/issuer.h"
 #include "proto/message.h"
 
 typedef struct auth auth_t;
 
-/* Who speaks. Its texts live until the next auth_refresh. */
+/* Who speaks. Its texts live until the next auth_refresh or auth_identify. */
 typedef struct {
     role_t role;
-    const char *id;             /* "" when nothing has to be said */
+    const char *id;             /* "" when nothing has to be said; "jwt": an issuer's word */
     const char *name;           /* likewise */
+    const char *worker_id;      /* the worker that it speaks for; "": none yet */
     int64_t expires_ms;         /* 0: never */
     const identity_t *identity; /* NULL: it has no line */
+    const char *why;            /* it does not count, for the log; NULL: there is no more to say */
 } who_t;
 
 /* An identity is new; or (`gone`) it counts no longer, and whoever was admitted by it is to go. */
@@ -25,18 +28,20 @@ auth_t *auth_new (const char *folder, const char *mode, char *problem, size_t pr
 void auth_destroy (auth_t **self_p);
 /* False: everybody may do everything. */
 bool auth_asks (const auth_t *self);
+/* From now on JWTs of that issuer count as well, and "auto" asks. Consumes `*issuer_p`. */
+void auth_trust (auth_t *self, issuer_t **issuer_p);
 /* Readable when there may be something for auth_refresh to do; -1: call it each second. */
 int auth_fd (const auth_t *self);
 /* From now on `fn` hears of identities that come and go. */
 void auth_on_change (auth_t *self, auth_change_fn *fn, void *ctx);
 /* Reads the identities again if they have changed. A file that cannot be read changes nothing (logged). */
 void auth_refresh (auth_t *self, int64_t wall_ms);
-/* True, and who it is; false for what does not count, whatever the cause. Absent: ROLE_NONE, or, where nobody is asked,
- * an admin without a name. */
-bool auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out);
+/* ERR_NONE, and who it is; UNAUTHORIZED for what does not count, whatever the cause; NO_ROLE of a JWT that names none.
+ * Absent: ROLE_NONE, or, where nobody is asked, an admin without a name. */
+err_t auth_identify (auth_t *self, slice_t auth, int64_t wall_ms, who_t *out);
 /* Likewise of a message that came by a connection with that CURVE key (hex): a worker is who its key is, whatever it
- * says; a gateway is whom it speaks for. False: the key is not known. */
-bool auth_identify_key (auth_t *self, slice_t key, slice_t auth, int64_t wall_ms, who_t *out);
+ * says; a gateway is whom it speaks for. UNAUTHORIZED: the key is not known. */
+err_t auth_identify_key (auth_t *self, slice_t key, slice_t auth, int64_t wall_ms, who_t *out);
 /* Who has that key may connect: it is known, or may become so by a join code that is open. */
 bool auth_admits_key (const auth_t *self, slice_t key, int64_t wall_ms);
 /* Uses a join code for that key: 0 when the key is known afterwards, on disk, and then `role` is its; JOIN_REFUSED,

@@ -10,6 +10,7 @@ struct auth {
     bool asks;
     bool damaged; /* the file could not be read; said once */
     identities_t *identities;
+    issuer_t *issuer;   /* NULL: none */
     identity_t control; /* of those who can read the data directory */
     int watch;          /* inotify's descriptor */
     auth_change_fn *change;

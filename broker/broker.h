@@ -4,6 +4,7 @@
  *   loop.c      one turn: take what is ready, step the core, commit once, send
  *   socket.c    frames in and out
  *   auth.c      whose a message is
+ *   issuer.c    likewise, by the word of another that signs it
  *   admit.c     whether it may be sent by them
  *   curve.c join.c   whose a connection is, and how it comes to be known
  *   requests.c  who asked what, until it is answered
@@ -67,6 +68,7 @@ typedef struct {
     const char *backup;
     bool check;
     const char *auth;
+    issuer_config_t jwt; /* `key` NULL: none */
     bool insecure;
     bool curve;
     const char *log_level;

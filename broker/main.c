@@ -25,6 +25,23 @@ static int refuse (const char *problem)
     return program_refuse ("gleaner-broker", problem);
 }
 
+/* Whose JWTs count, where that is said. */
+static bool trust_issuer (broker_t *self, char *problem)
+{
+    const issuer_config_t *jwt = &self->options->jwt;
+    if (!jwt->key && !jwt->issuer && !jwt->audience)
+        return true;
+    if (!jwt->key || !jwt->issuer || !jwt->audience) {
+        snprintf (problem, PROBLEM_SIZE, "--jwt-key, --jwt-issuer and --jwt-audience go together: give all of them.");
+        return false;
+    }
+    issuer_t *issuer = issuer_new (jwt, problem, PROBLEM_SIZE);
+    if (!issuer)
+        return false;
+    auth_trust (self->auth, &issuer);
+    return true;
+}
+
 static bool open_storage (broker_t *self, const char *folder, char *problem)
 {
     char path[PATH_SIZE + 16];
@@ -37,6 +54,8 @@ static bool open_storage (broker_t *self, const char *folder, char *problem)
         return false;
     self->depot = self->store ? depot_new (folder, self->options->output_max, problem, PROBLEM_SIZE) : NULL;
     self->auth = self->depot ? auth_new (folder, self->options->auth, problem, PROBLEM_SIZE) : NULL;
+    if (self->auth && !trust_issuer (self, problem))
+        return false;
     self->audit = self->auth ? audit_new (folder, problem, PROBLEM_SIZE) : NULL;
     return self->audit != NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "broker/folder.h"
 #include "broker/identities.h"
+#include "broker/issuer.h"
 #include "proto/clock.h"
 #include "proto/options.h"
 #include "proto/program.h"
@@ -115,6 +116,8 @@ static int create (const token_options_t *options, const char *folder)
         return refuse ("--role is missing: admin, submitter, worker or viewer.");
     if (!options->name || !identity_name_good (slice_of (options->name)))
         return refuse ("--name is missing, longer than 64 bytes, or holds control characters.");
+    if (strncmp (options->name, ISSUER_PREFIX, strlen (ISSUER_PREFIX)) == 0)
+        return refuse ("--name must not begin with '" ISSUER_PREFIX "': whom a JWT names is called so.");
     identity_t identity = { .created_ms = clock_wall_ms () };
     role_find (slice_of (options->role), &identity.role);
     snprintf (identity.name, sizeof identity.name, "%s", options->name);

@@ -3,7 +3,7 @@
 # To build and run.
 GLEANER_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libmicrohttpd-dev libgnutls28-dev libmsgpack-dev \
 libarchive-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libsodium-dev nettle-dev libsystemd-dev libseccomp-dev libutf8proc-dev \
-libcmocka-dev bubblewrap curl zip python3"
+libjwt-dev libcmocka-dev bubblewrap curl zip python3"
 # To build the page: Debian's node and npm, but not over others that will do.
 has_node () {
     local version
@@ -13,7 +13,7 @@ has_node () {
 }
 has_node || GLEANER_PACKAGES="$GLEANER_PACKAGES nodejs npm"
 # To test.
-GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-zmq python3-msgpack python3-cryptography dbus-daemon python3-dbus python3-gi clang libclang-rt-dev clang-format clang-tidy cppcheck strace valgrind binutils iproute2"
+GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-zmq python3-msgpack python3-cryptography python3-jwt dbus-daemon python3-dbus python3-gi clang libclang-rt-dev clang-format clang-tidy cppcheck strace valgrind binutils iproute2"
 [ -x /usr/bin/chromium ] || GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES chromium fonts-liberation"
 
 # need_packages NAME ...: installs those that are missing, as root or through sudo; says what to do otherwise.

@@ -21,8 +21,11 @@ enum {
 
 typedef struct {
     unsigned char hash[HASH];
-    int64_t until_ms; /* 0: empty */
-    role_t role;      /* ROLE_NONE: it does not count */
+    int64_t until_ms;            /* 0: empty */
+    role_t role;                 /* ROLE_NONE: it does not count, */
+    err_t err;                   /* and why; 0: there is no more to say */
+    bool jwt;                    /* then its requests are also counted as those */
+    unsigned char subject[HASH]; /* of its subject, which may have any number of them */
 } known_t;
 
 typedef enum { DOOR_OPEN, DOOR_ASKS } door_state_t;
@@ -88,11 +91,13 @@ static const known_t *recall (door_t *self, slice_t token)
     return NULL;
 }
 
-static void remember (door_t *self, slice_t token, role_t role, int64_t expires_at)
+/* `known` says what the token is worth, until `expires_at`. */
+static void remember (door_t *self, slice_t token, const known_t *known, int64_t expires_at)
 {
-    known_t now = { .until_ms = clock_mono_ms () + GOOD_MS, .role = role };
+    known_t now = *known;
     known_t *set = set_of (self, token, now.hash);
     known_t *oldest = set;
+    now.until_ms = clock_mono_ms () + GOOD_MS;
     if (expires_at != INT_ABSENT && expires_at - clock_wall_ms () < GOOD_MS)
         now.until_ms += expires_at - clock_wall_ms () - GOOD_MS;
     for (int way = 0; way < WAYS; way++) {
@@ -108,11 +113,30 @@ static void remember (door_t *self, slice_t token, role_t role, int64_t expires_
 
 /* ---- coming in ---- */
 
-static err_t judge (const request_t *request, role_t role)
+static err_t judge (const request_t *request, const known_t *known)
 {
-    if (role_may (role, request->route->type))
+    slice_t subject = slice_from (known->subject, HASH);
+    if (known->jwt && !rate_take (request->gateway->door->rate, subject, clock_mono_ms ()))
+        return ERR_RATE_LIMITED;
+    if (role_may (known->role, request->route->type))
         return 0;
-    return role == ROLE_NONE ? ERR_UNAUTHORIZED : ERR_FORBIDDEN;
+    return known->role != ROLE_NONE ? ERR_FORBIDDEN : known->err ? known->err : ERR_UNAUTHORIZED;
+}
+
+/* A token of ours has no dot. */
+static bool is_jwt (slice_t token)
+{
+    return token.len && memchr (token.ptr, '.', token.len);
+}
+
+static void take_identity (const request_t *request, const msg_auth_check_ok_t *said, known_t *known)
+{
+    const door_t *self = request->gateway->door;
+    role_find (said->role, &known->role);
+    known->jwt = said->name.len && is_jwt (request->auth);
+    if (known->jwt)
+        crypto_generichash (known->subject, HASH, (const unsigned char *)said->name.ptr, said->name.len, self->secret,
+                            sizeof self->secret);
 }
 
 static void asked (void *ctx, link_end_t end, const message_t *reply)
@@ -121,20 +145,20 @@ static void asked (void *ctx, link_end_t end, const message_t *reply)
     gateway_t *gateway = request->gateway;
     bool answered = reply->type == MSG_AUTH_CHECK_OK;
     err_t err = reply->type == MSG_ERROR ? error_find (reply->error.code) : ERR_INTERNAL;
-    role_t role = ROLE_NONE;
-    if (end == LINK_REPLY && (answered || err == ERR_UNAUTHORIZED || err == ERR_UNSUPPORTED))
-        door_told (gateway, answered ? reply->auth_check_ok.required == 1 : err == ERR_UNAUTHORIZED);
+    bool refused = err == ERR_UNAUTHORIZED || err == ERR_NO_ROLE;
+    known_t known = { .err = refused ? err : 0 };
+    if (end == LINK_REPLY && (answered || refused || err == ERR_UNSUPPORTED))
+        door_told (gateway, answered ? reply->auth_check_ok.required == 1 : refused);
     if (answered)
-        role_find (reply->auth_check_ok.role, &role);
+        take_identity (request, &reply->auth_check_ok, &known);
     if (err == ERR_UNSUPPORTED) /* a broker that asks nobody */
-        role = ROLE_ADMIN;
-    bool sure = answered || err == ERR_UNAUTHORIZED;
-    if (sure && gateway->door->state == DOOR_ASKS && request->auth.ptr)
-        remember (gateway->door, request->auth, role, answered ? reply->auth_check_ok.expires_at : INT_ABSENT);
+        known.role = ROLE_ADMIN;
+    if ((answered || refused) && gateway->door->state == DOOR_ASKS && request->auth.ptr)
+        remember (gateway->door, request->auth, &known, answered ? reply->auth_check_ok.expires_at : INT_ABSENT);
     if (err == ERR_UNAUTHORIZED)
         login_void (request);
-    if (sure || err == ERR_UNSUPPORTED)
-        err = gateway->door->state == DOOR_OPEN && gateway->door->guarded ? ERR_FORBIDDEN : judge (request, role);
+    if (answered || refused || err == ERR_UNSUPPORTED)
+        err = gateway->door->state == DOOR_OPEN && gateway->door->guarded ? ERR_FORBIDDEN : judge (request, &known);
     request->door_err = err;
     request_resume (request);
 }
@@ -177,7 +201,7 @@ static bool slowly (door_t *self, const request_t *request)
 {
     int64_t now_ms = clock_mono_ms ();
     return rate_take (self->rate, slice_of (request->peer), now_ms) &&
-           (!request->auth.ptr || rate_take (self->rate, request->auth, now_ms));
+           (!request->auth.ptr || is_jwt (request->auth) || rate_take (self->rate, request->auth, now_ms));
 }
 
 static enter_t refuse (request_t *request, err_t err)
@@ -207,10 +231,9 @@ enter_t door_enter (request_t *request)
         return refuse (request, err ? err : ERR_UNAUTHORIZED);
     if (!heard)
         return ask (request);
-    const known_t *known = request->auth.ptr ? recall (self, request->auth) : NULL;
-    if (known || !request->auth.ptr)
-        return refuse (request, judge (request, known ? known->role : ROLE_NONE));
-    return ask (request);
+    static const known_t nobody;
+    const known_t *known = request->auth.ptr ? recall (self, request->auth) : &nobody;
+    return known ? refuse (request, judge (request, known)) : ask (request);
 }
 
 void request_sign (const request_t *self, message_t *message)

@@ -17,7 +17,8 @@ typedef enum {
 } enter_t;
 
 /* `guarded`: while the broker asks nobody who they are, nobody comes in either. While it does ask, `rate` requests a
- * second come in by one token and from one address, `burst` at once. The caller destroys it. */
+ * second come in by one token (or one subject of JWTs) and from one address, `burst` at once. The caller destroys it.
+ */
 door_t *door_new (bool guarded, int64_t rate, int64_t burst);
 void door_destroy (door_t **self_p);
 

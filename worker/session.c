@@ -63,7 +63,7 @@ static list_t keep_list (const session_t *self, buf_t *raw, bool running_too)
 /* The token does not count, or not for this. */
 static bool is_turned_away (err_t err)
 {
-    return err == ERR_UNAUTHORIZED || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND;
+    return err == ERR_UNAUTHORIZED || err == ERR_NO_ROLE || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND;
 }
 
 /* To register tells whether there is anything more to do here. */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """seeds.py DIR: small inputs for each target, into DIR/NAME: what the outside sends when all is well, and near misses of it."""
 
+import json
 import pathlib
 import re
 import struct
@@ -195,6 +196,15 @@ def globs():
         yield str(number), pattern.encode() + b"\0" + path.encode()
 
 
+def tokens():
+    good = {"iss": "them", "aud": "us", "sub": "alice", "role": "viewer", "exp": 1700000001}
+    yield "good", b"\1" + json.dumps(good).encode()
+    yield "all", b"\1" + json.dumps({"alg": "HS256", "typ": "JWT", "crit": []}).encode() + b"\0" + json.dumps({**good, "nbf": 1, "aud": ["us"]}).encode()
+    yield "no-role", b"\1" + json.dumps({**good, "role": None, "exp": 1e300}).encode()
+    yield "stranger", b"\0eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."
+    yield "dots", b"\0....."
+
+
 def write_words(folder):
     """Names of fields and messages for libFuzzer, as msgpack and as JSON have them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -208,7 +218,8 @@ def main(out):
     read_messages()
     write_words(pathlib.Path(out) / "words")
     made = {"message": messages, "json": bodies, "http": requests, "form": forms, "archive": archives, "config": configs, "redo": statements,
-            "store": rows, "spool": spools, "journal": journals, "glob": globs}
+            "store": rows, "spool": spools, "journal": journals, "glob": globs,
+            "issuer": tokens}
     for target, seeds in made.items():
         folder = pathlib.Path(out) / target
         folder.mkdir(parents=True, exist_ok=True)
