@@ -13,7 +13,6 @@
 enum {
     LOGGED_MAX = 10, /* refusals that are logged in a second */
     LOOK_MS = 1000,  /* where the folder cannot be watched */
-    PEER_SIZE = 128,
 };
 
 /* ---- what a message names ---- */
@@ -123,8 +122,7 @@ static err_t check_job (broker_t *self, const message_t *message, const who_t *w
 
 /* ---- what is told of a refusal ---- */
 
-/* Where the message comes from, as far as is known; written to `room` at most. */
-static slice_t from_of (const message_t *message, zmq_msg_t *body, char room[PEER_SIZE])
+slice_t admit_from (const message_t *message, zmq_msg_t *body, char room[PEER_SIZE])
 {
     const char *address = message->peer.ptr ? NULL : zmq_msg_gets (body, "Peer-Address");
     snprintf (room, PEER_SIZE, "%.64s", address ? address : "");
@@ -142,17 +140,22 @@ static slice_t subject_of (message_t *message)
     return worker ? *worker : job;
 }
 
+bool admit_tells (broker_t *self)
+{
+    if (self->refusals_second != self->now_ms / 1000)
+        self->refusals_count = 0;
+    self->refusals_second = self->now_ms / 1000;
+    return self->refusals_count++ < LOGGED_MAX;
+}
+
 static void note_refusal (broker_t *self, message_t *message, zmq_msg_t *body, const who_t *who, const fault_t *fault)
 {
     bool unknown = fault->err == ERR_UNAUTHORIZED || fault->err == ERR_NO_ROLE;
     *(unknown ? &self->unauthorized : &self->forbidden) += 1;
-    if (self->refusals_second != self->now_ms / 1000)
-        self->refusals_count = 0;
-    self->refusals_second = self->now_ms / 1000;
-    if (self->refusals_count++ >= LOGGED_MAX)
+    if (!admit_tells (self))
         return;
     char room[PEER_SIZE];
-    slice_t from = from_of (message, body, room);
+    slice_t from = admit_from (message, body, room);
     log_event (LEVEL_WARN, unknown ? "unauthorized" : "forbidden", "%s %s from " SLICE_FMT " by %s: %s",
                error_row (fault->err)->code, message_spec (message->type)->wire, SLICE_ARG (from),
                who->id[0] ? who->id : "nobody", who->why ? who->why : fault->text);
@@ -173,7 +176,7 @@ void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t
     speaker->audited = role_audits (message->type);
     if (!speaker->audited)
         return;
-    slice_t from = from_of (message, body, room);
+    slice_t from = admit_from (message, body, room);
     snprintf (speaker->from, sizeof speaker->from, SLICE_FMT, SLICE_ARG (from));
     slice_copy (subject_of (message), speaker->subject, sizeof speaker->subject);
 }

@@ -48,6 +48,10 @@ bool auth_admits_key (const auth_t *self, slice_t key, int64_t wall_ms);
  * or INTERNAL when that cannot be written (logged). `worker_id` is the worker that it speaks for, absent of a gateway.
  */
 err_t auth_join (auth_t *self, slice_t code, slice_t key, slice_t worker_id, int64_t wall_ms, role_t *role);
+/* Likewise, for a token of the worker's: `secret_hash` is the SHA-256 of its secret, in hex, and `id` becomes what it
+ * is known by. Who asks again, with the same, gets the same. */
+err_t auth_join_token (auth_t *self, slice_t code, slice_t secret_hash, slice_t worker_id, int64_t wall_ms,
+                       char id[IDENTITY_ID_MAX + 1]);
 /* Binds the identity to a worker, on disk when it returns true; `who->identity` is then the new one. False: it cannot
  * be written (logged). */
 bool auth_bind (auth_t *self, who_t *who, slice_t worker_id, int64_t wall_ms);

@@ -43,8 +43,10 @@
 #include "proto/refusals.h"
 
 enum {
-    TURN_MAX = 1024,                  /* messages, and depot outcomes, taken in one turn */
-    FRAMES_MAX = 5,                   /* a message with more is dropped without an answer */
+    TURN_MAX = 1024, /* messages, and depot outcomes, taken in one turn */
+    FRAMES_MAX = 5,  /* a message with more is dropped without an answer */
+    JOIN_SLOTS = 256,
+    PEER_SIZE = 128,                  /* an address as text */
     PAGE_BYTES_MAX = 2 * 1024 * 1024, /* a job-list answer is cut into pages at about this size */
 };
 
@@ -96,6 +98,13 @@ typedef struct {
     int64_t size_after_ms;
 } keep_t;
 
+/* Codes that were refused of late, counted by the address that they came from. */
+typedef struct {
+    int64_t since_ms;
+    unsigned char secret[16]; /* another one each time, so that nobody knows who shares a counter with whom */
+    uint8_t refused[JOIN_SLOTS];
+} joins_t;
+
 typedef struct {
     const broker_options_t *options;
     void *router; /* the ZeroMQ socket */
@@ -105,11 +114,11 @@ typedef struct {
     decoder_t *decoder;
     auth_t *auth;
     audit_t *audit;
-    curve_t *curve;                        /* NULL: none */
-    int curve_fd;                          /* -1: likewise */
-    int64_t joins_since_ms, joins_refused; /* refused since then */
-    const who_t *who;                      /* who sent the message that is being handled; NULL: nobody has to say */
-    bool auth_moved;                       /* there may be news of identities */
+    curve_t *curve; /* NULL: none */
+    int curve_fd;   /* -1: likewise */
+    joins_t joins;
+    const who_t *who; /* who sent the message that is being handled; NULL: nobody has to say */
+    bool auth_moved;  /* there may be news of identities */
     int64_t auth_due_ms;
     int64_t unauthorized, forbidden;         /* messages refused so */
     int64_t refusals_second, refusals_count; /* of those that are logged */
@@ -188,6 +197,10 @@ void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t
 void admit_answered (broker_t *self, const request_t *request, const message_t *answer);
 void admit_check (broker_t *self, uint64_t request);
 void admit_audit (broker_t *self, uint64_t request, const msg_audit_read_t *in);
+/* Where the message comes from, as far as is known; points into the message, or to `room`. */
+slice_t admit_from (const message_t *message, zmq_msg_t *body, char room[PEER_SIZE]);
+/* True: one more refusal may be told of in this second. */
+bool admit_tells (broker_t *self);
 /* Looks whether identities have changed. */
 void admit_tick (broker_t *self);
 int64_t admit_deadline (const broker_t *self);
@@ -196,7 +209,8 @@ void admit_begin (broker_t *self);
 slice_t admit_only (const broker_t *self);
 
 /* join.c */
-void join_request (broker_t *self, uint64_t request, const msg_join_t *in, zmq_msg_t *frame);
+/* A join or a join-token. */
+void join_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame);
 
 /* carry.c */
 /* Steps the core and carries the effects out. `frame`: the message that the event came in, may be taken over. */

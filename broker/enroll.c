@@ -1,5 +1,6 @@
 #include "broker/enroll.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "proto/clock.h"
 #include "proto/join.h"
 #include "proto/options.h"
+#include "proto/pem.h"
 #include "proto/program.h"
 
 enum { PROBLEM_SIZE = 1200, USES_MAX = 1000 };
@@ -20,6 +22,8 @@ typedef struct {
     const char *role;
     const char *name;
     const char *broker;
+    const char *server;
+    const char *ca;
     int64_t expires_ms;
     int64_t uses;
 } enroll_options_t;
@@ -38,7 +42,18 @@ static const option_t rows[] = {
       .type = OPT_TEXT,
       .at = AT (broker),
       .value = "ENDPOINT",
-      .help = "where the broker is, seen from there: tcp://THIS-PC:5555" },
+      .help = "where the broker is, seen from there: tcp://THIS-PC:5555; it joins over ZeroMQ, with --curve" },
+    { .name = "server",
+      .type = OPT_TEXT,
+      .at = AT (server),
+      .value = "URL",
+      .help = "or where a gateway is: https://THIS-PC:3000; the worker joins over HTTP" },
+    { .name = "ca",
+      .type = OPT_TEXT,
+      .at = AT (ca),
+      .value = "FILE",
+      .help = "certificate that the gateway shows, its own or its authority's (PEM), and that alone is trusted there; "
+              "default: the system's authorities" },
     { .name = "name",
       .type = OPT_TEXT,
       .at = AT (name),
@@ -105,15 +120,27 @@ static void make (const enroll_options_t *options, identity_t *out, char secret[
     out->expires_ms = out->created_ms + options->expires_ms;
 }
 
-static int print (const enroll_options_t *options, const curve_keys_t *keys, const char *secret)
+/* What the code says beside its secret. */
+typedef struct {
+    curve_keys_t keys; /* the broker's */
+    unsigned char fingerprint[FINGERPRINT];
+} trust_t;
+
+static int print (const enroll_options_t *options, const trust_t *trust, const char *secret)
 {
     message_t code;
     buf_t text = { 0 };
     message_init (&code, MSG_JOIN_CODE);
     code.join_code.code = slice_of (secret);
     code.join_code.role = slice_of (options->role);
-    code.join_code.endpoint = slice_of (options->broker);
-    code.join_code.broker_key = slice_from (keys->public_key, CURVE_KEY);
+    if (options->broker) {
+        code.join_code.endpoint = slice_of (options->broker);
+        code.join_code.broker_key = slice_from (trust->keys.public_key, CURVE_KEY);
+    } else {
+        code.join_code.server = slice_of (options->server);
+    }
+    if (options->ca)
+        code.join_code.fingerprint = slice_from (trust->fingerprint, FINGERPRINT);
     join_code_format (&code, &text);
     printf (SLICE_FMT "\n", SLICE_ARG (buf_slice (&text)));
     buf_fini (&text);
@@ -121,25 +148,71 @@ static int print (const enroll_options_t *options, const curve_keys_t *keys, con
     return ferror (stdout) || fflush (stdout) ? refuse ("the code could not be printed: make another.") : 0;
 }
 
+static bool has_prefix (const char *text, const char *prefix)
+{
+    return text && strncmp (text, prefix, strlen (prefix)) == 0;
+}
+
+/* What options must be; NULL: they are good. */
+static const char *check (const enroll_options_t *options)
+{
+    if (!options->broker == !options->server)
+        return "say where it joins, seen from there: --broker tcp://THIS-PC:5555, or --server https://THIS-PC:3000.";
+    if (options->broker && !has_prefix (options->broker, "tcp://"))
+        return "--broker must begin with tcp://, as --broker tcp://THIS-PC:5555.";
+    if (options->server && !has_prefix (options->server, "http://") && !has_prefix (options->server, "https://"))
+        return "--server must begin with http:// or https://.";
+    if (options->server && strcmp (options->role, "worker") != 0)
+        return "--server is for workers: a gateway joins by --broker tcp://THIS-PC:5555.";
+    if (options->ca && !has_prefix (options->server, "https://"))
+        return "--ca needs --server https://THIS-PC:3000.";
+    if (strlen (options->server ? options->server : options->broker) > URL_MAX)
+        return "the address is too long.";
+    if (!identity_name_good (slice_of (options->name)))
+        return "--name is longer than 64 bytes, or holds control characters.";
+    return NULL;
+}
+
+/* The first certificate of the file is the one. */
+static bool read_fingerprint (const char *path, unsigned char out[FINGERPRINT], char *problem, size_t size)
+{
+    enum { FILE_MAX = 256 * 1024 };
+    buf_t text = { 0 };
+    slice_t certificate;
+    FILE *file = fopen (path, "re");
+    buf_reserve (&text, FILE_MAX);
+    text.len = file ? fread (text.ptr, 1, FILE_MAX, file) : 0;
+    slice_t rest = buf_slice (&text);
+    bool good = file && !ferror (file) && pem_next (&rest, &certificate, out);
+    if (!file || ferror (file))
+        snprintf (problem, size, "--ca: cannot read '%.300s': %s.", path, strerror (errno));
+    else if (!good)
+        snprintf (problem, size, "--ca: '%.300s' holds no certificate in PEM.", path);
+    if (file)
+        fclose (file);
+    buf_fini (&text);
+    return good;
+}
+
 static int enroll (const enroll_options_t *options)
 {
     char problem[PROBLEM_SIZE];
     char folder[FOLDER_PATH_MAX];
     char secret[TOKEN_TEXT_MAX];
-    curve_keys_t keys;
+    trust_t trust;
     identity_t identity;
-    if (!options->broker || strncmp (options->broker, "tcp://", 6) != 0)
-        return refuse ("say where the broker is, seen from there: --broker tcp://THIS-PC:5555.");
-    if (!identity_name_good (slice_of (options->name)))
-        return refuse ("--name is longer than 64 bytes, or holds control characters.");
-    if (!folder_find (options->data, true, folder, problem, sizeof problem) ||
-        !curve_keys_ensure (folder, &keys, problem, sizeof problem))
+    const char *wrong = check (options);
+    if (wrong)
+        return refuse (wrong);
+    if ((options->ca && !read_fingerprint (options->ca, trust.fingerprint, problem, sizeof problem)) ||
+        !folder_find (options->data, true, folder, problem, sizeof problem) ||
+        (options->broker && !curve_keys_ensure (folder, &trust.keys, problem, sizeof problem)))
         return refuse (problem);
     make (options, &identity, secret);
-    int status = identities_change (folder, add, &identity, problem, sizeof problem) ? print (options, &keys, secret)
+    int status = identities_change (folder, add, &identity, problem, sizeof problem) ? print (options, &trust, secret)
                                                                                      : refuse (problem);
     sodium_memzero (secret, sizeof secret);
-    sodium_memzero (&keys, sizeof keys);
+    sodium_memzero (&trust, sizeof trust);
     return status;
 }
 

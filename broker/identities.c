@@ -146,6 +146,11 @@ bool identities_add (identities_t *self, const identity_t *identity)
 
 /* ---- tokens ---- */
 
+static bool is_token (const identity_t *identity)
+{
+    return strcmp (identity->kind, IDENTITY_TOKEN) == 0 || strcmp (identity->kind, IDENTITY_JOINED) == 0;
+}
+
 bool token_read (slice_t token, slice_t *id, unsigned char hash[32])
 {
     static const char prefix[] = "gleaner_";
@@ -195,7 +200,7 @@ const identity_t *identities_by_token (const identities_t *self, slice_t token, 
     if (!token_read (token, &id, hash))
         return NULL;
     const identity_t *found = identities_by_id (self, id);
-    const identity_t *identity = found && strcmp (found->kind, IDENTITY_TOKEN) == 0 ? found : &nobody;
+    const identity_t *identity = found && is_token (found) ? found : &nobody;
     bool same = sodium_memcmp (identity->hash, hash, sizeof hash) == 0;
     return same && identity_counts (identity, wall_ms) ? identity : NULL;
 }
@@ -234,7 +239,7 @@ static bool copy_field (const char *from, char *to, size_t size)
 static bool hash_read (identity_t *identity)
 {
     size_t len = 0;
-    if (strcmp (identity->kind, IDENTITY_TOKEN) != 0)
+    if (!is_token (identity))
         return true;
     return hex_valid (slice_of (identity->key), SHA256_HEX) &&
            sodium_hex2bin (identity->hash, sizeof identity->hash, identity->key, SHA256_HEX, NULL, &len, NULL) == 0;

@@ -4,11 +4,11 @@
  *
  *   id  kind  key  role  name  created  expires  worker  revoked
  *
- * `kind` says what `key` is: of a `token` it is the SHA-256 of its secret, in hex. Other kinds have lines here, too;
- * what a program does not know it keeps as it is. Times are ms since the epoch, 0 for never; `worker` is the worker id
- * that the identity has been bound to, empty until then. Lines that begin with `#` say nothing. A line is never taken
- * out: a revoked identity stays, so that its name still stands for it, and so that taking back the last one opens
- * nothing.
+ * `kind` says what `key` is: of a `token`, and of one that has `joined`, it is the SHA-256 of its secret, in hex. Other
+ * kinds have lines here, too; what a program does not know it keeps as it is. Times are ms since the epoch, 0 for
+ * never; `worker` is the worker id that the identity has been bound to, empty until then. Lines that begin with `#` say
+ * nothing. A line is never taken out: a revoked identity stays, so that its name still stands for it, and so that
+ * taking back the last one opens nothing.
  *
  * Several programs change the file, each under a lock on the folder: they read it, write another one beside it, and
  * move that into its place. A reader therefore always sees a whole one.
@@ -37,9 +37,10 @@ enum {
 };
 
 /* The kinds. */
-#define IDENTITY_TOKEN "token"
-#define IDENTITY_KEY   "key"  /* `key`: a public CURVE key, in hex */
-#define IDENTITY_JOIN  "join" /* a join code; `key`: its secret's SHA-256 in hex, ':', and how often it can be used */
+#define IDENTITY_TOKEN  "token"
+#define IDENTITY_KEY    "key"    /* `key`: a public CURVE key, in hex */
+#define IDENTITY_JOINED "joined" /* a worker's token that a join code made known; by itself it makes nobody ask */
+#define IDENTITY_JOIN   "join" /* a join code; `key`: its secret's SHA-256 in hex, ':', and how often it can be used */
 
 typedef struct {
     char id[IDENTITY_ID_MAX + 1];

@@ -195,7 +195,8 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
         admit_audit (self, request, &message->audit_read);
         break;
     case MSG_JOIN:
-        join_request (self, request, &message->join, frame);
+    case MSG_JOIN_TOKEN:
+        join_request (self, request, message, frame);
         break;
     case MSG_GATEWAY_HELLO:
         gateway_hello (self, request, &message->gateway_hello);

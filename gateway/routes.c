@@ -45,6 +45,8 @@ static const route_t routes[] = {
       "Worker gets no new job" },
     { METHOD_POST, "/api/workers/resume", translate_handle, MSG_WORKER_RESUME, ROUTE_SUCCESS | ROUTE_REPEAT,
       "Worker gets jobs again" },
+    { METHOD_POST, "/api/join", translate_handle, MSG_JOIN_TOKEN, ROUTE_SUCCESS | ROUTE_REPEAT | ROUTE_SLOW,
+      "Worker joined" },
     { METHOD_POST, "/api/execute", execute_handle, MSG_JOB_CREATE, ROUTE_FORM, NULL },
     { METHOD_DELETE, "/api/execute", execute_stop_handle, MSG_JOB_CANCEL, 0, NULL },
     { METHOD_GET, "/api/info", info_handle, MSG_BROKER_INFO, ROUTE_REPEAT, NULL },

@@ -129,7 +129,7 @@ bool curve_join (const char *code, const char *path, const char *worker_id, char
     bool good = join_code_read (slice_of (code), &raw, &message);
     if (!good)
         snprintf (problem, problem_size, "--join: this is no join code: it begins with gleaner-join-.");
-    else if (slice_eq_str (message.join_code.role, worker_id ? "gateway" : "worker"))
+    else if (slice_eq_str (message.join_code.role, worker_id ? "gateway" : "worker") || message.join_code.server.ptr)
         good = fail (problem, problem_size, ERR_JOIN_REFUSED);
     good = good && pair_for (&message, part.ptr, &keys, problem, problem_size) &&
            join_by (context, &keys, &message, worker_id, problem, problem_size) &&

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "curve_keys.h"
+#include "pem.h"
 
 #define PREFIX "gleaner-join-"
 
@@ -37,5 +38,9 @@ bool join_code_read (slice_t text, buf_t *raw, message_t *out)
     decoder_t *decoder = decoder_new (); /* no field is a list: nothing points into it */
     err_t err = message_decode_item (decoder, buf_slice (raw), MSG_JOIN_CODE, out, &fault);
     decoder_destroy (&decoder);
-    return !err && out->join_code.broker_key.len == CURVE_KEY;
+    if (err)
+        return false;
+    const msg_join_code_t *code = &out->join_code;
+    bool pinned = !code->fingerprint.ptr || code->fingerprint.len == FINGERPRINT;
+    return code->server.ptr ? pinned : code->endpoint.ptr && code->broker_key.len == CURVE_KEY;
 }

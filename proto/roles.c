@@ -19,7 +19,8 @@ static const unsigned rows[MSG_COUNT] = {
     [MSG_AUTH_CHECK] = ANYBODY,
     [MSG_GATEWAY_HELLO] = ANYBODY, /* a gateway has no identity of its own: it passes on its clients' */
 
-    [MSG_JOIN] = ANYBODY, /* its code says whether */
+    [MSG_JOIN] = ANYBODY,       /* its code says whether */
+    [MSG_JOIN_TOKEN] = ANYBODY, /* likewise */
 
     [MSG_WORKER_REGISTER] = W,
     [MSG_WORKER_HEARTBEAT] = W,

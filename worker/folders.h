@@ -1,6 +1,7 @@
 /* folders.h - the worker's own folder and what is in it.
  *
  *   WORK_DIR/worker-id              the lasting id
+ *   WORK_DIR/broker.key, gateway.key   what joining has left: joined.h
  *   WORK_DIR/lock                   held while a worker runs here
  *   WORK_DIR/jobs/JOB.ATTEMPT/      the project's files; the commands run here
  *   WORK_DIR/spool/JOB.ATTEMPT/     archive.zip, stdout, stderr, result: until the broker has the result

@@ -11,12 +11,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "proto/curve_client.h"
 #include "proto/log.h"
 #include "proto/options.h"
 #include "proto/program.h"
 #include "worker/cgroup.h"
 #include "worker/folders.h"
+#include "worker/joined.h"
 #include "worker/landlock.h"
 #include "worker/sandbox.h"
 #include "worker/session.h"
@@ -104,34 +104,6 @@ static bool open_sandboxes (const worker_options_t *options, const char *work_di
     return true;
 }
 
-/* The broker's endpoint and the keys for it: those that joining has made, in the work folder. A code that was used
- * before says nothing more to who has them. */
-static bool find_broker (worker_options_t *options, const char *work_dir, const char *id, curve_keys_t *keys,
-                         char *problem)
-{
-    char path[FOLDER_PATH_MAX + 16];
-    snprintf (path, sizeof path, "%s/broker.key", work_dir);
-    bool joined = options->join && curve_join (options->join, path, id, problem, PROBLEM_SIZE);
-    bool there = access (path, F_OK) == 0;
-    int error = joined ? folders_keep_id (work_dir, id) : 0;
-    if (error)
-        log_event (LEVEL_WARN, "id-not-kept", "start with --id %s from now on: %s", id, strerror (error));
-    if (options->join && !joined && !there)
-        return false;
-    if (options->join && !joined)
-        log_event (LEVEL_WARN, "not-joined", "%s The keys in %s are used.", problem, path);
-    if (there && !options->server && !curve_keys_read (path, keys, problem, PROBLEM_SIZE))
-        return false;
-    if (!options->server && !options->broker && keys->endpoint[0])
-        options->broker = xstrdup (keys->endpoint);
-    if (options->server || options->broker)
-        return true;
-    snprintf (
-        problem, PROBLEM_SIZE,
-        "give one of --server http://HOST:3000, --broker tcp://HOST:5555 and --join CODE; this worker has not joined.");
-    return false;
-}
-
 /* True when jobs are to have control groups. No child of this program may be there yet. */
 static bool open_cgroup (const worker_options_t *options, cgroup_t *cgroup)
 {
@@ -203,7 +175,7 @@ int main (int argc, char **argv)
         options.hostname = xstrdup (hostname);
     char *id = NULL;
     sandbox_t sandbox = { .filter_fd = -1 };
-    curve_keys_t keys = { 0 };
+    joined_t joined = { 0 };
     char *token = NULL;
     sandbox_t engine = { .filter_fd = -1 };
     if (!worker_token_read (options.token_file, &token, problem, sizeof problem) ||
@@ -212,12 +184,12 @@ int main (int argc, char **argv)
         !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
         !open_sandboxes (&options, work_dir, keeper, &sandbox, &engine, problem) ||
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)) ||
-        !find_broker (&options, work_dir, id, &keys, problem))
+        !joined_find (&options, work_dir, id, &joined, problem, sizeof problem))
         status = refuse (problem);
     session_config_t config = {
         .options = &options,
         .worker_id = id,
-        .token = token,
+        .token = token ? token : joined.token,
         .hostname = options.hostname,
         .work_dir = work_dir,
         .extractor = extractor,
@@ -228,8 +200,8 @@ int main (int argc, char **argv)
     if (status == OPTIONS_RUN)
         warn_of_root ();
     if (status == OPTIONS_RUN)
-        status = run (&config, &keys, signals);
-    sodium_memzero (&keys, sizeof keys);
+        status = run (&config, &joined.keys, signals);
+    joined_fini (&joined);
     free (id);
     sandbox_close (&sandbox);
     sandbox_close (&engine);

@@ -166,8 +166,9 @@ class Cluster:
                               timeout=60, env={**SANITIZERS, **os.environ})
 
     def enroll(self, role="worker", *args):
-        """A join code."""
-        done = self.broker_does("enroll", "--role", role, "--broker", self.broker_url, *args)
+        """A join code: for the broker, or with --server among `args` for a gateway."""
+        where = () if "--server" in args else ("--broker", self.broker_url)
+        done = self.broker_does("enroll", "--role", role, *where, *args)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
