@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,19 +14,19 @@
 
 enum {
     LOOK_MS = 200,
-    GROWTH = 32 * 1024 * 1024,               /* bytes of memory since it was least: then connections are watched, */
-    CALM_MS = 60 * 1000,                     /* until it has not grown for so long */
-    SILENT_MS = 2 * LOOK_MS,                 /* without a message, and in it */
+    GROWTH = 32 * 1024 * 1024, /* bytes of memory since it was least: then connections are watched, */
+    CALM_MS = 60 * 1000,       /* until it has not grown for so long */
+    FULL_MAX = 50,             /* looks at a socket that is never drained: by then each peer had its turn */
     UNENDED_MAX = FRAME_MAX + FRAME_MAX / 4, /* bytes: then it is none that will come to an end */
     FD_MAX = 1024 * 1024,
     ESTABLISHED = 1, /* the kernel's TCP_ESTABLISHED; its header and that of struct tcp_info exclude each other */
 };
 
 typedef struct {
-    uint64_t round;    /* in which it was last seen */
-    uint64_t received; /* bytes when a message last ended, or it was first seen */
-    int64_t since_ms;  /* when that was */
-    bool spoke;        /* since it was last seen */
+    uint64_t round; /* in which it was last seen */
+    uint64_t taken; /* bytes when a message last ended, or it was first seen */
+    bool spoke;     /* since it was last seen */
+    bool suspect;   /* it had sent too much then */
 } seen_t;
 
 struct endless {
@@ -33,6 +34,7 @@ struct endless {
     int64_t floor;   /* bytes of memory: the least since the last alarm */
     int64_t peak;    /* the most in this one */
     int64_t peak_ms; /* and when; 0: none is on */
+    int full;        /* looks since the socket was drained */
     uint64_t round;
     seen_t *seen; /* by descriptor */
     int count;
@@ -93,23 +95,36 @@ void endless_spoke (endless_t *self, int fd)
         seen->spoke = true;
 }
 
-/* Whether the connection has sent more than a message can be since the last one ended. */
-static bool is_endless (endless_t *self, int fd, int64_t now_ms)
+/* Bytes that libzmq has read from the connection; what a broker that stood still has left in the kernel is not yet a
+ * part of anything. False when it is none, or is about to end. */
+static bool bytes_taken (int fd, uint64_t *bytes)
 {
     struct tcp_info info = { 0 };
     socklen_t size = sizeof info;
-    seen_t *seen = seen_at (self, fd);
-    if (!seen || getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    int unread = 0;
+    if (getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state != ESTABLISHED ||
+        ioctl (fd, FIONREAD, &unread) != 0)
         return false;
-    bool known = seen->round == self->round - 1 && info.tcpi_bytes_received >= seen->received;
+    *bytes = info.tcpi_bytes_received - (uint64_t)unread;
+    return true;
+}
+
+/* Whether the connection has sent more than a message can be since the last one ended. What had ended when it became
+ * suspect has been taken by the next look. */
+static bool is_endless (endless_t *self, int fd)
+{
+    uint64_t taken;
+    seen_t *seen = bytes_taken (fd, &taken) ? seen_at (self, fd) : NULL;
+    if (!seen)
+        return false;
+    bool known = seen->round == self->round - 1 && taken >= seen->taken;
+    bool suspect = seen->suspect;
     seen->round = self->round;
-    if (info.tcpi_state != ESTABLISHED)
-        return false;
+    seen->suspect = known && !seen->spoke && taken - seen->taken > UNENDED_MAX;
     if (known && !seen->spoke)
-        return info.tcpi_bytes_received - seen->received > UNENDED_MAX && now_ms - seen->since_ms >= SILENT_MS;
+        return suspect && seen->suspect;
     seen->spoke = false;
-    seen->received = info.tcpi_bytes_received;
-    seen->since_ms = now_ms;
+    seen->taken = taken;
     return false;
 }
 
@@ -121,14 +136,14 @@ static bool cut (int fd)
     return shutdown (fd, SHUT_RDWR) == 0;
 }
 
-static int end_endless (endless_t *self, int64_t now_ms)
+static int end_endless (endless_t *self)
 {
     int ended = 0;
     DIR *folder = opendir ("/proc/self/fd");
     self->round++;
     for (const struct dirent *entry; folder && (entry = readdir (folder));) {
         int fd = (int)strtol (entry->d_name, NULL, 10);
-        if (entry->d_name[0] != '.' && is_endless (self, fd, now_ms) && cut (fd))
+        if (entry->d_name[0] != '.' && is_endless (self, fd) && cut (fd))
             ended++;
     }
     if (folder)
@@ -136,7 +151,7 @@ static int end_endless (endless_t *self, int64_t now_ms)
     return ended;
 }
 
-int endless_turn (endless_t *self, int64_t now_ms)
+int endless_turn (endless_t *self, int64_t now_ms, bool drained)
 {
     if (now_ms < self->due_ms)
         return 0;
@@ -152,7 +167,11 @@ int endless_turn (endless_t *self, int64_t now_ms)
         self->peak = self->peak_ms = 0;
         self->floor = bytes; /* it is in use, or malloc keeps it */
     }
-    return endless_watches (self) ? end_endless (self, now_ms) : 0;
+    self->full = drained ? 0 : self->full + 1;
+    if (!endless_watches (self) || (self->full && self->full < FULL_MAX))
+        return 0;
+    self->full = 0;
+    return end_endless (self);
 }
 
 int64_t endless_deadline (const endless_t *self)

@@ -16,8 +16,9 @@ bool endless_watches (const endless_t *self);
 /* `fd`: libzmq's descriptor that it came by (ZMQ_SRCFD). */
 void endless_spoke (endless_t *self, int fd);
 
-/* Looks whether memory grows, and if so ends the connections that are to blame. Returns how many. */
-int endless_turn (endless_t *self, int64_t now_ms);
+/* Looks whether memory grows, and if so ends the connections that are to blame. `drained`: all messages that libzmq had
+ * were taken just now. Returns how many were ended. */
+int endless_turn (endless_t *self, int64_t now_ms, bool drained);
 /* When it wants to be called next, monotonic ms. */
 int64_t endless_deadline (const endless_t *self);
 

@@ -95,16 +95,16 @@ static void on_gone (void *ctx, slice_t worker_id)
     broker_step (self, &event, NULL);
 }
 
-static void end_endless (broker_t *self)
+static void end_endless (broker_t *self, bool drained)
 {
-    for (int ended = endless_turn (self->endless, self->now_ms); ended > 0; ended--) {
+    for (int ended = endless_turn (self->endless, self->now_ms, drained); ended > 0; ended--) {
         self->refused_frames++;
         refusals_note (&self->refusals, ERR_BAD_FRAMES, "frame-refused",
                        "a message without an end; its connection was cut");
     }
 }
 
-static void tick (broker_t *self)
+static void tick (broker_t *self, bool drained)
 {
     if (self->peers_changed || peers_deadline (self->peers) <= self->now_ms)
         self->peers_changed = peers_take (self->peers, self->now_ms, on_gone, self);
@@ -112,7 +112,7 @@ static void tick (broker_t *self)
         event_t event = { .kind = EVENT_TICK, .now_ms = self->now_ms, .wall_ms = self->wall_ms };
         broker_step (self, &event, NULL);
     }
-    end_endless (self);
+    end_endless (self, drained);
     follow_tick (self);
     events_tick (self);
     disk_tick (self);
@@ -139,9 +139,9 @@ static void turn (broker_t *self)
     admit_tick (self);
     if (self->curve && curve_turn (self->curve, self->now_ms, admit_key, self))
         self->again = true;
-    socket_take (self);
+    bool drained = socket_take (self);
     broker_take_outcomes (self);
-    tick (self);
+    tick (self, drained);
 
     /* The one place where it is decided that nothing acknowledged is ever lost: all that this turn changed is on disk,
      * by one commit for the whole batch, before any of its answers leaves. Output files that the record has made

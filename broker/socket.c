@@ -310,8 +310,10 @@ static bool take_one (broker_t *self)
     return true;
 }
 
-void socket_take (broker_t *self)
+bool socket_take (broker_t *self)
 {
-    for (int taken = 0; taken < TURN_MAX && take_one (self); taken++)
-        ;
+    int taken = 0;
+    while (taken < TURN_MAX && take_one (self))
+        taken++;
+    return taken < TURN_MAX;
 }

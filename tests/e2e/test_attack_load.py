@@ -2,6 +2,7 @@
 that was acknowledged is lost, and afterwards everything is as it was."""
 
 import os
+import signal
 import socket
 import statistics
 import struct
@@ -335,20 +336,47 @@ def test_an_endless_form(clusters):
     withstands(cluster, attack)
 
 
+def send_endless(cluster, until):
+    """Sends frames of one message. True when it was cut off."""
+    frame = b"\x03" + struct.pack(">Q", 65536) + bytes(65536)
+    with greeted(cluster) as raw:
+        raw.settimeout(10)
+        try:
+            while time.monotonic() < until:
+                raw.sendall(frame)
+                time.sleep(0.002)
+        except ConnectionError:
+            return True
+    return False
+
+
 def test_endless_messages_to_the_broker(clusters):
     cluster = clusters()
-    frame = b"\x03" + struct.pack(">Q", 65536) + bytes(65536)
     cuts = []
 
     def attack(until):
         while time.monotonic() < until:
-            with greeted(cluster) as raw:
-                raw.settimeout(10)
-                try:
-                    while time.monotonic() < until:
-                        raw.sendall(frame)
-                        time.sleep(0.002)
-                except ConnectionError:
-                    cuts.append(time.monotonic())
+            cuts.extend([1] * send_endless(cluster, until))
     withstands(cluster, attack, growth=300 * MIB)
     assert cuts, "nobody was cut off"
+
+
+def test_a_broker_that_stood_still_cuts_nobody_off(clusters):
+    """What came meanwhile lies unread: many messages, and none without an end."""
+    cluster = clusters()
+    body, kind = multipart({"mode": "distributed", "commands": "true"}, {"file": ("p.zip", zip_of({"a.bin": os.urandom(6 * MIB)}))})
+    answers = []
+    assert send_endless(cluster, time.monotonic() + 20), "from now on connections are watched"
+
+    def send():
+        answers.append(cluster.client().request("POST", "/api/execute", body, {"Content-Type": kind}).status)
+    senders = [threading.Thread(target=send) for _ in range(8)]
+    for sender in senders:
+        sender.start()
+    while any(sender.is_alive() for sender in senders):
+        cluster.broker.signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        cluster.broker.signal(signal.SIGCONT)
+        time.sleep(0.1)
+    assert answers == [200] * len(senders)
+    assert len(cluster.broker.events("frame-refused")) == 1
