@@ -8,6 +8,7 @@
 #include "broker/curve.h"
 #include "broker/folder.h"
 #include "broker/identities.h"
+#include "broker/issuer.h"
 #include "proto/clock.h"
 #include "proto/join.h"
 #include "proto/options.h"
@@ -170,6 +171,8 @@ static const char *check (const enroll_options_t *options)
         return "the address is too long.";
     if (!identity_name_good (slice_of (options->name)))
         return "--name is longer than 64 bytes, or holds control characters.";
+    if (has_prefix (options->name, ISSUER_PREFIX))
+        return "--name must not begin with '" ISSUER_PREFIX "': whom a JWT names is called so.";
     return NULL;
 }
 

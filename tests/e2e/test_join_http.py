@@ -256,7 +256,8 @@ def test_a_code_for_several(cluster):
     (("--server", "http://h:1", "--broker", "tcp://h:1"), "where it joins"), (("--server", "h:1"), "--server must begin with"),
     (("--server", "http://h:1", "--role", "gateway"), "--server is for workers"), (("--server", "http://h:1", "--ca", "x"), "--ca needs"),
     (("--broker", "tcp://h:1", "--ca", "x"), "--ca needs"), (("--server", "https://h:1", "--ca", "/none"), "cannot read"),
-    (("--server", "https://h:1", "--ca", "/dev/null"), "no certificate in PEM"), (("--server", "http://h" * 1000), "too long")])
+    (("--server", "https://h:1", "--ca", "/dev/null"), "no certificate in PEM"), (("--server", "http://h" * 1000), "too long"),
+    (("--server", "http://h:1", "--name", "jwt:alice"), "must not begin with 'jwt:'")])
 def test_enroll_says_what_is_wrong(tmp_path, args, says):
     done = subprocess.run([BIN / "gleaner-broker", "enroll", "--data", tmp_path / "data", *args], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and says in done.stderr and done.stdout == "" and len(done.stderr.splitlines()) == 1
