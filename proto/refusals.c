@@ -10,8 +10,8 @@
 static bool peers_fault (err_t err)
 {
     int status = error_row (err)->http_status;
-    return status == 400 || status == 408 || status == 413 || status == 415 || (status > 416 && status < 429) ||
-           status == 501;
+    return status == 400 || status == 401 || status == 403 || status == 408 || status == 413 || status == 415 ||
+           (status > 416 && status < 429) || status == 501 || err == ERR_RATE_LIMITED;
 }
 
 /* Whether one more line may be written in this second. */

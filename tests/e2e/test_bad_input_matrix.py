@@ -6,11 +6,16 @@ of every row of the matrix where it is.
 
 import json
 import socket
+import time
 
 import pytest
 
 from client import multipart
+from cluster import wait_until
 from hostile import CANARY, CONTROL, gateway_refusals, logged, talk
+from pages import PageClient
+from tokens import TokenClient
+from tokens import create as create_token
 from zips import zip_of
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -230,6 +235,27 @@ def test_a_good_head_is_taken_in_whatever_pieces_it_comes(shared):
                 assert raw.recv(65536).startswith(b"HTTP/1.1 200"), size
     got = talk(shared.port, head * 20)
     assert got.got.count(b"HTTP/1.1 200") == 20
+
+
+def test_row15_row16_row17_who_may_not_is_counted_and_logged(clusters):
+    """Also what the gateway refuses by itself: the broker, and so its log, hears nothing of that."""
+    cluster = clusters(broker_args=["--auth", "on"], gateway_args=["--rate", "10", "--rate-burst", "60"])
+    viewer, page = TokenClient(cluster, create_token(cluster, "viewer", "v")), PageClient(cluster)
+    wait_until(lambda: page.login(viewer.token).status == 200)
+    drain = ("POST", "/api/workers/drain", {"workerId": "nobody"})
+    before = gateway_refusals(viewer)
+    answers = [cluster.api.get("/api/info"), TokenClient(cluster, CANARY).get("/api/info"), viewer.request(*drain),
+               page.request(*drain, {"X-Gleaner-Key": None}), page.request(*drain, {"Origin": "https://evil.example"})]
+    while answers[-1].status != 429:
+        answers.append(viewer.get("/api/info"))
+    codes = ["UNAUTHORIZED", "FORBIDDEN", "NO_PAGE_KEY", "CROSS_SITE", "RATE_LIMITED"]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert {answer["code"] for answer in refused} == set(codes) and all(one_sentence(answer["error"]) for answer in refused)
+    time.sleep(1)  # then ten may come again
+    counts = gateway_refusals(viewer)
+    assert all(counts.get(code, 0) > before.get(code, 0) for code in codes)
+    assert all(logged(cluster.gateway, "request-refused", code, 0) for code in codes)
+    assert CANARY not in cluster.gateway.log.read_text() + cluster.broker.log.read_text()
 
 
 def test_refusals_cannot_flood_the_log(clusters):
