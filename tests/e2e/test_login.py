@@ -80,7 +80,7 @@ def test_behind_a_proxy_with_tls_it_is_as_over_tls(stage):
 def test_who_one_is(stage):
     nobody = PageClient(stage).get("/api/session").json
     assert nobody["required"] is True and nobody["role"] == "none" and nobody["name"] is None and nobody["key"] is None
-    assert nobody["calls"] == ["GET /api/session", "POST /api/session"]
+    assert nobody["calls"] == ["POST /api/join", "GET /api/session", "POST /api/session"]
     page = page_of(stage, stage.tokens["submitter"])
     me = page.get("/api/session").json
     assert me["role"] == "submitter" and me["name"] == "the-submitter" and me["key"] == page.key and len(me["key"]) == 32
