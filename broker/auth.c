@@ -58,8 +58,9 @@ static bool any_token (const identities_t *identities)
 
 static void settle (auth_t *self)
 {
-    bool any = any_token (self->identities); /* keys are asked for where there is CURVE, whatever this says */
-    bool asks = strcmp (self->mode, "on") == 0 || (strcmp (self->mode, "off") != 0 && (any || self->issuer));
+    bool any = any_token (self->identities);         /* keys are asked for where there is CURVE, whatever this says */
+    bool wanted = any || self->issuer || self->asks; /* a file that has gone meanwhile opens nothing */
+    bool asks = strcmp (self->mode, "on") == 0 || (strcmp (self->mode, "off") != 0 && wanted);
     if (asks != self->asks)
         log_event (LEVEL_INFO, asks ? "auth-on" : "auth-off", "%s",
                    asks ? "who says nothing of itself may do nothing" : "everybody may do everything");

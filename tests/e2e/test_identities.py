@@ -86,6 +86,19 @@ def test_a_revoked_token_counts_no_longer_within_a_second(asking):
     assert admin.status(job)["owner"] == "alice"  # the job stays hers
 
 
+def test_a_file_that_goes_opens_nothing(cluster):
+    token = create(cluster, "admin", "root")
+    cluster.broker.wait_event("auth-on")
+    native = cluster.native()
+    assert native.ask("broker-info", auth=token)["type"] == "broker-info-ok"
+    read = len(cluster.broker.events("identities-read"))
+    (cluster.folder / "data/identities").unlink()
+    wait_until(lambda: len(cluster.broker.events("identities-read")) > read)
+    assert {native.ask("broker-info", **auth)["code"] for auth in ({}, {"auth": token})} == {"UNAUTHORIZED"}
+    again = create(cluster, "admin", "root")
+    wait_until(lambda: native.ask("broker-info", auth=again)["type"] == "broker-info-ok")
+
+
 def test_an_upload_is_refused_before_its_body_is_read(asking):
     create(asking, "admin", "a")
     wait_until(lambda: asking.api.get("/api/info").status == 401)
