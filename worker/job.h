@@ -38,8 +38,8 @@ typedef struct {
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
-    const sandbox_t *sandbox;
-    const sandbox_t *engine;              /* of jobs with an image; NULL: none */
+    sandbox_t *sandbox;
+    sandbox_t *engine;                    /* of jobs with an image; NULL: none */
     const archive_limits_t *archive;      /* of what is extracted */
     void (*done) (void *ctx, job_t *job); /* the owner destroys it */
     void *ctx;

@@ -76,8 +76,8 @@ struct job {
     bool secrets_lost;
     bool goes_on; /* after a command that failed */
     bool network_none;
-    char *image;              /* its commands run in a container of it; NULL: as usual */
-    const sandbox_t *sandbox; /* what runs it; NULL: nothing here can */
+    char *image;        /* its commands run in a container of it; NULL: as usual */
+    sandbox_t *sandbox; /* what runs it; NULL: nothing here can */
     int64_t timeout_ms;
     int64_t output_max; /* bytes kept of each stream */
     char *folder;

@@ -22,7 +22,7 @@ enum {
 #define KEEPER_CHECK "--check"
 
 typedef struct {
-    const sandbox_t *sandbox;
+    sandbox_t *sandbox;
     sandbox_job_t wants;
     int input;    /* the commands, and their environment: see keeper.c */
     int group;    /* that the commands go into (cgroup_job_t, `procs`); -1: none */

@@ -47,7 +47,7 @@ typedef struct {
      * (SANDBOX_PROBLEM_SIZE). May wait some seconds. */
     bool (*open) (sandbox_t *self, char *problem);
     /* The vector whose program becomes the job's keeper; absolute path first. */
-    void (*keeper) (const sandbox_t *self, const sandbox_job_t *job, argv_t *argv);
+    void (*keeper) (sandbox_t *self, const sandbox_job_t *job, argv_t *argv);
     /* The vector that runs one of its commands; NULL: the keeper does it by /bin/sh. */
     void (*command) (const sandbox_t *self, const sandbox_job_t *job, const char *line, argv_t *argv);
 } sandbox_ops_t;
@@ -56,8 +56,10 @@ struct sandbox {
     const sandbox_ops_t *ops;
     sandbox_config_t config; /* its parts outlive this */
     char program[FOLDER_PATH_MAX];
-    argv_t begin;  /* bwrap: what is the same for all jobs */
-    int filter_fd; /* bwrap: the system calls that are refused; -1: none */
+    argv_t begin;        /* bwrap: what is the same for all jobs */
+    bool nested_refused; /* bwrap: whether it refuses further user namespaces by itself */
+    int64_t look_ms;     /* bwrap: when the system is looked at again; 0: it was not yet */
+    int filter_fd;       /* bwrap: the system calls that are refused; -1: none */
 };
 
 extern const sandbox_ops_t sandbox_bwrap_ops;

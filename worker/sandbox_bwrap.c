@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/clock.h"
 #include "proto/log.h"
 #include "worker/child.h"
 #include "worker/keepers.h"
@@ -18,6 +19,8 @@
 
 enum {
     TRY_MS_MAX = 10 * 1000,
+    LOOK_MS = 1000, /* between two looks at the system, at least, */
+    LOOK_COST = 20, /* and so many times what one takes */
     NOBODY = 65534, /* what root is inside: programs that find themselves root want more than they may here */
 };
 #define KEEPER_INSIDE "/run/gleaner-keeper"
@@ -57,7 +60,7 @@ static bool hide_private (argv_t *argv, const char *folder)
     return true;
 }
 
-static void show_system_folder (argv_t *argv, const char *folder)
+static void show_system_folder (argv_t *argv, const char *folder, bool tell)
 {
     char target[FOLDER_PATH_MAX];
     struct stat info;
@@ -66,8 +69,9 @@ static void show_system_folder (argv_t *argv, const char *folder)
     if (S_ISDIR (info.st_mode)) {
         bind_read_only (argv, folder, folder);
         if (!hide_private (argv, folder)) {
-            log_event (LEVEL_WARN, "sandbox-hidden", "%s is too large to look for private files in: jobs do not see it",
-                       folder);
+            if (tell)
+                log_event (LEVEL_WARN, "sandbox-hidden",
+                           "%s is too large to look for private files in: jobs do not see it", folder);
             sandbox_hide_folder (argv, folder);
         }
         return;
@@ -103,7 +107,7 @@ static void show_name_resolution (argv_t *argv)
 static void show_system (const sandbox_t *self, argv_t *argv)
 {
     for (size_t i = 0; i < sizeof system_folders / sizeof *system_folders; i++)
-        show_system_folder (argv, system_folders[i]);
+        show_system_folder (argv, system_folders[i], !self->look_ms);
     const struct passwd *user = getpwuid (geteuid ());
     hide_own_folder (argv, user ? user->pw_dir : NULL);
     hide_own_folder (argv, getenv ("HOME"));
@@ -224,8 +228,33 @@ static void fill (const sandbox_t *self, const sandbox_job_t *job, const char *h
         argv_add (argv, "/proc");
 }
 
-static void keeper (const sandbox_t *self, const sandbox_job_t *job, argv_t *argv)
+/* bwrap cannot hide what has gone, and fails. */
+static bool all_there (const argv_t *argv)
 {
+    for (size_t i = 1; i < argv->count; i++) {
+        bool hides = strcmp (argv->items[i - 1], "/dev/null") == 0 || strcmp (argv->items[i - 1], "--tmpfs") == 0;
+        if (hides && access (argv->items[i], F_OK) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* What must be hidden comes and goes while the worker runs. */
+static bool look (sandbox_t *self, char *problem)
+{
+    int64_t began_ms = clock_mono_ms ();
+    bool good = begin (self, self->nested_refused, problem);
+    int64_t ended_ms = clock_mono_ms ();
+    int64_t pause_ms = LOOK_COST * (ended_ms - began_ms);
+    self->look_ms = ended_ms + (pause_ms > LOOK_MS ? pause_ms : LOOK_MS);
+    return good;
+}
+
+static void keeper (sandbox_t *self, const sandbox_job_t *job, argv_t *argv)
+{
+    char problem[SANDBOX_PROBLEM_SIZE];
+    if ((clock_mono_ms () >= self->look_ms || !all_there (&self->begin)) && !look (self, problem))
+        log_event (LEVEL_WARN, "sandbox-changed", "%s", problem);
     fill (self, job, KEEPER_CONTAINED, argv);
 }
 
@@ -236,7 +265,8 @@ static bool try_once (sandbox_t *self, bool nested_refused, char *problem)
     char folder[FOLDER_PATH_MAX + 16];
     char why[SANDBOX_PROBLEM_SIZE];
     argv_t argv = { 0 };
-    if (!begin (self, nested_refused, problem))
+    self->nested_refused = nested_refused;
+    if (!look (self, problem))
         return false;
     snprintf (folder, sizeof folder, "%s/jobs/.probe", self->config.work_dir);
     mkdir (folder, 0700);

@@ -8,7 +8,7 @@ static bool open_none (sandbox_t *self, char *problem)
     return true;
 }
 
-static void keeper (const sandbox_t *self, const sandbox_job_t *job, argv_t *argv)
+static void keeper (sandbox_t *self, const sandbox_job_t *job, argv_t *argv)
 {
     (void)job;
     argv_add (argv, self->config.keeper);

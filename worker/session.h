@@ -20,9 +20,9 @@ typedef struct {
     const char *work_dir;
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
-    const sandbox_t *sandbox;
-    const sandbox_t *engine; /* of jobs with an image; NULL: none */
-    cgroup_t *cgroup;        /* NULL: none */
+    sandbox_t *sandbox;
+    sandbox_t *engine; /* of jobs with an image; NULL: none */
+    cgroup_t *cgroup;  /* NULL: none */
 } session_config_t;
 
 /* Registers as soon as the loop runs. The config's parts outlive it. The caller destroys it. */

@@ -25,7 +25,7 @@ static int give_up (const char *why)
     return 1;
 }
 
-static bool start_bwrap (const sandbox_t *sandbox, const sandbox_job_t *job)
+static bool start_bwrap (sandbox_t *sandbox, const sandbox_job_t *job)
 {
     char why[SANDBOX_PROBLEM_SIZE];
     argv_t argv = { 0 };
@@ -41,7 +41,7 @@ static bool start_bwrap (const sandbox_t *sandbox, const sandbox_job_t *job)
     return good;
 }
 
-static bool start_ours (const sandbox_t *sandbox, const sandbox_job_t *job)
+static bool start_ours (sandbox_t *sandbox, const sandbox_job_t *job)
 {
     static const char input[] = "true";
     keepers_t keepers = { 0 };

@@ -104,6 +104,26 @@ def test_what_others_cannot_read_is_hidden(lender):
     assert all(line.startswith("refused ") or line.endswith(" []") for line in lines), lines
 
 
+def test_what_is_to_be_hidden_comes_and_goes(lenders):
+    """While the worker runs: a file that has gone must not be missed, and one that has come is looked for again."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a file in /etc")
+    path = pathlib.Path(f"/etc/gleaner-{CANARY}")
+    try:
+        path.touch(0o600)
+        lender = lenders()
+        path.write_text(CANARY)
+        assert lender.run(f"cat {path} | wc -c")["stdout"] == "0\n"
+        path.unlink()
+        for _ in range(2):
+            assert lender.run("echo done")["stdout"] == "done\n"
+        path.touch(0o600)
+        path.write_text(CANARY)
+        wait_until(lambda: lender.run(f"cat {path} | wc -c")["stdout"] == "0\n", 15, "another look at /etc")
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def test_another_jobs_folder_is_not_there(lender):
     other = lender.api.create("echo mine > mine; while [ ! -e stop ]; do sleep 0.05; done; cat mine", lender.api.upload(FILES), maxAttempts=1)
     wait_until(lambda: list(lender.worker.folder.glob("jobs/*/mine")), 10, "the other job")
