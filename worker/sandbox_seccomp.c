@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,7 +21,11 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-enum { FAMILIES_KNOWN = 46 };
+enum {
+    FAMILIES_KNOWN = 46,
+    KEEPER_PID = 1,     /* in there, and that of its process group */
+    IOPRIO_OF_USER = 3, /* IOPRIO_WHO_USER of ioprio_set(2), which no header has */
+};
 #define ALL_32 0xffffffffULL /* the kernel looks at these bits of an int alone */
 
 /* Refused as if they needed a right that the job does not have. */
@@ -112,6 +117,33 @@ static int refuse_namespaces (scmp_filter_ctx filter)
     return result;
 }
 
+static int refuse_value (scmp_filter_ctx filter, int call, unsigned argument, uint64_t value)
+{
+    const struct scmp_arg_cmp same = SCMP_CMP (argument, SCMP_CMP_MASKED_EQ, ALL_32, value);
+    return seccomp_rule_add_array (filter, SCMP_ACT_ERRNO (EPERM), call, 1, &same);
+}
+
+/* Its user is the job's, so that the kernel lets the job take files, memory or processors from it; it would then no
+ * longer see what the job uses, nor end it. Nor may the job come into its group, or name all that the user has. */
+static int protect_keeper (scmp_filter_ctx filter)
+{
+    const struct {
+        int call;
+        unsigned argument;
+        uint64_t value;
+    } rules[] = {
+        { SCMP_SYS (prlimit64), 0, KEEPER_PID },         { SCMP_SYS (sched_setscheduler), 0, KEEPER_PID },
+        { SCMP_SYS (sched_setparam), 0, KEEPER_PID },    { SCMP_SYS (sched_setattr), 0, KEEPER_PID },
+        { SCMP_SYS (sched_setaffinity), 0, KEEPER_PID }, { SCMP_SYS (setpgid), 1, KEEPER_PID },
+        { SCMP_SYS (setpriority), 1, KEEPER_PID },       { SCMP_SYS (ioprio_set), 1, KEEPER_PID },
+        { SCMP_SYS (setpriority), 0, PRIO_USER },        { SCMP_SYS (ioprio_set), 0, IOPRIO_OF_USER },
+    };
+    int result = 0;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules && !result; i++)
+        result = refuse_value (filter, rules[i].call, rules[i].argument, rules[i].value);
+    return result;
+}
+
 static bool is_common (int family)
 {
     return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK;
@@ -150,6 +182,8 @@ static int fill (scmp_filter_ctx filter)
         result = refuse_namespaces (filter);
     if (!result)
         result = refuse_families (filter);
+    if (!result)
+        result = protect_keeper (filter);
     return result ? result : refuse_terminal_input (filter);
 }
 

@@ -222,6 +222,47 @@ def test_it_cannot_trace_its_keeper(lender):
     assert lender.python(script) == "attach -1 Operation not permitted\npidfd_getfd -1\n"
 
 
+# What would make the keeper blind or slow, by its number, its group or its user
+BLIND = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+def show(name, number, *args):
+    ctypes.set_errno(0)
+    print(name, libc.syscall(number, *args), os.strerror(ctypes.get_errno()))
+nothing = (ctypes.c_ulong * 2)(0, 0)
+param = ctypes.c_int(0)
+attr = (ctypes.c_uint * 12)(48, 0)
+cpus = ctypes.c_ulong(1)
+wide = ctypes.c_long((1 << 32) + 1)
+show("prlimit", 302, 1, 7, nothing, None)
+show("prlimit-wide", 302, wide, 7, nothing, None)
+show("setscheduler", 144, 1, 5, ctypes.byref(param))
+show("setparam", 142, 1, ctypes.byref(param))
+show("setattr", 314, 1, attr, 0)
+show("setaffinity", 203, 1, 8, ctypes.byref(cpus))
+show("setpriority", 141, 0, 1, 19)
+show("setpriority-group", 141, 1, 1, 19)
+show("setpriority-user", 141, 2, 0, 19)
+show("setpgid", 109, 0, 1)
+show("ioprio", 251, 1, 1, 3 << 13)
+show("ioprio-user", 251, 3, os.getuid(), 3 << 13)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are of x86_64")
+def test_it_cannot_make_its_keeper_blind_or_slow(lender):
+    lines = lender.python(BLIND).splitlines()
+    assert len(lines) == 12 and all(line.endswith(" -1 Operation not permitted") for line in lines), lines
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed")
+def test_a_limit_holds_whatever_it_does_to_its_keeper(lender):
+    grow = f"{PYTHON} -c 'import time; held = bytearray(200 << 20); time.sleep(6)'"
+    status = lender.run(f"prlimit --pid 1 --nofile=0:0; {grow}", memoryMb=64)
+    assert status["reason"] == "out-of-memory", status
+    assert lender.run("nice -n 5 true && prlimit --nofile=100 true && setsid true")["status"] == "completed"
+
+
 def test_it_has_no_rights_and_gets_none(lender):
     status = dict(line.split(":\t", 1) for line in lender.run("cat /proc/self/status")["stdout"].splitlines())
     assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2", status
