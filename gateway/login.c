@@ -108,9 +108,18 @@ static from_t sent_from (request_t *request)
     return same ? FROM_HERE : FROM_ELSEWHERE;
 }
 
+/* That no page of another site can say. What browsers add by themselves, a name and a password that somebody once typed
+ * at this address, is another scheme. */
+static bool says_bearer (request_t *request)
+{
+    static const char scheme[] = "Bearer ";
+    slice_t value = request_header (request, "Authorization");
+    return value.len >= sizeof scheme - 1 && strncasecmp (value.ptr, scheme, sizeof scheme - 1) == 0;
+}
+
 err_t login_site (request_t *request)
 {
-    if (!changes (request) || request_header_count (request, "Authorization"))
+    if (!changes (request) || says_bearer (request))
         return 0;
     return sent_from (request) == FROM_ELSEWHERE ? ERR_CROSS_SITE : 0;
 }

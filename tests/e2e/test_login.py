@@ -166,6 +166,12 @@ def test_another_sites_page_changes_nothing(stage, headers):
 def test_nor_where_nobody_is_asked(shared, headers):
     answer = PageClient(shared).request("POST", "/api/workers/drain", DRAIN, headers)
     assert answer.status == 403 and answer["code"] == "CROSS_SITE"
+
+
+@pytest.mark.parametrize("scheme", ["Basic YTpi", "Digest a", "Bearer", ""])
+def test_nor_with_what_a_browser_adds_by_itself(shared, scheme):
+    answer = PageClient(shared).request("POST", "/api/workers/drain", DRAIN, {"Sec-Fetch-Site": "cross-site", "Authorization": scheme})
+    assert answer.status == 403 and answer["code"] == "CROSS_SITE"
     assert shared.api.post("/api/workers/drain", DRAIN)["code"] == "NO_SUCH_WORKER"  # no browser says nothing
 
 
