@@ -323,7 +323,10 @@ static bool lines_read (identities_t *self, const char *path, buf_t *text, char 
                   number);
         return false;
     }
-    return true;
+    if (self->seen.st_ino == 0 || identities_count (self) > 0)
+        return true;
+    snprintf (problem, size, "'%.900s' holds nothing any more, though no line is ever taken out: put it back.", path);
+    return false;
 }
 
 bool identities_load (identities_t *self, char *problem, size_t problem_size)

@@ -189,6 +189,30 @@ def test_a_file_that_cannot_be_read_is_refused_at_the_start_and_passed_over_late
     wait_until(lambda: client.get("/api/info").status == 200)
 
 
+@pytest.mark.parametrize("end", ["emptied", "removed"])
+def test_a_file_that_is_lost_lets_nobody_in(asking, end):
+    client = TokenClient(asking, create(asking, "viewer", "v"))
+    wait_until(lambda: client.get("/api/info").status == 200)
+    path = asking.folder / "data" / "identities"
+    good = path.read_text()
+    if end == "emptied":
+        path.write_text("")
+    else:
+        path.unlink()
+    asking.broker.wait_event("identities-unreadable")
+    assert asking.native().ask("broker-info")["code"] == "UNAUTHORIZED" and client.get("/api/info").status == 200
+    path.write_text(good)
+    path.chmod(0o600)
+    asking.broker.stop()
+    if end == "emptied":
+        path.write_text("")
+        started = subprocess.run([BIN / "gleaner-broker", *asking.broker.args], capture_output=True, text=True, timeout=30)
+        assert started.returncode == 2 and "holds nothing" in started.stderr
+        path.write_text(good)
+    asking.broker.start()
+    wait_until(lambda: client.get("/api/info").status == 200)
+
+
 def test_no_secret_is_written_anywhere(asking):
     tokens = [create(asking, role, role) for role in ("admin", "submitter", "worker", "viewer")]
     admin = TokenClient(asking, tokens[0])

@@ -165,6 +165,13 @@ static void test_a_file_that_cannot_be_trusted_changes_nothing (void **state)
         assert_non_null (strstr (self->problem, "/identities:"));
         assert_non_null (identities_by_token (identities, slice_of (text), NOW));
     }
+    static const char *const nothing[] = { "", "\n", "# a line that says nothing\n" };
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
+        write_file (self, nothing[i], 0600);
+        assert_false (identities_load (identities, self->problem, sizeof self->problem));
+        assert_non_null (strstr (self->problem, "holds nothing"));
+        assert_non_null (identities_by_token (identities, slice_of (text), NOW));
+    }
     write_file (self, "a\tkey\tK\tadmin\tn\t0\t0\t\t0\n", 0640);
     assert_false (identities_load (identities, self->problem, sizeof self->problem));
     assert_non_null (strstr (self->problem, "chmod 600"));
