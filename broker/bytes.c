@@ -1,25 +1,41 @@
+#include <sodium.h>
 #include <string.h>
 
 #include "broker/broker.h"
+#include "proto/id.h"
 
-static depot_order_t *upload_order (depot_kind_t kind, uint64_t request, slice_t upload)
+enum { HASH = 32 };
+
+/* Everybody has names of their own for uploads: by the same one nobody writes into what is another's. */
+static depot_order_t *upload_order (const broker_t *self, depot_kind_t kind, uint64_t request, slice_t upload)
 {
     depot_order_t *order = depot_order_new (kind, request);
-    slice_copy (upload, order->upload, sizeof order->upload);
+    if (!self->who || !self->who->name[0]) {
+        slice_copy (upload, order->upload, sizeof order->upload);
+        return order;
+    }
+    unsigned char hash[HASH];
+    const char *name = self->who->name;
+    crypto_generichash_state state;
+    crypto_generichash_init (&state, NULL, 0, sizeof hash);
+    crypto_generichash_update (&state, (const unsigned char *)name, strlen (name) + 1);
+    crypto_generichash_update (&state, (const unsigned char *)upload.ptr, upload.len);
+    crypto_generichash_final (&state, hash, sizeof hash);
+    hex_format (hash, sizeof hash, order->upload);
     return order;
 }
 
-static depot_order_t *put_order (uint64_t request, const msg_blob_put_t *in, zmq_msg_t *frame)
+static depot_order_t *put_order (const broker_t *self, uint64_t request, const msg_blob_put_t *in, zmq_msg_t *frame)
 {
-    depot_order_t *order = upload_order (DEPOT_BLOB_PUT, request, in->upload);
+    depot_order_t *order = upload_order (self, DEPOT_BLOB_PUT, request, in->upload);
     order->offset = in->offset;
     order_take_frame (order, frame, in->data);
     return order;
 }
 
-static depot_order_t *commit_order (uint64_t request, const msg_blob_commit_t *in)
+static depot_order_t *commit_order (const broker_t *self, uint64_t request, const msg_blob_commit_t *in)
 {
-    depot_order_t *order = upload_order (DEPOT_BLOB_COMMIT, request, in->upload);
+    depot_order_t *order = upload_order (self, DEPOT_BLOB_COMMIT, request, in->upload);
     order->bytes = in->bytes;
     order->zip = in->zip == 1;
     slice_copy (in->sha256, order->sha256, sizeof order->sha256);
@@ -43,11 +59,11 @@ void bytes_request (broker_t *self, uint64_t request, const message_t *message, 
     else if (message->type == MSG_BLOB_GET)
         broker_order (self, get_order (request, &message->blob_get));
     else if (message->type == MSG_BLOB_PUT)
-        broker_order (self, put_order (request, &message->blob_put, frame));
+        broker_order (self, put_order (self, request, &message->blob_put, frame));
     else if (message->type == MSG_BLOB_COMMIT)
-        broker_order (self, commit_order (request, &message->blob_commit));
+        broker_order (self, commit_order (self, request, &message->blob_commit));
     else
-        broker_order (self, upload_order (DEPOT_BLOB_ABORT, request, message->blob_abort.upload));
+        broker_order (self, upload_order (self, DEPOT_BLOB_ABORT, request, message->blob_abort.upload));
 }
 
 void bytes_outcome (broker_t *self, depot_order_t *order)

@@ -1,5 +1,6 @@
 """Who may speak to a broker that asks: tokens, their end, owners of jobs, and workers that belong to one token."""
 
+import hashlib
 import http.client
 import subprocess
 import threading
@@ -9,6 +10,7 @@ import pytest
 
 from cluster import BIN, wait_until
 from tokens import TokenClient, create, listed, revoke
+from zips import zip_of
 
 
 @pytest.fixture
@@ -142,6 +144,19 @@ def test_jobs_of_others_are_as_if_they_were_not_there(asking):
     asking.broker.start()
     wait_until(lambda: alice.get("/api/jobs").status == 200)
     assert alice.status(hers)["owner"] == "alice" and bob.get(f"/api/jobs/status?jobId={hers}").status == 404
+
+
+def test_names_of_uploads_are_ones_own(asking):
+    alice, bob = create(asking, "submitter", "alice"), create(asking, "submitter", "bob")
+    native = asking.native()
+    wait_until(lambda: native.ask("auth-check", auth=bob).get("name") == "bob")
+    mine, other = zip_of({"a.txt": "mine"}), zip_of({"a.txt": "evil"})
+    assert native.ask("blob-put", auth=alice, upload="same", offset=0, data=mine[:20])["offset"] == 20
+    assert native.ask("blob-put", auth=bob, upload="same", offset=0, data=other)["offset"] == len(other)
+    assert native.ask("blob-abort", auth=bob, upload="same")["type"] == "blob-abort-ok"
+    assert native.ask("blob-put", auth=alice, upload="same", offset=20, data=mine[20:])["offset"] == len(mine)
+    done = native.ask("blob-commit", auth=alice, upload="same", bytes=len(mine), zip=True)
+    assert done["sha256"] == hashlib.sha256(mine).hexdigest()
 
 
 def test_a_workers_token_belongs_to_one_worker(asking):
