@@ -44,7 +44,7 @@ static int make_folders (const char *dir)
             continue;
         char end = *at;
         *at = '\0';
-        rc = mkdir (path, 0755) == 0 || errno == EEXIST ? 0 : -1;
+        rc = mkdir (path, 0700) == 0 || errno == EEXIST ? 0 : -1;
         *at = end;
         if (end == '\0')
             break;

@@ -258,6 +258,13 @@ def test_downloads_and_ranges(at_work):
     assert beyond.status == 416 and beyond.headers["Content-Range"] == f"bytes */{len(data)}"
 
 
+def test_nobody_else_sees_what_the_gateway_holds(at_work):
+    url = at_work.api.upload({"a.txt": "a"})
+    assert at_work.api.get(url).status == 200
+    folders = list(at_work.folder.glob("cache*"))
+    assert folders and not [path for path in folders if path.stat().st_mode & 0o077]  # the hash of a file is the key to it
+
+
 def test_a_download_that_is_not_there_is_404(at_work):
     for name in ("p.zip", "0" * 64 + ".zip", "0" * 64, "x" * 500):
         assert at_work.api.get(f"/uploads/{name}").status == 404
