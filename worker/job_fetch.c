@@ -57,21 +57,47 @@ static void on_fetched (void *ctx, call_outcome_t outcome, const char *cause)
     self->fetch = 0;
     job_fetch_fini (self);
     bool fits = outcome != CALL_OK || hash_fits (self);
-    if (outcome == CALL_OK && fits)
+    bool again = !self->disk_error && outcome != CALL_REFUSED && !(outcome == CALL_OK && fits) &&
+                 ++self->tries < FETCH_TRIES_MAX;
+    if (!again)
+        loop_timer_stop (&self->timeout_timer);
+    if (again)
+        loop_timer_set (self->host->loop, &self->retry_timer, backoff_next_ms (&self->backoff), on_retry, self);
+    else if (outcome == CALL_OK && fits)
         job_extract (self);
     else if (self->disk_error)
         job_fail_errno (self, self->disk_error, "The worker could not write the project");
     else if (outcome == CALL_REFUSED)
         job_fail (self, "file-missing", "%.700s could not be downloaded: %.250s", self->file_url, cause);
-    else if (++self->tries >= FETCH_TRIES_MAX)
+    else
         job_fail (self, "download-failed", "%.700s could not be downloaded: %.250s", self->file_url,
                   fits ? cause : "its bytes do not have the promised hash.");
-    else
-        loop_timer_set (self->host->loop, &self->retry_timer, backoff_next_ms (&self->backoff), on_retry, self);
+}
+
+static void on_late (void *ctx)
+{
+    job_t *self = ctx;
+    transport_t *transport = self->host->transport;
+    if (self->stopping)
+        return;
+    loop_timer_stop (&self->retry_timer);
+    transport->ops->cancel (transport, self->fetch);
+    self->fetch = 0;
+    job_fetch_fini (self);
+    job_fail (self, "timeout", "%.700s could not be downloaded within the job's %lld.%03lld s.", self->file_url,
+              (long long)(self->timeout_ms / 1000), (long long)(self->timeout_ms % 1000));
+}
+
+/* A stranger's server may send a byte now and then for as long as it likes. */
+static bool is_strangers (const job_t *self)
+{
+    return self->file_url[0] != '/';
 }
 
 void job_fetch (job_t *self)
 {
+    if (is_strangers (self) && self->tries == 0)
+        loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_late, self);
     char path[FOLDER_PATH_MAX + 320];
     job_archive_path (self, path);
     self->archive_fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

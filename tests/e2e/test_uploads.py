@@ -1,10 +1,13 @@
 """A ZIP's way in and out: the form, the refusals, big files in flat memory, downloads and ranges."""
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import socket
 import threading
+import time
 
 import pytest
 
@@ -275,6 +278,20 @@ def test_a_job_whose_file_is_not_there_fails_with_a_message(at_work):
         status = at_work.api.wait_job(at_work.api.create("true", url, maxAttempts=1), 30)
         reason = "download-failed" if ":1/" in url else "file-missing"  # nobody there, or somebody who does not have it
         assert status["status"] == "failed" and status["reason"] == reason and status["errorMessage"], (url, status)
+
+
+def test_another_server_has_as_long_as_the_job(at_work):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def drip():
+            with server.accept()[0] as connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(200):
+                    connection.sendall(b"P")
+                    time.sleep(0.1)
+        threading.Thread(target=drip, daemon=True).start()
+        status = at_work.api.wait_job(at_work.api.create("true", f"http://127.0.0.1:{server.getsockname()[1]}/p.zip", timeoutMs=1000), 10)
+    assert (status["status"], status["reason"]) == ("failed", "timeout") and "within the job's 1.000 s" in status["errorMessage"], status
 
 
 def test_a_job_may_name_a_url_of_another_server(at_work):
