@@ -181,10 +181,17 @@ void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t
     slice_copy (subject_of (message), speaker->subject, sizeof speaker->subject);
 }
 
+/* What was refused, or was so before, can be asked for without end, and would push what was done out of the files. */
+static bool changed_nothing (const message_t *answer)
+{
+    return answer->type == MSG_ERROR || (answer->type == MSG_JOB_CREATE_OK && answer->job_create_ok.repeated == 1) ||
+           (answer->type == MSG_JOB_CANCEL_OK && answer->job_cancel_ok.already_over == 1);
+}
+
 void admit_answered (broker_t *self, const request_t *request, const message_t *answer)
 {
     const speaker_t *speaker = request->speaker;
-    if (!speaker->audited)
+    if (!speaker->audited || (changed_nothing (answer) && !admit_tells (self)))
         return;
     bool created = answer->type == MSG_JOB_CREATE_OK;
     slice_t subject = speaker->subject[0] ? slice_of (speaker->subject) : SLICE_ABSENT;

@@ -313,6 +313,21 @@ def test_who_asks_too_often_is_told_to_wait(clusters):
     assert cluster.api.get("/").status == 200  # the page itself is not counted
 
 
+def test_what_changes_nothing_does_not_fill_the_audit_log(asking):
+    token, native = create(asking, "submitter", "alice"), asking.native()
+    wait_until(lambda: native.ask("auth-check", auth=token).get("name") == "alice")
+    job = {"command": "true", "fileUrl": "http://127.0.0.1:1/p.zip", "filename": "p.zip", "idempotencyKey": "same"}
+    mine = native.ask("job-create", auth=token, **job)["jobId"]
+    assert native.ask("job-cancel", auth=token, jobId=mine)["alreadyOver"] is False
+    began = time.monotonic()
+    for _ in range(100):
+        assert native.ask("job-cancel", auth=token, jobId="nobodys")["code"] == "NO_SUCH_JOB"
+        assert native.ask("job-cancel", auth=token, jobId=mine)["alreadyOver"] is True
+        assert native.ask("job-create", auth=token, **job)["repeated"] is True
+    lines = (asking.folder / "data/audit.log").read_text().splitlines()
+    assert len(lines) <= 10 * (time.monotonic() - began + 2) + 10, len(lines)
+
+
 def test_what_people_do_is_written_down(asking):
     admin_token = create(asking, "admin", "root")
     alice_token = create(asking, "submitter", "alice")
