@@ -94,8 +94,22 @@ static bool is_strangers (const job_t *self)
     return self->file_url[0] != '/';
 }
 
+/* Where no job has a network, none is given one by way of the worker: what it is answered would be told, too. */
+static bool may_fetch (job_t *self)
+{
+    const sandbox_t *sandbox = self->host->sandbox;
+    if (!is_strangers (self) || !sandbox || sandbox->config.network)
+        return true;
+    job_fail (self, "download-failed",
+              "%.700s was not asked: this worker takes projects from its own server alone (--network none).",
+              self->file_url);
+    return false;
+}
+
 void job_fetch (job_t *self)
 {
+    if (!may_fetch (self))
+        return;
     if (is_strangers (self) && self->tries == 0)
         loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_late, self);
     char path[FOLDER_PATH_MAX + 320];

@@ -351,6 +351,13 @@ def test_network_none(lender):
 def test_a_worker_without_network(lenders):
     lender = lenders("--network", "none")
     assert "refused" in lender.python(connect_to(lender.cluster.port))
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the worker does not go there for a job, either
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/p.zip"
+        status = lender.api.wait_job(lender.api.create("true", url, maxAttempts=1), 10)
+        assert status["reason"] == "download-failed" and "--network none" in status["errorMessage"], status
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_abstract_sockets_of_outside_are_not_reached(lender):
