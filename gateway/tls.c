@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "proto/log.h"
@@ -50,6 +51,11 @@ static gnutls_datum_t datum_of (const buf_t *text)
 static bool read_chain (pair_t *self, const char *file, char *problem, size_t problem_size)
 {
     gnutls_datum_t text = { 0 };
+    struct stat info;
+    if (stat (file, &info) == 0 && !S_ISREG (info.st_mode)) { /* a pipe would be waited for, by all that is served */
+        snprintf (problem, problem_size, "'%.300s' is no plain file.", file);
+        return false;
+    }
     int rc = gnutls_load_file (file, &text);
     if (!rc)
         rc = gnutls_x509_crt_list_import2 (&self->chain, &self->length, &text, GNUTLS_X509_FMT_PEM,

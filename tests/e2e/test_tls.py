@@ -195,13 +195,16 @@ def test_a_new_certificate_comes_by_sighup_and_what_is_open_goes_on(secure, auth
     assert got[0]["job"]["jobId"] == job
 
 
-@pytest.mark.parametrize("broken", ["empty certificate", "another's key", "key open to others", "no key"])
+@pytest.mark.parametrize("broken", ["empty certificate", "pipe", "another's key", "key open to others", "no key"])
 def test_a_broken_pair_changes_nothing(secure, authority, broken):
     certificate, key = authority.pair("kept")
     cluster = secure((certificate, key))
     number = serial(certificate)
     if broken == "empty certificate":
         certificate.write_bytes(b"")
+    elif broken == "pipe":
+        certificate.unlink()
+        os.mkfifo(certificate)
     elif broken == "another's key":
         key.write_bytes(authority.pair("other")[1].read_bytes())
     elif broken == "key open to others":
@@ -210,6 +213,8 @@ def test_a_broken_pair_changes_nothing(secure, authority, broken):
         key.unlink()
     cluster.gateway.signal(signal.SIGHUP)
     cluster.gateway.wait_event("certificate-refused")
+    if broken == "pipe":
+        certificate.unlink()  # the next test writes there
     assert shown(cluster.port, authority) == number
     assert cluster.api.get("/api/info").status == 200
 
