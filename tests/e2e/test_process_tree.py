@@ -284,8 +284,13 @@ def no_fork_server(worker):
     return not at_rest(worker, "gleaner-extract --fork-server")
 
 
+def new_files():
+    """A project that the worker has not seen, and so must unpack."""
+    return {"a.txt": "hello\n", "new.txt": uuid.uuid4().hex}
+
+
 def run_one(cluster, word):
-    status = cluster.api.wait_job(cluster.api.submit(f"echo {word}; cat a.txt", maxAttempts="1"))
+    status = cluster.api.wait_job(cluster.api.submit(f"echo {word}; cat a.txt", new_files(), maxAttempts="1"))
     assert (status["status"], status["stdout"]) == ("completed", f"{word}\nhello\n"), status
 
 
@@ -323,7 +328,7 @@ def test_a_fork_server_that_is_killed_while_jobs_run(cluster, tmp_path):
     for i in range(20):
         for pid in at_rest(worker, "gleaner-extract --fork-server"):
             os.kill(pid, signal.SIGKILL)
-        jobs.append(cluster.api.submit(f"echo {i}; cat a.txt", maxAttempts="1"))
+        jobs.append(cluster.api.submit(f"echo {i}; cat a.txt", new_files(), maxAttempts="1"))
     for i, job in enumerate(jobs):
         status = cluster.api.wait_job(job)
         assert (status["status"], status["stdout"]) == ("completed", f"{i}\nhello\n"), status
