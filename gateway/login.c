@@ -313,23 +313,13 @@ static void open_done (void *ctx, link_end_t end, const message_t *reply)
     }
 }
 
-/* What a person pastes has spaces around it now and then. */
-static slice_t trim (slice_t text)
-{
-    while (text.len && strchr (" \t\r\n", text.ptr[0]))
-        text = slice_from (text.ptr + 1, text.len - 1);
-    while (text.len && strchr (" \t\r\n", text.ptr[text.len - 1]))
-        text.len--;
-    return text;
-}
-
 static err_t read_token (request_t *request, fault_t *fault)
 {
     source_t source = { 0 };
     err_t err = source_parse (&source, request, fault);
     json_t *value = json_object_get (source.object, "token");
     bool text = json_is_string (value);
-    slice_t token = text ? trim (slice_from (json_string_value (value), json_string_length (value))) : SLICE ("");
+    slice_t token = text ? slice_trim (slice_from (json_string_value (value), json_string_length (value))) : SLICE ("");
     if (err) /* in other words: those show a piece of the body */
         fault_set (fault, err, "", "The body must be a JSON object with `token`.");
     else if (value && !text)

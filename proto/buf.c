@@ -37,6 +37,20 @@ char *slice_dup (slice_t s)
     return copy;
 }
 
+static bool is_blank (char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+slice_t slice_trim (slice_t s)
+{
+    while (s.len && is_blank (s.ptr[0]))
+        s = slice_from (s.ptr + 1, s.len - 1);
+    while (s.len && is_blank (s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
 bool slice_copy (slice_t s, char *out, size_t size)
 {
     out[0] = '\0';

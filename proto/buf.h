@@ -25,6 +25,8 @@ bool slice_eq (slice_t a, slice_t b);
 bool slice_eq_str (slice_t a, const char *text);
 /* A NUL-terminated copy; the caller frees it. NULL for an absent slice. */
 char *slice_dup (slice_t s);
+/* Without the blanks, tabs and ends of lines around it. */
+slice_t slice_trim (slice_t s);
 /* Copies `s` into `out` (NUL-terminated). False when it does not fit; `out` is then empty. */
 bool slice_copy (slice_t s, char *out, size_t size);
 

@@ -61,15 +61,6 @@ static void add (mask_t *self, slice_t secret)
     self->states[at].found = (uint32_t)secret.len;
 }
 
-static slice_t trim (slice_t text)
-{
-    while (text.len && strchr (" \t\r\n", text.ptr[0]))
-        text = slice_from (text.ptr + 1, text.len - 1);
-    while (text.len && strchr (" \t\r\n", text.ptr[text.len - 1]))
-        text.len--;
-    return text;
-}
-
 static uint32_t step (const mask_t *self, uint32_t at, unsigned char byte)
 {
     uint32_t next = child_of (self, at, byte);
@@ -103,9 +94,9 @@ mask_t *mask_new (slice_t rows)
     state_new (self);
     while (rows_next (&rows, &row)) {
         line_split (row, &name, &value);
-        add (self, trim (value));
+        add (self, slice_trim (value));
         while (lines_next (&value, &line))
-            add (self, trim (line));
+            add (self, slice_trim (line));
     }
     link_states (self);
     return self;
