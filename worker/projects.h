@@ -3,7 +3,8 @@
  * Many jobs of one project are the common case: a parameter each. The first two have their archive downloaded and
  * unpacked by the extractor; what the second one's folder holds then is kept, under the archive's hash, and the ones
  * after it are given the same files without either. So nothing is kept of what comes once, and nothing is ever given
- * but to a job of the very same archive. Held in memory and not on the disk: no job can reach it. */
+ * but to a job of the very same archive. Held in memory and not on the disk: no job in a
+ * sandbox can reach it. */
 #ifndef GLEANER_WORKER_PROJECTS_H
 #define GLEANER_WORKER_PROJECTS_H
 
