@@ -74,6 +74,9 @@ class Client:
                 self.close()
                 if last or not kept:
                     raise
+            except BaseException:  # refused, or timed out: what is left of this connection answers nothing any more
+                self.close()
+                raise
 
     def get(self, path, **headers):
         return self.request("GET", path, headers=headers)
