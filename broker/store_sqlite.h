@@ -80,6 +80,7 @@ typedef struct {
     uint64_t name;   /* of the batches since the database's last commit */
     uint64_t number; /* of the last batch */
     int64_t at;      /* where the next one goes */
+    bool front;      /* there is a header at the file's front, if only an old one */
     buf_t batch;     /* this turn's statements, behind room for the header */
     bool whole;      /* this turn is to commit the database */
 } redo_t;

@@ -14,6 +14,10 @@
  * A statement that has got more values since, at its end, is run with NULL for them: columns that an earlier broker did
  * not know.
  *
+ * Before a log is used for the first time, an empty batch of number 0 is put at its front: from then on a front without
+ * magic is that of a log whose bytes are gone ('redo-front' in `total` says that there is one; earlier brokers wrote
+ * none).
+ *
  * One batch is written at a time, and the next one only after it was synced. So a batch that cannot be read was never
  * acknowledged if nothing follows it; if a later one can be read, the log is damaged, and the broker must not start.
  * Two batches may share a block of the disk: as SQLite does, this trusts that a write which is cut short harms no
@@ -156,6 +160,7 @@ void sqlite_redo_forget (store_sqlite_t *self)
 err_t sqlite_redo_mark (store_sqlite_t *self, bool clean)
 {
     err_t err = sqlite_put_total (self, "redo-key", (int64_t)self->redo.key);
+    err = err ? err : sqlite_put_total (self, "redo-front", !clean);
     return err ? err : sqlite_put_total (self, "clean", clean);
 }
 
@@ -384,6 +389,11 @@ bool sqlite_redo_open (store_sqlite_t *self, const char *db_path, char *problem,
         snprintf (problem, size, "cannot open or read '%s': %s.", path, strerror (errno));
         return false;
     }
+    if (!found && sqlite_total (self->db, "clean") == 0 && sqlite_total (self->db, "redo-front") > 0) {
+        snprintf (problem, size, "'%s' is damaged: what stood at its front is gone. Restore a backup.", path);
+        return false;
+    }
+    redo->front = found != 0;
     return check_name (redo, found, path, problem, size);
 }
 
@@ -435,6 +445,16 @@ static bool take_room (int fd)
     return good;
 }
 
+/* The first header of a new log, which no batch has: names count from 1 in a database that has committed. */
+static bool put_front (redo_t *redo)
+{
+    header_t header = { .name = htole64 (redo->name >> COUNT_BITS << COUNT_BITS) };
+    memcpy (header.magic, magic, sizeof magic);
+    hash_batch (redo->key, &header, "", 0, header.hash);
+    redo->front = pwrite (redo->fd, &header, sizeof header, 0) == (ssize_t)sizeof header && fdatasync (redo->fd) == 0;
+    return redo->front;
+}
+
 /* Commits what was run, and whether the log is in use from now on. */
 static err_t settle_at_start (store_sqlite_t *self, bool log)
 {
@@ -456,7 +476,12 @@ bool sqlite_redo_start (store_sqlite_t *self, const char *db_path, char *problem
         return false;
     self->jobs_committed = self->jobs;
     bool log = redo->number || take_room (redo->fd); /* only a whole file has ever been used */
-    err_t err = settle_at_start (self, log);
+    err_t err = ERR_NONE;
+    if (log && !redo->front) {
+        err = settle_at_start (self, false); /* the database must know the name before the file has it */
+        log = !err && put_front (redo);
+    }
+    err = err ? err : settle_at_start (self, log);
     if (err == ERR_DISK_FULL) {
         err = self->base.ops->rollback (&self->base);
         log = redo->number; /* then it was in use, and stays in use; else it is said nowhere that it is */

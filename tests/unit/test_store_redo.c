@@ -382,6 +382,44 @@ static void test_a_damaged_log_is_refused (void **state)
     }
 }
 
+/* All that was written of it is gone, as after a repair of the file system; at once after a start, too. */
+static void test_an_emptied_log_is_refused (void **state)
+{
+    fixture_t *self = *state;
+    unsigned char digests[3][DIGEST];
+    static const char zeros[4 * SECTOR];
+    for (int turns = 0; turns < 2; turns++) {
+        if (turns)
+            three_turns (self, digests);
+        fixture_copy (self);
+        spoil (self, 0, zeros, sizeof zeros);
+        for (int again = 0; again < 2; again++) {
+            assert_null (fixture_open_copy (self));
+            assert_non_null (strstr (self->problem, "what stood at its front is gone"));
+        }
+    }
+}
+
+/* An earlier broker's, that was killed before its first turn: it wrote nothing at the front. */
+static void test_an_empty_log_of_before_is_taken (void **state)
+{
+    fixture_t *self = *state;
+    static const char zeros[SECTOR];
+    char path[256];
+    fixture_copy (self);
+    spoil (self, 0, zeros, sizeof zeros);
+    snprintf (path, sizeof path, "%s/copy/gleaner.db", self->folder);
+    sqlite3 *db = NULL;
+    assert_int_equal (sqlite3_open (path, &db), SQLITE_OK);
+    assert_int_equal (sqlite3_exec (db, "DELETE FROM total WHERE name = 'redo-front'", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal (sqlite3_changes (db), 1);
+    sqlite3_close (db);
+    store_t *store = fixture_open_copy (self);
+    assert_non_null (store);
+    assert_true (sqlite_of (store)->redo.front);
+    store->ops->close (&store);
+}
+
 static void test_a_log_of_another_database_is_refused (void **state)
 {
     fixture_t *self = *state;
@@ -435,6 +473,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_a_torn_last_write_was_never_acknowledged, fixture_setup,
                                          fixture_teardown),
         cmocka_unit_test_setup_teardown (test_a_damaged_log_is_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_an_emptied_log_is_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_an_empty_log_of_before_is_taken, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown (test_a_log_of_another_database_is_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown (test_a_database_that_lost_a_commit_is_refused, fixture_setup,
                                          fixture_teardown),
