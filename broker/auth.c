@@ -155,7 +155,9 @@ void auth_refresh (auth_t *self, int64_t wall_ms)
     if (!identities_moved (self->identities))
         return;
     identities_t *fresh = identities_new (self->folder);
-    bool good = identities_load (fresh, problem, sizeof problem) && identities_keep (fresh, problem, sizeof problem);
+    bool good = identities_load (fresh, problem, sizeof problem);
+    if (good && !identities_keep (fresh, problem, sizeof problem)) /* whoever was revoked must not stay in for that */
+        log_event (LEVEL_ERROR, "identities-unmarked", "%s A later loss of the file would not be noticed.", problem);
     if (good) {
         identities_t *old = self->identities;
         self->identities = fresh;
