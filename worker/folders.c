@@ -206,23 +206,21 @@ static void each_in (const char *path, const char *sub, void (*fn) (void *ctx, c
 
 static void sweep_job (void *ctx, const char *folder)
 {
-    (void)ctx;
-    folder_remove (folder);
+    sweeper_take (ctx, folder);
 }
 
 static void sweep_spool (void *ctx, const char *spool)
 {
-    (void)ctx;
     char result[FOLDER_PATH_MAX + 320];
     snprintf (result, sizeof result, "%s/result", spool);
     if (access (result, F_OK) != 0)
-        folder_remove (spool);
+        sweeper_take (ctx, spool);
 }
 
-void folders_sweep (const char *path)
+void folders_sweep (const char *path, sweeper_t *sweeper)
 {
-    each_in (path, "jobs", sweep_job, NULL);
-    each_in (path, "spool", sweep_spool, NULL);
+    each_in (path, "jobs", sweep_job, sweeper);
+    each_in (path, "spool", sweep_spool, sweeper);
 }
 
 void folders_each_spool (const char *path, void (*fn) (void *ctx, const char *spool), void *ctx)

@@ -4,6 +4,7 @@
  *   WORK_DIR/broker.key, gateway.key   what joining has left: joined.h
  *   WORK_DIR/lock                   held while a worker runs here
  *   WORK_DIR/jobs/JOB.ATTEMPT/      the project's files; the commands run here
+ *   WORK_DIR/trash/                 what is being removed: sweeper.h
  *   WORK_DIR/spool/JOB.ATTEMPT/     archive.zip, stdout, stderr, result: until the broker has the result
  */
 #ifndef GLEANER_WORKER_FOLDERS_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 
 #include "proto/buf.h"
+#include "worker/sweeper.h"
 
 enum { FOLDER_PATH_MAX = 4096 };
 
@@ -26,7 +28,7 @@ char *folders_worker_id (const char *path, const char *wanted, const char *hostn
 /* Makes `id` the one in the folder: joining has bound a key to it. Returns 0 or an errno. */
 int folders_keep_id (const char *path, const char *id);
 /* Removes all left-over job folders, and spools without a result. */
-void folders_sweep (const char *path);
+void folders_sweep (const char *path, sweeper_t *sweeper);
 /* Removes a folder and everything in it, links not followed. */
 void folder_remove (const char *path);
 /* Calls `fn` with the path of each spool folder. */

@@ -375,8 +375,8 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
         output_mask (&self->out[i], self->mask);
     if (ended_before (self))
         return self;
-    folder_remove (self->folder);
-    folder_remove (self->spool);
+    sweeper_take (self->host->sweeper, self->folder);
+    sweeper_take (self->host->sweeper, self->spool);
     lease_lasts (self, clock_mono_ms (), self->lease.lease_ms);
     loop_timer_set (host->loop, &self->renew_timer, RENEW_FIRST_MS, renew, self);
     loop_timer_set (host->loop, &self->retry_timer, 0, first, self);
@@ -442,9 +442,9 @@ void job_destroy (job_t **self_p)
     job_journal_fini (self);
     for (int i = 0; i < STREAM_COUNT; i++)
         output_fini (&self->out[i]);
-    folder_remove (self->folder);
+    sweeper_take (self->host->sweeper, self->folder);
     if (!self->spooled)
-        folder_remove (self->spool);
+        sweeper_take (self->host->sweeper, self->spool);
     free (self->command);
     free (self->file_url);
     free (self->env);

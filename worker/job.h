@@ -21,6 +21,7 @@
 #include "worker/loop.h"
 #include "worker/projects.h"
 #include "worker/strays.h"
+#include "worker/sweeper.h"
 #include "worker/transport.h"
 
 typedef struct job job_t;
@@ -31,6 +32,7 @@ typedef struct {
     keepers_t *keepers;
     fork_server_t *extractors; /* of gleaner-extract */
     projects_t *projects;
+    sweeper_t *sweeper;
     transport_t *transport;
     const limits_t *limits; /* that this worker gives a job at most */
     cgroup_t *cgroup;       /* by which the kernel keeps them; NULL: they are watched */

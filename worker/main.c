@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <czmq.h>
+#include <errno.h>
 #include <libgen.h>
 #include <signal.h>
 #include <sodium.h>
@@ -20,6 +21,7 @@
 #include "worker/landlock.h"
 #include "worker/sandbox.h"
 #include "worker/session.h"
+#include "worker/sweeper.h"
 #include "worker/token.h"
 
 enum { PROBLEM_SIZE = 1024 };
@@ -186,12 +188,18 @@ int main (int argc, char **argv)
         !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)) ||
         !joined_find (&options, work_dir, id, &joined, problem, sizeof problem))
         status = refuse (problem);
+    sweeper_t *sweeper = status == OPTIONS_RUN ? sweeper_new (work_dir) : NULL;
+    if (status == OPTIONS_RUN && !sweeper) {
+        snprintf (problem, sizeof problem, "'%.900s/trash' cannot be used: %s.", work_dir, strerror (errno));
+        status = refuse (problem);
+    }
     session_config_t config = {
         .options = &options,
         .worker_id = id,
         .token = token ? token : joined.token,
         .hostname = options.hostname,
         .work_dir = work_dir,
+        .sweeper = sweeper,
         .extractor = extractor,
         .collector = collector,
         .sandbox = &sandbox,
@@ -201,6 +209,7 @@ int main (int argc, char **argv)
         warn_of_root ();
     if (status == OPTIONS_RUN)
         status = run (&config, &joined.keys, signals);
+    sweeper_destroy (&sweeper);
     joined_fini (&joined);
     free (id);
     sandbox_close (&sandbox);

@@ -19,6 +19,7 @@ enum {
     UNSENT_TICK_MS = 2 * 1000, /* while stopping: a result that waits for this many ticks is left to the next run, */
     UNSENT_TICKS = 3,          /* which finds it on the disk */
     QUICK_MS = 100,            /* an empty answer sooner than this was no wait: pause before asking again */
+    BEHIND_MS = 10,            /* until it is looked again whether enough of what jobs left is removed */
 };
 
 static void leave_if_done (session_t *self);
@@ -245,6 +246,10 @@ void session_poll (void *ctx)
     session_t *self = slot->session;
     if (slot->poll || slot->job || self->stopping || !self->registered || !sleep_watch_is_awake (self->sleep))
         return;
+    if (sweeper_is_behind (self->config.sweeper)) {
+        slot_again (slot, BEHIND_MS);
+        return;
+    }
     loop_timer_stop (&slot->timer);
     message_t request;
     message_init (&request, MSG_JOB_POLL);
@@ -367,7 +372,7 @@ static void resume (void *ctx, const char *spool)
     if (job)
         self->resumed[self->resumed_count++] = job;
     else
-        folder_remove (spool);
+        sweeper_take (self->config.sweeper, spool);
 }
 
 static void say_limits (const session_t *self)
@@ -391,6 +396,7 @@ session_t *session_new (const session_config_t *config)
         .keepers = &self->keepers,
         .extractors = &self->extractors,
         .projects = self->projects,
+        .sweeper = config->sweeper,
         .transport = config->transport,
         .limits = &self->limits,
         .cgroup = config->cgroup,
@@ -417,7 +423,7 @@ session_t *session_new (const session_config_t *config)
     worker_options_limits (config->options, &self->limits, problem, sizeof problem); /* likewise */
     say_limits (self);
     session_sleep_init (self);
-    folders_sweep (config->work_dir);
+    folders_sweep (config->work_dir, config->sweeper);
     folders_each_spool (config->work_dir, resume, self);
     loop_timer_set (config->loop, &self->register_timer, 0, session_register, self);
     return self;

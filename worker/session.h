@@ -6,6 +6,7 @@
 #include "worker/loop.h"
 #include "worker/options.h"
 #include "worker/sandbox.h"
+#include "worker/sweeper.h"
 #include "worker/transport.h"
 
 typedef struct session session_t;
@@ -18,6 +19,7 @@ typedef struct {
     const char *token; /* NULL: none */
     const char *hostname;
     const char *work_dir;
+    sweeper_t *sweeper;    /* of that */
     const char *extractor; /* path of gleaner-extract */
     const char *collector; /* path of gleaner-collect */
     sandbox_t *sandbox;
