@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/glob.h"
 #include "worker/collect.h"
 #include "worker/enclose.h"
-#include "worker/glob.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -57,7 +57,7 @@ static bool begin (const char *folder, const char *path, collect_order_t *order,
                   fd < 0 ? strerror (errno) : "not a plain file");
         return false;
     }
-    order->zip = collect_zip_new (fd, problem, PROBLEM_SIZE);
+    order->zip = zip_write_new (fd, problem, PROBLEM_SIZE);
     if (!order->zip)
         return false;
     limit_all ();
@@ -76,7 +76,7 @@ static int run (const char *folder, const char *path, collect_order_t *order)
     bool written = begin (folder, path, order, problem) && collect (order, &result, problem, sizeof problem);
     bool keep = written && result.files > 0;
     if (order->zip)
-        written = collect_zip_end (&order->zip, keep, problem, sizeof problem) && written;
+        written = zip_write_end (&order->zip, keep, problem, sizeof problem) && written;
     if (written) {
         printf ("files %lld\n", (long long)result.files);
         if (result.notes.len)

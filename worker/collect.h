@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "proto/buf.h"
+#include "proto/zip_write.h"
 
 enum {
     COLLECT_ENTRIES_MAX = 100000, /* looked at */
@@ -20,25 +21,9 @@ enum {
 };
 #define COLLECT_BYTES_MAX (1LL << 30) /* of files, before they are packed */
 
-/* ---- collect_zip.c: the file that is written ---- */
-
-typedef struct collect_zip collect_zip_t;
-
-/* Begins a ZIP in an empty file, which stays the caller's, and loads what it takes. The caller ends it. NULL and one
- * sentence in `problem`. */
-collect_zip_t *collect_zip_new (int fd, char *problem, size_t problem_size);
-/* Adds what can be read from `fd`, `info->st_size` bytes at most. 0; 1: it could not be read to that length, and what
- * was read is kept; -1 and one sentence in `problem`: the ZIP cannot be written. */
-int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *info, int fd, char *problem,
-                     size_t problem_size);
-/* Writes what is left, when `keep`. Consumes and nulls. False and one sentence in `problem`. */
-bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t problem_size);
-
-/* ---- collect_walk.c ---- */
-
 typedef struct {
     int folder; /* open */
-    collect_zip_t *zip;
+    zip_write_t *zip;
     const char *const *patterns;
     int pattern_count;
 } collect_order_t;

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/glob.h"
 #include "proto/message.h"
 #include "worker/collect.h"
-#include "worker/glob.h"
 
 enum { NOTES_MAX = 900, SHOWN_MAX = 100 };
 
@@ -119,7 +119,7 @@ static bool add_file (walk_t *self, int fd, const struct stat *info)
         skip (self, SKIP_LARGE);
         return true;
     }
-    int status = collect_zip_add (self->order->zip, self->path, info, fd, self->problem, self->problem_size);
+    int status = zip_write_add (self->order->zip, self->path, info, fd, self->problem, self->problem_size);
     if (status < 0)
         return false;
     if (status > 0)

@@ -1,5 +1,5 @@
 /* Patterns of artifacts: a pattern and a path, each to its zero byte. */
-#include "worker/glob.h"
+#include "proto/glob.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/glob.h"
+#include "proto/glob.h"
 
 typedef struct {
     const char *pattern;

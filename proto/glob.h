@@ -5,8 +5,8 @@
  * What matches a folder takes everything below it; a pattern with a slash at its end matches folders only. Names that
  * begin with a dot are names like others.
  */
-#ifndef GLEANER_WORKER_GLOB_H
-#define GLEANER_WORKER_GLOB_H
+#ifndef GLEANER_GLOB_H
+#define GLEANER_GLOB_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "worker/glob.h"
+#include "glob.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -1,3 +1,5 @@
+#include "zip_write.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
@@ -6,34 +8,34 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/collect.h"
+#include "buf.h"
 
 enum { BLOCK = 64 * 1024 };
 
-struct collect_zip {
+struct zip_write {
     struct archive *archive;
 };
 
-static bool cannot_write (const collect_zip_t *self, char *problem, size_t size)
+static bool cannot_write (const zip_write_t *self, char *problem, size_t size)
 {
     int error = archive_errno (self->archive);
     const char *why = archive_error_string (self->archive);
-    snprintf (problem, size, "The artifacts could not be packed: %.300s.",
+    snprintf (problem, size, "The ZIP could not be written: %.300s.",
               error > 0 ? strerror (error)
               : why     ? why
                         : "unknown error");
     return false;
 }
 
-static void zip_free (collect_zip_t *self)
+static void zip_free (zip_write_t *self)
 {
     archive_write_free (self->archive);
     free (self);
 }
 
-collect_zip_t *collect_zip_new (int fd, char *problem, size_t problem_size)
+zip_write_t *zip_write_new (int fd, char *problem, size_t problem_size)
 {
-    collect_zip_t *self = xcalloc (1, sizeof *self);
+    zip_write_t *self = xcalloc (1, sizeof *self);
     self->archive = archive_write_new ();
     archive_write_set_format_zip (self->archive);
     archive_write_set_options (self->archive, "zip:compression=deflate,zip:hdrcharset=UTF-8");
@@ -44,7 +46,7 @@ collect_zip_t *collect_zip_new (int fd, char *problem, size_t problem_size)
     return NULL;
 }
 
-static bool add_header (collect_zip_t *self, const char *name, const struct stat *info)
+static bool add_header (zip_write_t *self, const char *name, const struct stat *info)
 {
     struct archive_entry *entry = archive_entry_new ();
     archive_entry_set_pathname (entry, name);
@@ -56,8 +58,8 @@ static bool add_header (collect_zip_t *self, const char *name, const struct stat
     return written;
 }
 
-int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *info, int fd, char *problem,
-                     size_t problem_size)
+int zip_write_add (zip_write_t *self, const char *name, const struct stat *info, int fd, char *problem,
+                   size_t problem_size)
 {
     static char block[BLOCK];
     int64_t left = info->st_size;
@@ -78,9 +80,9 @@ int collect_zip_add (collect_zip_t *self, const char *name, const struct stat *i
     return left > 0;
 }
 
-bool collect_zip_end (collect_zip_t **self_p, bool keep, char *problem, size_t problem_size)
+bool zip_write_end (zip_write_t **self_p, bool keep, char *problem, size_t problem_size)
 {
-    collect_zip_t *self = *self_p;
+    zip_write_t *self = *self_p;
     *self_p = NULL;
     bool done = true;
     if (keep && archive_write_close (self->archive) != ARCHIVE_OK)
