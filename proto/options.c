@@ -5,13 +5,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "nearest.h"
+#include "options_internal.h"
 
 enum {
     CONFIG_BYTES_MAX = 1024 * 1024, /* a config file; a longer one is refused */
-    ENV_NAME_MAX = 128,
     EXIT_USAGE = 2,
 };
 
@@ -20,6 +21,7 @@ typedef struct {
     const option_table_t *table;
     char *options;
     char where[512];
+    uint64_t given; /* bit a row: the command line has named it; those from 64 on count as new each time */
 } parse_t;
 
 static bool refuse (const parse_t *parse, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
@@ -55,6 +57,7 @@ static const char *type_words (option_type_t type)
         return "true or false";
     case OPT_TEXT:
     case OPT_CHOICE:
+    case OPT_LINES:
         break;
     }
     return "text";
@@ -151,6 +154,21 @@ static void set_text (const parse_t *parse, const option_t *row, const char *tex
     memcpy (parse->options + row->at, &copy, sizeof copy);
 }
 
+static bool add_line (const parse_t *parse, const option_t *row, const char *text)
+{
+    const char *old = NULL;
+    size_t at = (size_t)(row - parse->table->rows);
+    if (at < 64 && parse->given & 1ULL << at)
+        memcpy (&old, parse->options + row->at, sizeof old);
+    if (strchr (text, '\n'))
+        return refuse (parse, "a value is one line.");
+    buf_t lines = { 0 };
+    buf_printf (&lines, "%s%s\n", old ? old : "", text);
+    set_text (parse, row, lines.ptr);
+    buf_fini (&lines);
+    return true;
+}
+
 static bool set_value (const parse_t *parse, const option_t *row, const char *text)
 {
     switch (row->type) {
@@ -164,6 +182,8 @@ static bool set_value (const parse_t *parse, const option_t *row, const char *te
         if (!choice_known (row->choices, text))
             return refuse (parse, "'%.100s' is not one of %s.", text, row->choices);
         break;
+    case OPT_LINES:
+        return add_line (parse, row, text);
     case OPT_TEXT:
         break;
     }
@@ -173,7 +193,7 @@ static bool set_value (const parse_t *parse, const option_t *row, const char *te
 
 /* ---- names ---- */
 
-static const option_t *find_row (const option_table_t *table, const char *name, size_t len)
+const option_t *options_find (const option_table_t *table, const char *name, size_t len)
 {
     for (size_t i = 0; i < table->count; i++)
         if (strlen (table->rows[i].name) == len && memcmp (table->rows[i].name, name, len) == 0)
@@ -195,9 +215,10 @@ static bool refuse_name (const parse_t *parse, const char *prefix, const char *n
     return refuse (parse, "unknown option '%s%.*s'; see --help.", prefix, shown, name);
 }
 
-static void env_name (const option_table_t *table, const char *option, char out[ENV_NAME_MAX])
+void options_env_name (const option_table_t *table, const char *option, char out[ENV_NAME_MAX])
 {
-    const char *program = strncmp (table->program, "gleaner-", 8) == 0 ? table->program + 8 : table->program;
+    const char *program = table->program + strcspn (table->program, "- "); /* behind "gleaner" */
+    program += *program != '\0';
     snprintf (out, ENV_NAME_MAX, "GLEANER_%s_%s", program, option);
     for (char *at = out; *at; at++)
         *at = *at == '-' || *at == ' ' ? '_' : (char)toupper ((unsigned char)*at);
@@ -243,7 +264,10 @@ static bool apply_config_line (const parse_t *parse, char *line)
         return refuse (parse, "a line is `name = value`.");
     *equals = '\0';
     const char *name = trim (line);
-    const option_t *row = find_row (parse->table, name, strlen (name));
+    const option_t *row = options_find (parse->table, name, strlen (name));
+    size_t may = parse->table->config_rows;
+    if (row && may && row >= parse->table->rows + may)
+        return refuse (parse, "'%s' has no place in a config file: give it on the command line.", name);
     return row ? set_value (parse, row, trim (equals + 1)) : refuse_name (parse, "", name, strlen (name));
 }
 
@@ -284,7 +308,7 @@ static bool apply_environment (parse_t *parse, char **environ_p)
     for (size_t i = 0; i < parse->table->count; i++) {
         const option_t *row = &parse->table->rows[i];
         char name[ENV_NAME_MAX];
-        env_name (parse->table, row->name, name);
+        options_env_name (parse->table, row->name, name);
         const char *used = name;
         const char *value = env_get (environ_p, name);
         if (!value && row->alias) {
@@ -300,6 +324,44 @@ static bool apply_environment (parse_t *parse, char **environ_p)
     return true;
 }
 
+static const option_t *find_letter (const option_table_t *table, char letter)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].letter == letter)
+            return &table->rows[i];
+    return NULL;
+}
+
+/* What the command line says of a row. */
+static bool set_given (parse_t *parse, const option_t *row, const char *text)
+{
+    bool good = set_value (parse, row, text);
+    size_t at = (size_t)(row - parse->table->rows);
+    if (at < 64)
+        parse->given |= 1ULL << at;
+    return good;
+}
+
+/* The option that an argument names, and its value when that is in the same argument. NULL after a refusal. */
+static const option_t *read_name (const parse_t *parse, const char *arg, const char **value)
+{
+    const option_t *row = arg[0] == '-' && arg[1] && !arg[2] ? find_letter (parse->table, arg[1]) : NULL;
+    *value = NULL;
+    if (row)
+        return row;
+    if (strncmp (arg, "--", 2) != 0 || !arg[2]) {
+        refuse (parse, "unexpected argument '%.100s'; see --help.", arg);
+        return NULL;
+    }
+    const char *name = arg + 2;
+    size_t len = strcspn (name, "=");
+    *value = name[len] ? name + len + 1 : NULL;
+    row = options_find (parse->table, name, len);
+    if (!row)
+        refuse_name (parse, "--", name, len);
+    return row;
+}
+
 /* One argument, and its value when that stands in the next one. Returns how many arguments it took, 0 when refused. */
 static int apply_argument (parse_t *parse, const char *arg, const char *next)
 {
@@ -307,39 +369,40 @@ static int apply_argument (parse_t *parse, const char *arg, const char *next)
     parse->where[0] = '\0';
     if (operand && arg[0] != '-') {
         snprintf (parse->where, sizeof parse->where, "%s", operand);
-        return set_value (parse, find_row (parse->table, operand, strlen (operand)), arg) ? 1 : 0;
+        return set_given (parse, options_find (parse->table, operand, strlen (operand)), arg) ? 1 : 0;
     }
-    if (strncmp (arg, "--", 2) != 0 || !arg[2]) {
-        refuse (parse, "unexpected argument '%.100s'; see --help.", arg);
+    if (strncmp (arg, "--config=", 9) == 0 || strcmp (arg, "--config") == 0) /* read before, as the weaker source */
+        return arg[8] ? 1 : 2;
+    const char *value = NULL;
+    const option_t *row = read_name (parse, arg, &value);
+    if (!row)
         return 0;
-    }
-    const char *name = arg + 2;
-    size_t len = strcspn (name, "=");
-    const char *value = name[len] ? name + len + 1 : NULL;
-    if (len == 6 && memcmp (name, "config", 6) == 0) /* read before, as the weaker source */
-        return value ? 1 : 2;
-    const option_t *row = find_row (parse->table, name, len);
-    if (!row) {
-        refuse_name (parse, "--", name, len);
-        return 0;
-    }
     snprintf (parse->where, sizeof parse->where, "--%s", row->name);
     if (row->type == OPT_FLAG && !value)
-        return set_value (parse, row, "true") ? 1 : 0;
+        return set_given (parse, row, "true") ? 1 : 0;
     if (!value && !next) {
         refuse (parse, "a value is missing.");
         return 0;
     }
-    if (!set_value (parse, row, value ? value : next))
+    if (!set_given (parse, row, value ? value : next))
         return 0;
     return value ? 1 : 2;
+}
+
+/* How many of the arguments are ours: those before `--`, where something may stand behind it. */
+static int count_own (const option_table_t *table, int argc, char **argv)
+{
+    for (int i = 1; table->rest && i < argc; i++)
+        if (strcmp (argv[i], "--") == 0)
+            return i;
+    return argc;
 }
 
 /* The --config argument, or the environment's; NULL when there is none. False when its value is missing. */
 static bool find_config (parse_t *parse, int argc, char **argv, char **environ_p, const char **path)
 {
     char name[ENV_NAME_MAX];
-    env_name (parse->table, "config", name);
+    options_env_name (parse->table, "config", name);
     *path = env_get (environ_p, name);
     if (*path && !**path) /* as with every option, an empty variable is none */
         *path = NULL;
@@ -368,6 +431,8 @@ static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_
     const char *config = NULL;
     if (!apply_defaults (parse) || !find_config (parse, argc, argv, environ_p, &config))
         return EXIT_USAGE;
+    if (!config && parse->table->config && access (parse->table->config, F_OK) == 0)
+        config = parse->table->config;
     if (config && !apply_config (parse, config))
         return EXIT_USAGE;
     if (!apply_environment (parse, environ_p))
@@ -383,7 +448,13 @@ static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_
 
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options)
 {
-    if (asks_for (argc, argv, "--help")) {
+    int own = count_own (table, argc, argv);
+    if (table->rest && own < argc) {
+        const options_rest_t rest = { argc - own - 1, argv + own + 1 };
+        memcpy ((char *)options + table->rest_at, &rest, sizeof rest);
+    }
+    argc = own;
+    if (asks_for (argc, argv, "--help") || asks_for (argc, argv, "-h")) {
         options_help (table, stdout);
         return 0;
     }
@@ -402,35 +473,6 @@ void options_fini (const option_table_t *table, void *options)
 {
     parse_t parse = { .table = table, .options = options };
     for (size_t i = 0; i < table->count; i++)
-        if (table->rows[i].type == OPT_TEXT || table->rows[i].type == OPT_CHOICE)
+        if (table->rows[i].type == OPT_TEXT || table->rows[i].type == OPT_CHOICE || table->rows[i].type == OPT_LINES)
             set_text (&parse, &table->rows[i], NULL);
-}
-
-static void help_row (const option_table_t *table, const option_t *row, FILE *out)
-{
-    char env[ENV_NAME_MAX];
-    env_name (table, row->name, env);
-    char flag[80];
-    char choices[128] = "";
-    if (row->choices)
-        snprintf (choices, sizeof choices, "; one of %s", row->choices);
-    snprintf (flag, sizeof flag, "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
-    fprintf (out, "  %-24s %s\n", flag, row->help);
-    fprintf (out, "  %-24s [%s%s%s%s%s%s]\n", "", env, row->alias ? ", " : "", row->alias ? row->alias : "",
-             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", choices);
-}
-
-void options_help (const option_table_t *table, FILE *out)
-{
-    const option_t *operand = table->operand ? find_row (table, table->operand, strlen (table->operand)) : NULL;
-    fprintf (out, "%s: %s\n\nusage: %s %s%s[OPTION ...]\n\n", table->program, table->summary, table->program,
-             operand ? operand->value : "", operand ? " " : "");
-    for (size_t i = 0; i < table->count; i++)
-        help_row (table, &table->rows[i], out);
-    char env[ENV_NAME_MAX];
-    env_name (table, "config", env);
-    fprintf (out, "  %-24s %s\n  %-24s [%s]\n", "--config FILE", "read options from FILE, lines `name = value`", "",
-             env);
-    fprintf (out, "  %-24s %s\n  %-24s %s\n", "--help", "print this", "--version", "print the version");
-    fprintf (out, "\nThe command line overrides the environment, the environment the config file.\n");
 }

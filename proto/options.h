@@ -21,7 +21,14 @@ typedef enum {
     OPT_DURATION, /* int64_t in ms; "500ms", "30s", "5m", "2h"; a bare number is seconds */
     OPT_FLAG,     /* bool; on the command line without a value, elsewhere true/false/1/0/yes/no */
     OPT_CHOICE,   /* const char *; one of `choices`, separated by '|' */
+    OPT_LINES,    /* const char *; given again and again on the command line: the values, each ended by a newline */
 } option_type_t;
+
+/* What stands behind `--`: another program's arguments. Borrowed from argv. */
+typedef struct {
+    int count;
+    char **args;
+} options_rest_t;
 
 typedef struct {
     const char *name; /* "work-dir": --work-dir, GLEANER_WORKER_WORK_DIR, work-dir = */
@@ -32,16 +39,21 @@ typedef struct {
     const char *alias;    /* another environment variable that is honoured, or NULL */
     const char *choices;  /* OPT_CHOICE */
     const char *value;    /* word for the value in --help: "DIR", "ADDR"; NULL for flags */
+    char letter;          /* 'f': -f is the same; 0: none */
     const char *help;     /* one line */
 } option_t;
 
 typedef struct {
-    const char *program; /* "gleaner-broker", or "gleaner-broker token create"; what follows "gleaner-" makes the
-                          * environment prefix */
+    const char *program; /* "gleaner-broker", or "gleaner-broker token create"; what follows "gleaner-" or "gleaner "
+                          * makes the environment prefix */
     const char *summary; /* one line for --help */
     const option_t *rows;
     size_t count;
     const char *operand; /* the row that a bare argument stands for; NULL: none may */
+    const char *rest;    /* word in --help for what may stand behind `--`; NULL: nothing may */
+    size_t rest_at;      /* offsetof an options_rest_t in the options struct */
+    const char *config;  /* a config file that is read if it is there, and no other is named; NULL: none */
+    size_t config_rows;  /* a config file may hold the first so many rows; 0: all */
 } option_table_t;
 
 enum { OPTIONS_RUN = -1 }; /* go on and run */

@@ -46,7 +46,9 @@ static const option_t rows[] = {
       .choices = "info|debug",
       .help = "h" },
 };
-static const option_table_t table = { "gleaner-sample", "a sample", rows, sizeof rows / sizeof *rows, NULL };
+static const option_table_t table = {
+    .program = "gleaner-sample", .summary = "a sample", .rows = rows, .count = sizeof rows / sizeof *rows
+};
 
 static char said[4096]; /* what the last parse wrote to stderr */
 

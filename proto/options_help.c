@@ -1,0 +1,35 @@
+#include <string.h>
+
+#include "options_internal.h"
+
+static void help_row (const option_table_t *table, const option_t *row, FILE *out)
+{
+    char env[ENV_NAME_MAX];
+    options_env_name (table, row->name, env);
+    char flag[80];
+    char choices[128] = "";
+    if (row->choices)
+        snprintf (choices, sizeof choices, "; one of %s", row->choices);
+    const char letter[] = { '-', row->letter, ',', ' ', '\0' };
+    snprintf (flag, sizeof flag, "%s--%s%s%s", row->letter ? letter : "", row->name, row->value ? " " : "",
+              row->value ? row->value : "");
+    fprintf (out, "  %-24s %s\n", flag, row->help);
+    fprintf (out, "  %-24s [%s%s%s%s%s%s]\n", "", env, row->alias ? ", " : "", row->alias ? row->alias : "",
+             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", choices);
+}
+
+void options_help (const option_table_t *table, FILE *out)
+{
+    const option_t *operand = table->operand ? options_find (table, table->operand, strlen (table->operand)) : NULL;
+    fprintf (out, "%s: %s\n\nusage: %s [OPTION ...]%s%s%s%s\n\n", table->program, table->summary, table->program,
+             operand ? " " : "", operand ? operand->value : "", table->rest ? " -- " : "",
+             table->rest ? table->rest : "");
+    for (size_t i = 0; i < table->count; i++)
+        help_row (table, &table->rows[i], out);
+    char env[ENV_NAME_MAX];
+    options_env_name (table, "config", env);
+    fprintf (out, "  %-24s %s\n  %-24s [%s]\n", "--config FILE", "read options from FILE, lines `name = value`", "",
+             env);
+    fprintf (out, "  %-24s %s\n  %-24s %s\n", "--help", "print this", "--version", "print the version");
+    fprintf (out, "\nThe command line overrides the environment, the environment the config file.\n");
+}
