@@ -1,0 +1,250 @@
+#include "cli/artifacts.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/print.h"
+#include "cli/temporary.h"
+
+enum { PATH_MAX_BYTES = 512, BLOCK = 64 * 1024, STALL_S = 60, ERROR_BODY = 65536 };
+
+/* ---- fetching ---- */
+
+typedef struct {
+    CURL *easy;
+    int fd;
+    int fault; /* errno of a write */
+    buf_t refusal;
+} sink_t;
+
+static size_t on_bytes (char *bytes, size_t size, size_t count, void *ctx)
+{
+    sink_t *sink = ctx;
+    long status = 0;
+    size_t len = size * count;
+    curl_easy_getinfo (sink->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        if (sink->refusal.len + len <= ERROR_BODY)
+            buf_append (&sink->refusal, bytes, len);
+        return len;
+    }
+    for (size_t at = 0; at < len;) {
+        ssize_t put = write (sink->fd, bytes + at, len - at);
+        if (put < 0 && errno != EINTR) {
+            sink->fault = errno;
+            return 0;
+        }
+        at += put > 0 ? (size_t)put : 0;
+    }
+    return len;
+}
+
+static int fetched (client_t *client, const sink_t *sink, CURLcode code, const char *fault)
+{
+    long status = 0;
+    int result = STATUS_GOOD;
+    char *refusal_code = NULL;
+    char *text = NULL;
+    buf_t why = { 0 };
+    curl_easy_getinfo (sink->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (sink->fault) {
+        result = cli_say (STATUS_LOCAL, "the artifacts cannot be written: %s.", strerror (sink->fault));
+    } else if (code != CURLE_OK) {
+        client_fault (client, code, fault, &why);
+        result = cli_say (STATUS_AWAY, "%.*s", (int)why.len, why.ptr);
+    } else if (status != 200) {
+        client_refusal (status, buf_slice (&sink->refusal), &refusal_code, &text);
+        result = cli_say (status == 404 || status == 410 ? STATUS_NOT_FOUND : STATUS_REFUSED, "%s", text);
+    }
+    free (refusal_code);
+    free (text);
+    buf_fini (&why);
+    return result;
+}
+
+static int fetch_into (client_t *client, const char *job, int fd)
+{
+    char fault[CURL_ERROR_SIZE];
+    buf_t path = { 0 };
+    buf_append_str (&path, "/api/jobs/artifacts");
+    path_add (&path, "jobId", slice_of (job));
+    sink_t sink = { .easy = client_transfer (client, path.ptr, fault), .fd = fd };
+    curl_easy_setopt (sink.easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt (sink.easy, CURLOPT_WRITEDATA, &sink);
+    curl_easy_setopt (sink.easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt (sink.easy, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
+    CURLcode code = curl_easy_perform (sink.easy);
+    int status = fetched (client, &sink, code, fault);
+    curl_easy_cleanup (sink.easy);
+    buf_fini (&sink.refusal);
+    buf_fini (&path);
+    return status;
+}
+
+/* ---- unpacking ---- */
+
+/* A relative path without "." and "..", whose folders this makes one from the other. The folder that the file goes
+ * into, open, and its name; -1 with errno. */
+static int open_parent (int top, char *path, const char **name)
+{
+    int folder = fcntl (top, F_DUPFD_CLOEXEC, 0);
+    char *rest = path;
+    for (char *slash; folder >= 0 && (slash = strchr (rest, '/')); rest = slash + 1) {
+        *slash = '\0';
+        errno = EINVAL;
+        bool good = *rest && strcmp (rest, ".") != 0 && strcmp (rest, "..") != 0;
+        if (good && mkdirat (folder, rest, 0777) != 0)
+            good = errno == EEXIST;
+        int next = good ? openat (folder, rest, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        int code = errno;
+        close (folder);
+        folder = next;
+        errno = code;
+    }
+    *name = rest;
+    if (folder >= 0 && (!*rest || strcmp (rest, ".") == 0 || strcmp (rest, "..") == 0)) {
+        close (folder);
+        errno = EINVAL;
+        return -1;
+    }
+    return folder;
+}
+
+static bool copy_data (struct archive *zip, int fd)
+{
+    static char block[BLOCK];
+    ssize_t got;
+    while ((got = archive_read_data (zip, block, sizeof block)) > 0)
+        if (write (fd, block, (size_t)got) != got)
+            return false;
+    errno = got < 0 ? EIO : 0;
+    return got == 0;
+}
+
+static bool unpack_file (struct archive *zip, struct archive_entry *entry, int top)
+{
+    char path[4096];
+    char temporary[64];
+    const char *name = NULL;
+    snprintf (path, sizeof path, "%s", archive_entry_pathname (entry));
+    snprintf (temporary, sizeof temporary, ".gleaner-%ld", (long)getpid ());
+    int folder = open_parent (top, path, &name);
+    int fd = folder < 0 ? -1 : openat (folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    struct stat made;
+    bool good = fd >= 0 && copy_data (zip, fd) && fstat (fd, &made) == 0;
+    if (good && archive_entry_perm (entry) & 0100)
+        good = fchmod (fd, made.st_mode | ((made.st_mode & 0444) >> 2)) == 0;
+    good = good && renameat (folder, temporary, folder, name) == 0;
+    int code = errno;
+    if (fd >= 0) {
+        close (fd);
+        if (!good)
+            unlinkat (folder, temporary, 0);
+    }
+    if (folder >= 0)
+        close (folder);
+    if (!good)
+        cli_say (0, "'%.300s' cannot be written: %s.", archive_entry_pathname (entry), strerror (code));
+    return good;
+}
+
+static int unpack (int fd, int top)
+{
+    struct archive *zip = archive_read_new ();
+    struct archive_entry *entry = NULL;
+    archive_read_support_format_zip (zip);
+    int status = STATUS_GOOD;
+    int got = lseek (fd, 0, SEEK_SET) == 0 ? archive_read_open_fd (zip, fd, BLOCK) : ARCHIVE_FATAL;
+    while (status == STATUS_GOOD && got == ARCHIVE_OK && (got = archive_read_next_header (zip, &entry)) == ARCHIVE_OK)
+        if (archive_entry_filetype (entry) == AE_IFREG && !unpack_file (zip, entry, top))
+            status = STATUS_LOCAL;
+    if (status == STATUS_GOOD && got != ARCHIVE_EOF)
+        status = cli_say (STATUS_LOCAL, "the artifacts cannot be unpacked: %s.", archive_error_string (zip));
+    archive_read_free (zip);
+    return status;
+}
+
+int artifacts_fetch (client_t *client, const char *job, const char *folder)
+{
+    int fd = temporary_file ();
+    if (fd < 0)
+        return STATUS_LOCAL;
+    int status = fetch_into (client, job, fd);
+    if (status == STATUS_GOOD && mkdir (folder, 0777) != 0 && errno != EEXIST)
+        status = cli_say (STATUS_LOCAL, "cannot make the folder '%s': %s.", folder, strerror (errno));
+    int top = status == STATUS_GOOD ? open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (status == STATUS_GOOD && top < 0)
+        status = cli_say (STATUS_LOCAL, "cannot open the folder '%s': %s.", folder, strerror (errno));
+    if (status == STATUS_GOOD)
+        status = unpack (fd, top);
+    if (top >= 0)
+        close (top);
+    close (fd);
+    return status;
+}
+
+/* ---- the command ---- */
+
+typedef struct {
+    common_t common;
+    const char *job;
+    const char *to;
+    const char *zip;
+} options_t;
+
+static const option_t rows[] = {
+    CLI_COMMON_ROWS,
+    { .name = "job", .type = OPT_TEXT, .at = offsetof (options_t, job), .value = "JOB", .help = "the job" },
+    { .name = "to",
+      .type = OPT_TEXT,
+      .at = offsetof (options_t, to),
+      .fallback = ".",
+      .value = "DIR",
+      .help = "unpack them there" },
+    { .name = "zip",
+      .type = OPT_TEXT,
+      .at = offsetof (options_t, zip),
+      .value = "FILE",
+      .help = "keep them as one ZIP in FILE, which must not be there yet" },
+};
+
+static int fetch_zip (client_t *client, const options_t *options)
+{
+    int fd = open (options->zip, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return cli_say (STATUS_LOCAL, "cannot make '%s': %s.", options->zip, strerror (errno));
+    int status = fetch_into (client, options->job, fd);
+    if (close (fd) != 0 && status == STATUS_GOOD)
+        status = cli_say (STATUS_LOCAL, "cannot write '%s': %s.", options->zip, strerror (errno));
+    if (status != STATUS_GOOD)
+        unlink (options->zip);
+    return status;
+}
+
+int artifacts_command (int argc, char **argv)
+{
+    static const option_table_t table = { .program = "gleaner artifacts",
+                                          .summary = "fetch the files that a job has made",
+                                          .rows = rows,
+                                          .count = sizeof rows / sizeof *rows,
+                                          .operand = "job" };
+    options_t options = { 0 };
+    int status = cli_parse (&table, argc, argv, &options.common);
+    if (status != OPTIONS_RUN)
+        return status;
+    client_t *client = client_new (&options.common);
+    if (!options.job)
+        status = cli_say (STATUS_USAGE, "which job? gleaner artifacts JOB");
+    else
+        status = options.zip ? fetch_zip (client, &options) : artifacts_fetch (client, options.job, options.to);
+    client_destroy (&client);
+    cli_fini (&table, &options.common);
+    return status;
+}

@@ -1,0 +1,96 @@
+#include "cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/buf.h"
+
+enum { LINE_SIZE = 2048, PATH_SIZE = 4096, TOKEN_MAX = 8192 };
+
+int cli_say (int status, const char *format, ...)
+{
+    char line[LINE_SIZE];
+    va_list args;
+    va_start (args, format);
+    vsnprintf (line, sizeof line, format, args);
+    va_end (args);
+    for (char *at = line; *at; at++)
+        if (iscntrl ((unsigned char)*at)) /* what came from elsewhere must not steer the terminal */
+            *at = '?';
+    fprintf (stderr, "gleaner: %s\n", line);
+    return status;
+}
+
+/* $XDG_CONFIG_HOME/gleaner/gleaner.conf, or below ~/.config (XDG Base Directory Specification); empty: no home. */
+static void config_path (char out[PATH_SIZE])
+{
+    const char *base = getenv ("XDG_CONFIG_HOME");
+    const char *home = getenv ("HOME");
+    out[0] = '\0';
+    if (base && base[0] == '/')
+        snprintf (out, PATH_SIZE, "%s/gleaner/gleaner.conf", base);
+    else if (home && *home)
+        snprintf (out, PATH_SIZE, "%s/.config/gleaner/gleaner.conf", home);
+}
+
+/* The first line of the token's file. */
+static bool read_token (common_t *options)
+{
+    char text[TOKEN_MAX];
+    struct stat info;
+    int fd = open (options->token_file, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read (fd, text, sizeof text - 1);
+    int code = errno;
+    bool open_to_others = fd >= 0 && fstat (fd, &info) == 0 && S_ISREG (info.st_mode) && info.st_mode & 077;
+    if (fd >= 0)
+        close (fd);
+    if (len < 0)
+        cli_say (0, "cannot read the token in '%s': %s.", options->token_file, strerror (code));
+    else if (open_to_others)
+        cli_say (0, "'%s' can be read by others: chmod 600 it.", options->token_file);
+    if (len < 0 || open_to_others)
+        return false;
+    text[len] = '\0';
+    text[strcspn (text, " \t\r\n")] = '\0';
+    if (!*text) {
+        cli_say (0, "'%s' holds no token.", options->token_file);
+        return false;
+    }
+    options->token = xstrdup (text);
+    return true;
+}
+
+int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options)
+{
+    char path[PATH_SIZE];
+    option_table_t whole = *table;
+    config_path (path);
+    whole.config = *path ? path : NULL;
+    whole.config_rows = CLI_IN_CONFIG;
+    int status = options_parse (&whole, argc, argv, environ, options);
+    if (status != OPTIONS_RUN)
+        return status;
+    const char *token = getenv ("GLEANER_TOKEN");
+    if (options->token_file && !read_token (options)) {
+        cli_fini (table, options);
+        return STATUS_LOCAL;
+    }
+    if (options->token)
+        return OPTIONS_RUN;
+    options->token = token && *token ? xstrdup (token) : NULL;
+    return OPTIONS_RUN;
+}
+
+void cli_fini (const option_table_t *table, common_t *options)
+{
+    free ((char *)options->token);
+    options->token = NULL;
+    options_fini (table, options);
+}

@@ -1,0 +1,74 @@
+/* cli.h - what the commands of `gleaner` share: options, exit statuses, words on stderr.
+ *
+ * A command is a file of its own: its options, and a function that main.c's table names. It gets the arguments behind
+ * its name, says what went wrong in one sentence on stderr, and returns the status to exit with.
+ */
+#ifndef GLEANER_CLI_H
+#define GLEANER_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/options.h"
+
+/* Exit statuses; README.md tells them to users. Those of a job that ended by itself are its own, 0 to 255. */
+enum {
+    STATUS_GOOD = 0,
+    STATUS_NOT_FOUND = 1, /* there is no such thing, or nothing to tell */
+    STATUS_USAGE = 2,
+    STATUS_NO_CODE = 120, /* the job has ended without an exit code of its own: its reason was told */
+    STATUS_AWAY = 121,    /* the server cannot be reached, or does not answer as one */
+    STATUS_REFUSED = 122, /* the server has refused */
+    STATUS_LOCAL = 123,   /* something of this machine: a folder, a file, its disk */
+    STATUS_CUT = 130,     /* Ctrl-C; the job was cancelled or left running, as was said */
+};
+
+/* What every command takes; the first member of its options. */
+typedef struct {
+    const char *server;
+    const char *token_file;
+    const char *token;
+    const char *ca;
+    bool json;
+} common_t;
+
+#define CLI_COMMON_ROWS                                                                                                \
+    { .name = "server",                                                                                                \
+      .type = OPT_TEXT,                                                                                                \
+      .at = offsetof (common_t, server),                                                                               \
+      .fallback = "http://127.0.0.1:3000",                                                                             \
+      .alias = "GLEANER_SERVER",                                                                                       \
+      .value = "URL",                                                                                                  \
+      .help = "the gateway to ask" },                                                                                  \
+        { .name = "token-file",                                                                                        \
+          .type = OPT_TEXT,                                                                                            \
+          .at = offsetof (common_t, token_file),                                                                       \
+          .alias = "GLEANER_TOKEN_FILE",                                                                               \
+          .value = "FILE",                                                                                             \
+          .help = "file that holds your token; or the token itself in GLEANER_TOKEN" },                                \
+        { .name = "ca",                                                                                                \
+          .type = OPT_TEXT,                                                                                            \
+          .at = offsetof (common_t, ca),                                                                               \
+          .alias = "GLEANER_CA",                                                                                       \
+          .value = "FILE",                                                                                             \
+          .help = "trust only certificates that lead to one in FILE (PEM); default: the system's" },                   \
+    {                                                                                                                  \
+        .name = "json", .type = OPT_FLAG, .at = offsetof (common_t, json), .help = "print JSON, for programs"          \
+    }
+
+enum { CLI_COMMON = 4, CLI_IN_CONFIG = 3 }; /* rows; those of them that a config file may hold */
+
+typedef int command_fn (int argc, char **argv);
+
+command_fn artifacts_command, cancel_command, drain_command, jobs_command, logs_command, resume_command, retry_command,
+    run_command, status_command, submit_command, wait_command, workers_command;
+
+/* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
+ * name a config file. */
+int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options);
+/* Frees what cli_parse has made. */
+void cli_fini (const option_table_t *table, common_t *options);
+/* Says "gleaner: ..." on stderr, in one line whatever the text holds. Returns `status`. */
+int cli_say (int status, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+
+#endif

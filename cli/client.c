@@ -1,0 +1,216 @@
+#include "cli/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    ANSWER_TIMEOUT_MS = 60 * 1000, /* of a call without a body of its own */
+    URL_SIZE = 8192,
+};
+
+struct client {
+    const common_t *common;
+    CURL *kept; /* its connection serves one call after the other */
+    char fault[CURL_ERROR_SIZE];
+};
+
+client_t *client_new (const common_t *common)
+{
+    client_t *self = xcalloc (1, sizeof *self);
+    self->common = common;
+    curl_global_init (CURL_GLOBAL_DEFAULT);
+    return self;
+}
+
+void client_destroy (client_t **self_p)
+{
+    client_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    curl_easy_cleanup (self->kept);
+    curl_global_cleanup ();
+    free (self);
+}
+
+/* ---- transfers ---- */
+
+static void set_trust (const client_t *self, CURL *easy)
+{
+    curl_easy_setopt (easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt (easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (self->common->ca) {
+        curl_easy_setopt (easy, CURLOPT_CAINFO, self->common->ca);
+        curl_easy_setopt (easy, CURLOPT_CAPATH, NULL);
+    }
+    if (self->common->token) {
+        curl_easy_setopt (easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+        curl_easy_setopt (easy, CURLOPT_XOAUTH2_BEARER, self->common->token);
+    }
+}
+
+static void set_url (const client_t *self, CURL *easy, const char *path)
+{
+    char url[URL_SIZE];
+    size_t len = strlen (self->common->server);
+    while (len && self->common->server[len - 1] == '/')
+        len--;
+    snprintf (url, sizeof url, "%.*s%s", (int)len, self->common->server, path);
+    curl_easy_setopt (easy, CURLOPT_URL, url);
+}
+
+static void set_common (const client_t *self, CURL *easy, const char *path, char *fault)
+{
+    fault[0] = '\0';
+    set_url (self, easy, path);
+    curl_easy_setopt (easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt (easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt (easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt (easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt (easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt (easy, CURLOPT_ERRORBUFFER, fault);
+    curl_easy_setopt (easy, CURLOPT_USERAGENT, "gleaner/" GLEANER_VERSION);
+    set_trust (self, easy);
+}
+
+CURL *client_transfer (client_t *self, const char *path, char *fault)
+{
+    CURL *easy = curl_easy_init ();
+    if (!easy)
+        abort ();
+    set_common (self, easy, path, fault);
+    return easy;
+}
+
+void client_fault (const client_t *self, CURLcode code, const char *fault, buf_t *out)
+{
+    const char *why = fault[0] ? fault : curl_easy_strerror (code);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        buf_printf (out,
+                    "the certificate of %s is of nobody that is trusted here, or for another name: %s; --ca FILE says "
+                    "whom to trust.",
+                    self->common->server, why);
+    else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
+        buf_printf (out, "'%s' is no server's address: http://HOST:3000, say (--server, GLEANER_SERVER).",
+                    self->common->server);
+    else
+        buf_printf (out, "%s does not answer: %s. Is that the gateway's address (--server, GLEANER_SERVER)?",
+                    self->common->server, why);
+}
+
+/* ---- calls ---- */
+
+static size_t on_bytes (char *bytes, size_t size, size_t count, void *ctx)
+{
+    buf_t *body = ctx;
+    if (body->len + size * count > ANSWER_MAX)
+        return 0;
+    buf_append (body, bytes, size * count);
+    return size * count;
+}
+
+void client_refusal (long status, slice_t body, char **code, char **text)
+{
+    json_t *json = json_loadb (body.ptr ? body.ptr : "", body.len, 0, NULL);
+    const char *said = json_string_value (json_object_get (json, "error"));
+    const char *name = json_string_value (json_object_get (json, "code"));
+    char other[64];
+    snprintf (other, sizeof other, "the server answered HTTP status %ld.", status);
+    *code = name ? xstrdup (name) : NULL;
+    *text = xstrdup (said ? said : other);
+    json_decref (json);
+}
+
+static void take_answer (const client_t *self, CURL *easy, CURLcode code, const char *fault, slice_t body,
+                         answer_t *out)
+{
+    *out = (answer_t){ 0 };
+    buf_t text = { 0 };
+    curl_easy_getinfo (easy, CURLINFO_RESPONSE_CODE, &out->status);
+    if (code != CURLE_OK) {
+        out->status = 0;
+        client_fault (self, code, fault, &text);
+        out->fault = xstrdup (text.ptr);
+    } else if (out->status >= 300) {
+        client_refusal (out->status, body, &out->code, &out->fault);
+    } else {
+        out->json = json_loadb (body.ptr ? body.ptr : "", body.len, 0, NULL);
+        buf_printf (&text, "%s answers, but not as a gateway does: is the address right?", self->common->server);
+        out->fault = json_is_object (out->json) ? NULL : xstrdup (text.ptr);
+    }
+    buf_fini (&text);
+}
+
+void client_perform (client_t *self, CURL *easy, answer_t *out)
+{
+    buf_t body = { 0 };
+    curl_easy_setopt (easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt (easy, CURLOPT_WRITEDATA, &body);
+    curl_easy_setopt (easy, CURLOPT_ERRORBUFFER, self->fault);
+    self->fault[0] = '\0';
+    CURLcode code = curl_easy_perform (easy);
+    take_answer (self, easy, code, self->fault, buf_slice (&body), out);
+    buf_fini (&body);
+    curl_easy_cleanup (easy);
+}
+
+void client_ask (client_t *self, const char *method, const char *path, const json_t *body, answer_t *out)
+{
+    struct curl_slist *headers = NULL;
+    buf_t answer = { 0 };
+    if (self->kept)
+        curl_easy_reset (self->kept);
+    else
+        self->kept = curl_easy_init ();
+    CURL *easy = self->kept;
+    set_common (self, easy, path, self->fault);
+    curl_easy_setopt (easy, CURLOPT_TIMEOUT_MS, (long)ANSWER_TIMEOUT_MS);
+    curl_easy_setopt (easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt (easy, CURLOPT_WRITEDATA, &answer);
+    curl_easy_setopt (easy, CURLOPT_CUSTOMREQUEST, method);
+    char *text = body ? json_dumps (body, JSON_COMPACT) : NULL;
+    if (text) {
+        headers = curl_slist_append (headers, "Content-Type: application/json");
+        curl_easy_setopt (easy, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt (easy, CURLOPT_COPYPOSTFIELDS, text);
+    }
+    CURLcode code = curl_easy_perform (easy);
+    take_answer (self, easy, code, self->fault, buf_slice (&answer), out);
+    curl_slist_free_all (headers);
+    free (text);
+    buf_fini (&answer);
+}
+
+void answer_fini (answer_t *answer)
+{
+    json_decref (answer->json);
+    free (answer->code);
+    free (answer->fault);
+    *answer = (answer_t){ 0 };
+}
+
+int answer_status (const answer_t *answer)
+{
+    if (answer->status == 0 || answer->status >= 500 || answer->status < 300)
+        return STATUS_AWAY;
+    return answer->status == 404 || answer->status == 410 ? STATUS_NOT_FOUND : STATUS_REFUSED;
+}
+
+json_t *client_need (const answer_t *answer, int *status)
+{
+    if (!answer->fault)
+        return answer->json;
+    *status = cli_say (answer_status (answer), "%s", answer->fault);
+    return NULL;
+}
+
+void path_add (buf_t *path, const char *name, slice_t value)
+{
+    if (!value.ptr)
+        return;
+    char *escaped = curl_easy_escape (NULL, value.ptr, (int)value.len);
+    buf_printf (path, "%c%s=%s", path->len && memchr (path->ptr, '?', path->len) ? '&' : '?', name, escaped);
+    curl_free (escaped);
+}
