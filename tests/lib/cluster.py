@@ -26,6 +26,8 @@ ZMQ_LEAK = re.compile(r"=+\n==\d+==ERROR: LeakSanitizer: detected memory leaks\n
 # Leaks are found in the log (SCARS). Freed memory is held back only a little, so that a program's size tells something.
 SANITIZERS = {"LSAN_OPTIONS": "exitcode=0", "ASAN_OPTIONS": "quarantine_size_mb=8",
               "TSAN_OPTIONS": f"suppressions={pathlib.Path(__file__).with_name('tsan.supp')}"}
+for name, value in SANITIZERS.items():
+    os.environ.setdefault(name, value)  # for the programs that a test starts by itself
 
 
 def wait_until(probe, seconds=10.0, what="the condition"):
