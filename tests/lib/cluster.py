@@ -7,11 +7,9 @@ import signal
 import subprocess
 import time
 
+from build import BIN, PATIENCE, TOP  # noqa: F401 (tests take them from here)
 from client import Client
 from native import Native
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
 
 # What a sanitizer or an assertion writes; none may stand in a log.
 SCARS = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|Assertion .* failed")
@@ -32,6 +30,7 @@ for name, value in SANITIZERS.items():
 
 def wait_until(probe, seconds=10.0, what="the condition"):
     """The first true value of probe (), within a bound."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         value = probe()
