@@ -79,7 +79,8 @@ auth_t *auth_new (const char *folder, const char *mode, char *problem, size_t pr
         close (self->watch);
         self->watch = -1;
     }
-    if (!control_write (self, problem, problem_size) || !identities_load (self->identities, problem, problem_size)) {
+    if (!control_write (self, problem, problem_size) || !identities_load (self->identities, problem, problem_size) ||
+        !identities_keep (self->identities, problem, problem_size)) {
         auth_destroy (&self);
         return NULL;
     }
@@ -147,15 +148,6 @@ static void tell_changes (auth_t *self, const identities_t *old, int64_t wall_ms
             self->change (self->change_ctx, identities_at (now, i), false);
 }
 
-/* A file that has gone would let everybody in. */
-static bool still_there (const auth_t *self, const identities_t *fresh, char *problem, size_t size)
-{
-    bool gone = identities_count (fresh) == 0 && identities_count (self->identities) > 0;
-    if (gone)
-        snprintf (problem, size, "'%.900s/identities' has gone: put it back.", self->folder);
-    return !gone;
-}
-
 void auth_refresh (auth_t *self, int64_t wall_ms)
 {
     char problem[PROBLEM_SIZE];
@@ -163,7 +155,9 @@ void auth_refresh (auth_t *self, int64_t wall_ms)
     if (!identities_moved (self->identities))
         return;
     identities_t *fresh = identities_new (self->folder);
-    bool good = identities_load (fresh, problem, sizeof problem) && still_there (self, fresh, problem, sizeof problem);
+    bool good = identities_load (fresh, problem, sizeof problem);
+    if (good && !identities_keep (fresh, problem, sizeof problem)) /* whoever was revoked must not stay in for that */
+        log_event (LEVEL_ERROR, "identities-unmarked", "%s A later loss of the file would not be noticed.", problem);
     if (good) {
         identities_t *old = self->identities;
         self->identities = fresh;

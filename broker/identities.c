@@ -329,6 +329,21 @@ static bool lines_read (identities_t *self, const char *path, buf_t *text, char 
     return false;
 }
 
+/* A file that has gone must not let everybody in. */
+static bool still_there (const identities_t *self, char *problem, size_t size)
+{
+    char path[PATH_SIZE];
+    path_format (self->folder, IDENTITIES_MADE, path);
+    if (self->seen.st_ino != 0 || access (path, F_OK) != 0)
+        return true;
+    snprintf (
+        problem, size,
+        "'%.900s/identities' has gone, and with it who may do what: put it back from a backup, or remove '%.900s', "
+        "too, to begin without any.",
+        self->folder, path);
+    return false;
+}
+
 bool identities_load (identities_t *self, char *problem, size_t problem_size)
 {
     char path[PATH_SIZE];
@@ -336,7 +351,7 @@ bool identities_load (identities_t *self, char *problem, size_t problem_size)
     buf_t text = { 0 };
     identities_t *fresh = identities_new (self->folder);
     bool good = file_read (path, &text, &fresh->seen, problem, problem_size) &&
-                lines_read (fresh, path, &text, problem, problem_size);
+                still_there (fresh, problem, problem_size) && lines_read (fresh, path, &text, problem, problem_size);
     buf_fini (&text);
     if (good) {
         identities_t old = *self;
@@ -378,6 +393,32 @@ static bool give_to_owner (int fd, int folder_fd)
     return geteuid () != 0 || (fstat (folder_fd, &folder) == 0 && fchown (fd, folder.st_uid, folder.st_gid) == 0);
 }
 
+static bool say_made (int folder_fd)
+{
+    static const char text[] = "Identities were made here. While this file is there, the broker does not go on without "
+                               "the file `identities`.\n";
+    int fd = openat (folder_fd, IDENTITIES_MADE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno == EEXIST;
+    bool good = give_to_owner (fd, folder_fd) && write (fd, text, sizeof text - 1) >= 0;
+    close (fd);
+    return good;
+}
+
+bool identities_keep (const identities_t *self, char *problem, size_t problem_size)
+{
+    if (self->count == 0)
+        return true;
+    int folder_fd = open (self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = folder_fd >= 0 && say_made (folder_fd) && fsync (folder_fd) == 0;
+    if (!good)
+        snprintf (problem, problem_size, "cannot write '%.900s/" IDENTITIES_MADE "': %s.", self->folder,
+                  strerror (errno));
+    if (folder_fd >= 0)
+        close (folder_fd);
+    return good;
+}
+
 static bool file_replace (identities_t *self, int folder_fd, char *problem, size_t size)
 {
     buf_t text = { 0 };
@@ -388,7 +429,7 @@ static bool file_replace (identities_t *self, int folder_fd, char *problem, size
     int fd = openat (folder_fd, "identities.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     bool good = fd >= 0 && fchmod (fd, 0600) == 0 && give_to_owner (fd, folder_fd) && write_all (fd, &text) &&
                 fsync (fd) == 0 && renameat (folder_fd, "identities.new", folder_fd, "identities") == 0 &&
-                fsync (folder_fd) == 0;
+                say_made (folder_fd) && fsync (folder_fd) == 0;
     if (!good)
         snprintf (problem, size, "cannot write '%.900s/identities': %s.", self->folder, strerror (errno));
     if (fd >= 0)

@@ -10,6 +10,9 @@
  * nothing. A line is never taken out: a revoked identity stays, so that its name still stands for it, and so that
  * taking back the last one opens nothing.
  *
+ * Beside it lies `identities.made` from the first identity on: where that is and the file is not, somebody lost it, and
+ * nothing is opened for that.
+ *
  * Several programs change the file, each under a lock on the folder: they read it, write another one beside it, and
  * move that into its place. A reader therefore always sees a whole one.
  *
@@ -36,6 +39,8 @@ enum {
     TOKEN_TEXT_MAX = 128, /* of a token's text, with the NUL */
 };
 
+#define IDENTITIES_MADE "identities.made"
+
 /* The kinds. */
 #define IDENTITY_TOKEN  "token"
 #define IDENTITY_KEY    "key"    /* `key`: a public CURVE key, in hex */
@@ -58,9 +63,11 @@ typedef struct identities identities_t;
 /* An empty set for that data directory; nothing is read yet. The caller destroys it. */
 identities_t *identities_new (const char *folder);
 void identities_destroy (identities_t **self_p);
-/* Reads the file anew; a missing one is empty. False with one sentence in `problem`, and then nothing has changed.
- * Identities that were handed out before are gone. */
+/* Reads the file anew; one that was never made is empty. False with one sentence in `problem`, and then nothing has
+ * changed. Identities that were handed out before are gone. */
 bool identities_load (identities_t *self, char *problem, size_t problem_size);
+/* Says on disk that there are identities, if there are: an earlier broker did not, and neither does a backup. */
+bool identities_keep (const identities_t *self, char *problem, size_t problem_size);
 /* The file is not the one that was read. Costs a system call. */
 bool identities_moved (const identities_t *self);
 size_t identities_count (const identities_t *self);

@@ -89,17 +89,42 @@ def test_a_revoked_token_counts_no_longer_within_a_second(asking):
 
 
 def test_a_file_that_goes_opens_nothing(cluster):
+    """Neither in the broker that runs, nor in the next one; no other file takes its place by itself."""
     token = create(cluster, "admin", "root")
     cluster.broker.wait_event("auth-on")
     native = cluster.native()
     assert native.ask("broker-info", auth=token)["type"] == "broker-info-ok"
-    (cluster.folder / "data/identities").unlink()
+    data = cluster.folder / "data"
+    (data / "identities").rename(data / "aside")
     cluster.broker.wait_event("identities-unreadable")
     assert native.ask("broker-info")["code"] == "UNAUTHORIZED"
     assert native.ask("broker-info", auth=token)["type"] == "broker-info-ok", "what was read still counts"
-    again = create(cluster, "admin", "root")
-    wait_until(lambda: native.ask("broker-info", auth=again)["type"] == "broker-info-ok")
-    assert native.ask("broker-info", auth=token)["code"] == "UNAUTHORIZED"
+    cluster.broker.stop()
+    for command in (["--listen", "tcp://127.0.0.1:0"], ["token", "create", "--role", "admin", "--name", "b"], ["token", "list"]):
+        refused = subprocess.run([BIN / "gleaner-broker", *command, "--data", data], capture_output=True, text=True, timeout=60)
+        assert refused.returncode != 0 and "/identities' has gone" in refused.stderr, (command, refused)
+    (data / "aside").rename(data / "identities")
+    cluster.broker.start()
+    native.open()
+    assert native.ask("broker-info")["code"] == "UNAUTHORIZED"
+    assert native.ask("broker-info", auth=token)["type"] == "broker-info-ok"
+
+
+def test_to_begin_without_identities_is_said(cluster):
+    """A data directory of before gets the mark at its next start; who takes both files away begins anew."""
+    create(cluster, "admin", "root")
+    cluster.broker.wait_event("auth-on")
+    data = cluster.folder / "data"
+    cluster.broker.stop()
+    (data / "identities.made").unlink()
+    cluster.broker.start()
+    assert (data / "identities.made").exists()
+    cluster.broker.stop()
+    (data / "identities.made").unlink()
+    (data / "identities").unlink()
+    cluster.broker.start()
+    native = cluster.native()
+    assert native.ask("broker-info")["type"] == "broker-info-ok"
 
 
 def test_an_upload_is_refused_before_its_body_is_read(asking):

@@ -7,11 +7,10 @@
 #include "broker/issuer.h"
 #include "fuzz.h"
 #include "proto/secret.h"
+#include "tests/unit/jwt.h"
 
 #define SECRET "what both sides know, 32 bytes or more"
 #define NOW    1700000000000LL
-
-enum { VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
 
 static issuer_t *issuer;
 
@@ -30,29 +29,12 @@ int LLVMFuzzerInitialize (int *argc, char ***argv)
     return 0;
 }
 
-static void add_part (buf_t *out, const void *bytes, size_t len)
-{
-    size_t size = sodium_base64_encoded_len (len, VARIANT);
-    buf_reserve (out, size);
-    sodium_bin2base64 (out->ptr + out->len, size, bytes, len, VARIANT);
-    out->len += size - 1;
-}
-
 static void sign (slice_t in, buf_t *out)
 {
-    unsigned char mac[crypto_auth_hmacsha256_BYTES];
-    crypto_auth_hmacsha256_state hmac;
     const char *zero = in.len ? memchr (in.ptr, 0, in.len) : NULL;
     slice_t header = zero ? slice_from (in.ptr, (size_t)(zero - in.ptr)) : SLICE ("{\"alg\":\"HS256\"}");
     slice_t claims = zero ? slice_from (zero + 1, in.len - header.len - 1) : in;
-    add_part (out, header.ptr, header.len);
-    buf_append_str (out, ".");
-    add_part (out, claims.ptr, claims.len);
-    crypto_auth_hmacsha256_init (&hmac, (const unsigned char *)SECRET, strlen (SECRET));
-    crypto_auth_hmacsha256_update (&hmac, (const unsigned char *)out->ptr, out->len);
-    crypto_auth_hmacsha256_final (&hmac, mac);
-    buf_append_str (out, ".");
-    add_part (out, mac, sizeof mac);
+    jwt_sign (out, SECRET, header, claims);
 }
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)

@@ -32,6 +32,9 @@ static int begin (void **state)
 static int end (void **state)
 {
     place_t *self = *state;
+    char made[128];
+    snprintf (made, sizeof made, "%s/" IDENTITIES_MADE, self->folder);
+    unlink (made);
     unlink (self->path);
     rmdir (self->folder);
     free (self);
@@ -172,6 +175,10 @@ static void test_a_file_that_cannot_be_trusted_changes_nothing (void **state)
         assert_non_null (strstr (self->problem, "holds nothing"));
         assert_non_null (identities_by_token (identities, slice_of (text), NOW));
     }
+    assert_int_equal (unlink (self->path), 0);
+    assert_false (identities_load (identities, self->problem, sizeof self->problem));
+    assert_non_null (strstr (self->problem, "has gone"));
+    assert_non_null (identities_by_token (identities, slice_of (text), NOW));
     write_file (self, "a\tkey\tK\tadmin\tn\t0\t0\t\t0\n", 0640);
     assert_false (identities_load (identities, self->problem, sizeof self->problem));
     assert_non_null (strstr (self->problem, "chmod 600"));
@@ -214,7 +221,7 @@ static void test_of_two_that_are_bound_the_lasting_one_stands (void **state)
 static void test_a_check_is_quick_among_many (void **state)
 {
     place_t *self = *state;
-    enum { MANY = 10000, CHECKS = 20000 };
+    enum { MANY = 10000, ROUNDS = 20, CHECKS = 1000 };
     identities_t *identities = identities_new (self->folder);
     identity_t identity = { .role = ROLE_VIEWER, .name = "n" };
     char first[TOKEN_TEXT_MAX];
@@ -225,14 +232,23 @@ static void test_a_check_is_quick_among_many (void **state)
     }
     token_make (&identity, text);
     assert_false (identities_add (identities, &identity)); /* one too many, and a token of nobody */
-    struct timespec from, to;
-    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &from);
-    for (int i = 0; i < CHECKS; i++)
-        assert_true (!identities_by_token (identities, slice_of (i % 2 ? first : text), NOW) == !(i % 2));
-    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &to);
-    double us = ((double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3) / CHECKS;
-    print_message ("a check among %d: %.2f us\n", MANY, us);
-    assert_true (us < 50); /* 5 without sanitizers: see the benchmark's figures */
+    double best = 0; /* of the rounds: the others had the machine's other work in them */
+    for (int round = 0; round < ROUNDS; round++) {
+        struct timespec from;
+        struct timespec to;
+        clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &from);
+        for (int i = 0; i < CHECKS; i++)
+            assert_true (!identities_by_token (identities, slice_of (i % 2 ? first : text), NOW) == !(i % 2));
+        clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &to);
+        double us = ((double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3) / CHECKS;
+        best = round && best < us ? best : us;
+    }
+    print_message ("a check among %d: %.2f us\n", MANY, best);
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    assert_true (best < 50);
+#else
+    assert_true (best < 5);
+#endif
     identities_destroy (&identities);
 }
 

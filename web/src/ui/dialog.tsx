@@ -11,7 +11,8 @@ interface DialogProps {
   class?: string;
 }
 
-export function Dialog({ title, onClose, children, class: className = "" }: DialogProps) {
+/** Opens the <dialog> that gets the reference for as long as it is shown; then the focus goes back to where it was. */
+export function useModal() {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current;
@@ -22,6 +23,11 @@ export function Dialog({ title, onClose, children, class: className = "" }: Dial
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
+  return element;
+}
+
+export function Dialog({ title, onClose, children, class: className = "" }: DialogProps) {
+  const element = useModal();
   return (
     // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions, jsx-a11y/click-events-have-key-events -- Escape does it by keyboard
     <dialog

@@ -4,6 +4,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { login, who } from "../api/session";
+import { useModal } from "./dialog";
 import "./login.css";
 
 const words = (error: unknown): string => (error instanceof ApiError || error instanceof Error ? error.message : String(error));
@@ -67,16 +68,7 @@ export function LoginPage() {
 
 /** Over the page, which can do nothing until it is gone. */
 export function LoginDialog() {
-  const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const dialog = element.current;
-    const before = document.activeElement;
-    dialog?.showModal();
-    return () => {
-      dialog?.close();
-      if (before instanceof HTMLElement) before.focus();
-    };
-  }, []);
+  const element = useModal();
   return (
     // Browsers close a dialog at the second Escape, whatever a page says to that.
     <dialog ref={element} class="dialog login-dialog" aria-labelledby="login-title" onCancel={(event) => event.preventDefault()} onClose={() => element.current?.isConnected && element.current.showModal()}>
