@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 
-from build import PATIENCE
+from built import PATIENCE
 from zips import zip_of
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from build import BIN, PATIENCE, TOP  # noqa: F401 (tests take them from here)
+from built import BIN, PATIENCE, TOP  # noqa: F401 (tests take them from here)
 from client import Client
 from native import Native
 
