@@ -101,6 +101,8 @@ static void on_renewed (void *ctx, const call_answer_t *answer)
     self->renew_call = 0;
     if (answer->outcome == CALL_AWAY) {
         loop_timer_set (self->host->loop, &self->renew_timer, backoff_next_ms (&self->renew_backoff), renew, self);
+    } else if (answer->outcome == CALL_REFUSED && self->state == STATE_REPORT) {
+        return; /* the result is on its way: it may be what has ended the lease, and its answer tells */
     } else if (answer->outcome == CALL_REFUSED) {
         log_event (LEVEL_WARN, "lease-refused", "job=%s %s", self->lease.job_id, answer->text);
         job_stop (self, STOP_LEASE_LOST);

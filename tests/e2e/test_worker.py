@@ -113,6 +113,18 @@ def test_a_waiting_worker_starts_a_job_at_once(cluster, transport):
     assert sorted(delays)[4] < START_MEDIAN_MAX_MS, delays
 
 
+@TRANSPORTS
+def test_a_result_that_was_accepted_is_no_lost_lease(cluster, transport):
+    """The renewal that waits at the broker is refused when the result has ended the lease, before that is answered."""
+    worker = cluster.worker(transport, "--slots", "4")
+    jobs = [cluster.api.submit("sleep 1") for _ in range(8)]
+    for job in jobs:
+        assert cluster.api.wait_job(job, 20)["status"] == "completed"
+    wait_until(lambda: len(worker.events("job-ended")) == 8, 5, "the answers to all results")
+    assert all("completed: accepted" in line for line in worker.events("job-ended"))
+    assert not worker.events("lease-refused") + worker.events("job-stopped")
+
+
 def test_a_silent_job_keeps_its_lease(clusters):
     cluster = clusters(broker_args=["--lease", "1s", "--offline", "2s", "--heartbeat", "300ms"])
     cluster.worker("http")

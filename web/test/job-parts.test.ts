@@ -165,4 +165,9 @@ describe("words and steps", () => {
     expect(requestAgain(job({})).requires).toBeUndefined();
     expect(requestAgain(job({ network: "none" })).network).toBe("none");
   });
+  it("runs a job again within its limits, and one with secrets not without them", () => {
+    const limits = { memoryMb: 512, cpus: 1.5, diskMb: 100, pids: 64 };
+    expect(requestAgain(job(limits))).toMatchObject(limits);
+    expect(() => requestAgain(job({ secretNames: ["TOKEN"] }))).toThrow("TOKEN");
+  });
 });

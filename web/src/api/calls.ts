@@ -23,8 +23,9 @@ export function randomId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The request that makes the same job again. */
+/** The request that makes the same job again; throws for one with secrets. */
 export function requestAgain(job: Job): JobRequest {
+  if (job.secretNames?.length) throw new Error(`Nobody can read its secrets back (${job.secretNames.join(", ")}): submit it anew, with them.`);
   const keep = <T>(value: T | null | undefined): T | undefined => value ?? undefined;
   const request: Partial<Record<keyof JobRequest, unknown>> = {
     command: job.command ?? "",
@@ -44,6 +45,10 @@ export function requestAgain(job: Job): JobRequest {
     backoffMs: keep(job.backoffMs),
     network: keep(job.network),
     image: keep(job.image),
+    memoryMb: keep(job.memoryMb),
+    cpus: keep(job.cpus),
+    diskMb: keep(job.diskMb),
+    pids: keep(job.pids),
   };
   return request as JobRequest;
 }

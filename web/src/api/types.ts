@@ -16,6 +16,17 @@ export interface JobOptions {
   backoffMs?: number | null;
   network?: "none" | null;
   image?: string | null;
+  memoryMb?: number | null;
+  cpus?: number | null;
+  diskMb?: number | null;
+  pids?: number | null;
+}
+
+/** What an attempt has used, by its worker's word. */
+export interface Usage {
+  cpuMs?: number | null;
+  memoryPeakBytes?: number | null;
+  pidsPeak?: number | null;
 }
 
 export interface JobRequest extends JobOptions {
@@ -46,7 +57,7 @@ export interface Attempt {
 }
 
 /** A job's record; what is not yet known is null or absent. Times are ms since the epoch, by the broker's clock. */
-export interface Job extends JobOptions {
+export interface Job extends JobOptions, Usage {
   jobId: string;
   status: JobState;
   workerId?: string | null;
@@ -63,6 +74,8 @@ export interface Job extends JobOptions {
   waitingReason?: string | null;
   waiting?: string | null;
   directWorker?: string | null;
+  owner?: string | null;
+  secretNames?: string[] | null;
   notBefore?: number | null;
   artifactsUrl?: string | null;
   artifactsGone?: boolean | null;

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import type { Job } from "../../api/types";
-import { duration } from "../../lib/format";
+import { bytes, count, duration } from "../../lib/format";
 import { Time } from "../../ui/basics";
 
 function Pairs({ map }: { map: Record<string, string> }) {
@@ -10,6 +10,29 @@ function Pairs({ map }: { map: Record<string, string> }) {
 }
 
 const filled = (map: Record<string, string> | null | undefined): map is Record<string, string> => map != null && Object.keys(map).length > 0;
+
+const MIB = 1024 * 1024;
+
+/** What the job may use, as far as it said so. */
+function limitsOf(job: Job): string {
+  const parts = [
+    job.memoryMb ? `${bytes(job.memoryMb * MIB)} of memory` : "",
+    job.cpus ? `${job.cpus} processors` : "",
+    job.diskMb ? `${bytes(job.diskMb * MIB)} of disk` : "",
+    job.pids ? `${count(job.pids)} processes` : "",
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+/** What its last attempt has used. */
+function usageOf(job: Job): string {
+  const parts = [
+    job.cpuMs != null ? `${duration(job.cpuMs)} of CPU time` : "",
+    job.memoryPeakBytes ? `${bytes(job.memoryPeakBytes)} of memory` : "",
+    job.pidsPeak ? `${count(job.pidsPeak)} processes at once` : "",
+  ];
+  return parts.filter(Boolean).join(", ");
+}
 
 export function Details({ job }: { job: Job }) {
   const rows: [string, ComponentChildren][] = [];
@@ -19,6 +42,12 @@ export function Details({ job }: { job: Job }) {
   if (job.directWorker) rows.push(["Only on", <span class="chip">{job.directWorker}</span>]);
   if (filled(job.env)) rows.push(["Environment", <Pairs map={job.env} />]);
   if (job.artifacts?.length) rows.push(["Artifacts", job.artifacts.map((glob) => <span key={glob} class="chip">{glob}</span>)]);
+  if (job.owner) rows.push(["Owner", job.owner]);
+  if (job.secretNames?.length) rows.push(["Secrets", job.secretNames.map((name) => <span key={name} class="chip">{name}</span>)]);
+  if (job.image) rows.push(["Image", job.image]);
+  if (job.network === "none") rows.push(["Network", "none"]);
+  if (limitsOf(job)) rows.push(["May use", limitsOf(job)]);
+  if (usageOf(job)) rows.push(["Has used", usageOf(job)]);
   if (job.priority) rows.push(["Priority", job.priority]);
   if (job.timeoutMs) rows.push(["Timeout", duration(job.timeoutMs)]);
   if (job.maxAttempts) rows.push(["Attempts", `at most ${job.maxAttempts}`]);
