@@ -6,7 +6,8 @@ import pathlib
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
 
-TSAN = b"__tsan_init" in (BIN / "gleaner-broker").read_bytes()
+broker = BIN / "gleaner-broker"
+TSAN = broker.exists() and b"__tsan_init" in broker.read_bytes()
 
 # What is waited for may take so many times as long: ThreadSanitizer makes programs slow.
 PATIENCE = 4 if TSAN else 1
