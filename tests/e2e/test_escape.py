@@ -170,10 +170,10 @@ def test_nothing_but_its_folder_and_tmp_is_writable(lender):
 
 
 def test_tmp_has_a_size(lenders):
-    lender = lenders("--tmp-max", "1M")
+    lender = lenders("--tmp-max", "4M")  # ThreadSanitizer takes 512 KiB of the keeper's /tmp
     for folder in ("/tmp", "/dev/shm"):
-        assert "No space left" in refused(lender.run(f"head -c 2000000 /dev/zero > {folder}/big"))
-    assert lender.run("head -c 900000 /dev/zero > /tmp/fits && head -c 900000 /dev/zero > /dev/shm/fits")["status"] == "completed"
+        assert "No space left" in refused(lender.run(f"head -c 5000000 /dev/zero > {folder}/big"))
+    assert lender.run("head -c 3600000 /dev/zero > /tmp/fits && head -c 3600000 /dev/zero > /dev/shm/fits")["status"] == "completed"
 
 
 def test_links_lead_nowhere(lender):

@@ -265,6 +265,7 @@ def test_an_agent_without_one(cluster):
 def old_database(path, now):
     """Schema 2, and in it a job that is over, one that runs, and one that waits after a lost attempt. Their ids."""
     path.unlink()
+    path.with_name("gleaner.db-redo").unlink()
     db = sqlite3.connect(path)
     db.executescript((pathlib.Path(__file__).parents[1] / "lib/schema2.sql").read_text())
     db.execute("INSERT INTO worker (worker_id, hostname, slots, registered_ms, last_seen_ms, online) VALUES ('w', 'h', 2, ?1, ?1, 1)", (now,))

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from built import PATIENCE
 from cluster import BIN, wait_until
 
 
@@ -32,7 +33,7 @@ def run_jobs(cluster, count=3, size=40_000):
 
 
 def test_jobs_and_their_files_expire(clusters):
-    cluster = clusters(broker_args=["--keep-jobs", "2s", "--keep-uploads", "0s"])
+    cluster = clusters(broker_args=["--keep-jobs", f"{2 * PATIENCE}s", "--keep-uploads", "0s"])
     jobs = run_jobs(cluster, size=IN_FILES)
     waiting = cluster.api.create(requires={"no": "such"})
     assert list((cluster.folder / "data/output").glob("*/*.stdout"))

@@ -12,7 +12,8 @@ import uuid
 
 import pytest
 
-from cluster import BIN, wait_until
+from built import BIN, TSAN
+from cluster import wait_until
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["http", "zmq"])
 GONE_SECONDS = 5
@@ -276,12 +277,8 @@ def at_rest(worker, command):
     return [int(child) for child in all_children(worker.pid) if command_of(child) == command]
 
 
-SERVERS = pytest.mark.parametrize("command", ["gleaner-keeper", "gleaner-extract --fork-server"])
-
-
-def no_fork_server(worker):
-    """ThreadSanitizer's build has none."""
-    return not at_rest(worker, "gleaner-extract --fork-server")
+FORK_SERVER = pytest.mark.skipif(TSAN, reason="a worker built for ThreadSanitizer has no fork server")
+SERVERS = pytest.mark.parametrize("command", ["gleaner-keeper", pytest.param("gleaner-extract --fork-server", marks=FORK_SERVER)])
 
 
 def new_files():
@@ -300,7 +297,7 @@ def test_one_keeper_and_one_fork_server_serve_all_jobs(cluster):
     before = sorted(all_children(worker.pid))
     for i in range(1, 10):
         run_one(cluster, i)
-    assert sorted(all_children(worker.pid)) == before and len(before) == (1 if no_fork_server(worker) else 2)
+    assert sorted(all_children(worker.pid)) == before and len(before) == (1 if TSAN else 2)
 
 
 @SERVERS
@@ -308,8 +305,6 @@ def test_one_that_is_killed_at_rest_is_replaced(cluster, command):
     worker = cluster.worker("http")
     for i in range(4):
         run_one(cluster, i)
-        if "--fork-server" in command and i == 0 and no_fork_server(worker):
-            pytest.skip("this build has none")
         for pid in at_rest(worker, command):
             os.kill(pid, signal.SIGKILL)
 
@@ -320,6 +315,7 @@ def test_one_that_is_killed_at_rest_is_replaced(cluster, command):
     assert not children(worker.pid)
 
 
+@FORK_SERVER
 def test_a_fork_server_that_is_killed_while_jobs_run(cluster, tmp_path):
     worker = cluster.worker("zmq", "--slots", "3")
     gate = tmp_path / "gate"
@@ -336,6 +332,7 @@ def test_a_fork_server_that_is_killed_while_jobs_run(cluster, tmp_path):
     assert cluster.api.wait_job(waiting)["stdout"] == "passed\n"
 
 
+@FORK_SERVER
 def test_a_fork_server_that_stands_still_is_not_waited_for_long(cluster):
     worker = cluster.worker("zmq")
     run_one(cluster, "first")

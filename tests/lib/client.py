@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 
+from built import PATIENCE
 from zips import zip_of
 
 
@@ -122,6 +123,7 @@ class Client:
         return answer.json
 
     def wait_job(self, job, seconds=20, until=("completed", "failed")):
+        seconds *= PATIENCE
         end = time.monotonic() + seconds
         while True:
             status = self.status(job)

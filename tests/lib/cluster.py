@@ -7,11 +7,9 @@ import signal
 import subprocess
 import time
 
+from built import BIN, PATIENCE, TOP  # noqa: F401 (tests take them from here)
 from client import Client
 from native import Native
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
 
 # What a sanitizer or an assertion writes; none may stand in a log.
 SCARS = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|Assertion .* failed")
@@ -26,10 +24,13 @@ ZMQ_LEAK = re.compile(r"=+\n==\d+==ERROR: LeakSanitizer: detected memory leaks\n
 # Leaks are found in the log (SCARS). Freed memory is held back only a little, so that a program's size tells something.
 SANITIZERS = {"LSAN_OPTIONS": "exitcode=0", "ASAN_OPTIONS": "quarantine_size_mb=8",
               "TSAN_OPTIONS": f"suppressions={pathlib.Path(__file__).with_name('tsan.supp')}"}
+for name, value in SANITIZERS.items():
+    os.environ.setdefault(name, value)  # for the programs that a test starts by itself
 
 
 def wait_until(probe, seconds=10.0, what="the condition"):
     """The first true value of probe (), within a bound."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         value = probe()
