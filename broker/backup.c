@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/folder.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/program.h"
@@ -50,11 +51,11 @@ static bool failed (backup_t *self, const char *what, const char *why)
 
 static void *connect_broker (void *context, const broker_options_t *options, const char *folder)
 {
-    char endpoint[PATH_SIZE];
+    char path[PATH_SIZE];
+    char endpoint[FOLDER_ENDPOINT_SIZE];
     struct stat info;
-    snprintf (endpoint, sizeof endpoint, "%.4000s/control", folder);
-    bool control = stat (endpoint, &info) == 0;
-    snprintf (endpoint, sizeof endpoint, "ipc://%.4000s/control", folder);
+    snprintf (path, sizeof path, "%.4000s/control", folder);
+    bool control = stat (path, &info) == 0 && folder_control (folder, endpoint);
     void *socket = zmq_socket (context, ZMQ_REQ);
     int patience = PATIENCE_MS;
     int linger = 0;

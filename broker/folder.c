@@ -61,3 +61,10 @@ bool folder_lock (const char *folder, bool *busy, char *problem, size_t problem_
         snprintf (problem, problem_size, "cannot lock data directory '%.900s': %s.", folder, strerror (errno));
     return false;
 }
+
+bool folder_control (const char *folder, char endpoint[FOLDER_ENDPOINT_SIZE])
+{
+    int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    snprintf (endpoint, FOLDER_ENDPOINT_SIZE, "ipc:///proc/self/fd/%d/control", fd);
+    return fd >= 0;
+}

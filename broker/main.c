@@ -139,10 +139,10 @@ static bool listen_good (const broker_options_t *options, bool secured, char *pr
 /* For --backup on this machine, whatever --listen says. */
 static void bind_control (void *router, const char *folder)
 {
-    char endpoint[PATH_SIZE];
-    snprintf (endpoint, sizeof endpoint, "ipc://%.4000s/control", folder);
-    if (zmq_bind (router, endpoint) != 0) /* its path may be too long for a socket: then --listen serves */
-        log_event (LEVEL_DEBUG, "no-control-socket", "%s: %s", endpoint, zmq_strerror (errno));
+    char endpoint[FOLDER_ENDPOINT_SIZE];
+    if (!folder_control (folder, endpoint) || zmq_bind (router, endpoint) != 0) /* then --listen serves */
+        log_event (LEVEL_WARN, "no-control-socket", "%s/control: %s; --backup needs --listen", folder,
+                   zmq_strerror (errno));
 }
 
 /* What `control` says is as plain as before: only who may enter the data directory reaches it. */

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from built import PATIENCE
-from cluster import BIN, wait_until
+from cluster import BIN, Program, wait_until
 
 
 def blobs(cluster):
@@ -203,6 +203,15 @@ def test_a_backup_restores_everything(clusters, tmp_path, running):
         status = native.ask("job-status", jobId=job)
         assert status["status"] == "completed" and status["stdout"].endswith(b"%d\n" % number)
     assert native.ask("job-status", jobId=pending)["status"] == "pending"
+
+
+def test_a_backup_of_a_folder_with_a_long_path(tmp_path):
+    """Longer than a socket's path may be: the running broker is reached all the same."""
+    data = tmp_path / ("long" * 30)
+    running = Program("broker", ["--listen", "tcp://127.0.0.1:0", "--data", data], tmp_path / "log").start()
+    made = broker("--backup", tmp_path / "b.tar", "--data", data)
+    assert made.returncode == 0 and not running.events("no-control-socket"), made
+    assert running.stop() == 0
 
 
 @pytest.mark.parametrize("task", [["--check"], ["--backup", "x.tar"]])
