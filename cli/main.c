@@ -1,3 +1,4 @@
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static int help (FILE *out)
 int main (int argc, char **argv)
 {
     signal (SIGPIPE, SIG_DFL);
+    setlocale (LC_CTYPE, "C.UTF-8"); /* or the library cannot tell names of files in ZIPs */
     if (argc < 2)
         return help (stderr);
     const char *name = argv[1];
