@@ -23,14 +23,14 @@ typedef struct {
 /* What a command does with one name; its status. `out` may be given what --json prints of it. */
 typedef int one_fn (client_t *client, const options_t *options, const char *name, json_t **out);
 
-/* Takes all names, whatever becomes of one; the first status that is not good counts. */
+/* Takes all names, whatever becomes of one, until Ctrl-C; the first status that is not good counts. */
 static int each (client_t *client, const options_t *options, one_fn *one)
 {
     slice_t rest = slice_of (options->names);
     slice_t line;
     int first = STATUS_GOOD;
     json_t *all = json_array ();
-    while (rest.ptr && lines_next (&rest, &line)) {
+    while (first != STATUS_CUT && rest.ptr && lines_next (&rest, &line)) {
         json_t *out = NULL;
         char *name = slice_dup (line);
         int status = one (client, options, name, &out);

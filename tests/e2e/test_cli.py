@@ -109,6 +109,14 @@ def test_run_brings_the_files_back(cluster, shell):
     assert not [name for _, _, names in os.walk(project) for name in names if name.startswith(".gleaner-")]
 
 
+def test_names_in_other_languages_travel(cluster, shell):
+    cluster.worker("http")
+    shell.write({"größe/日本 語.txt": "in"})
+    done = shell.run("run", "--artifact", "**/*.out", "--", "cat größe/*; mkdir -p é; echo out > é/ü.out", env={"LC_ALL": "C"})
+    assert (done.returncode, done.stdout) == (0, "in"), done
+    assert (shell.folder / "é/ü.out").read_text() == "out\n"
+
+
 def test_what_is_ignored_stays_at_home(cluster, shell):
     cluster.worker("http")
     shell.write({".gitignore": "*.o\n/build/\n!keep.o\n# no\n", "a.o": "", "keep.o": "", "build/x": "", "sub/build/y": "",
@@ -243,6 +251,37 @@ def test_a_job_that_is_tried_again_is_followed(cluster, shell):
     done = shell.run("logs", "-f", made["jobId"])
     assert done.returncode == 0 and done.stdout == "try 1\ntry 2\n" and "attempt 1 is over, attempt 2 follows" in done.stderr, done
     assert shell.run("logs", "--attempt", "1", made["jobId"]).stdout == "try 1\n"
+
+
+def test_a_job_that_nobody_has_begun_is_shown_once(cluster, shell):
+    job = shell.run("submit", "--", "echo one; sleep 0.3; echo two").stdout.strip()
+    with shell.start("logs", "-f", job, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as logs:
+        time.sleep(0.8)  # so that its streams are open before there is an attempt
+        cluster.worker("http")
+        assert (logs.stdout.read(), logs.stderr.read(), logs.wait(20)) == ("one\ntwo\n", "", 0)
+
+
+def test_who_follows_does_not_hammer_the_server(clusters, tmp_path):
+    cluster = clusters(gateway_args=["--rate", "5"])
+    shell = Shell(cluster, tmp_path)
+    cluster.worker("zmq")
+    made = cluster.api.execute("echo $GLEANER_ATTEMPT; [ $GLEANER_ATTEMPT = 2 ]", retryOnExit="any", backoffMs="2500")
+    done = shell.run("logs", "-f", made["jobId"])
+    assert (done.returncode, done.stdout) == (0, "1\n2\n"), done
+
+
+def test_a_server_that_never_answered_is_not_waited_for(shell):
+    for command in (["logs"], ["logs", "-f"], ["wait"]):
+        done = shell.run(*command, "job-x", "--server", "http://127.0.0.1:1")
+        assert done.returncode == AWAY and len(done.stderr.splitlines()) == 1, done
+
+
+def test_ctrl_c_ends_the_wait_for_all(cluster, shell):
+    jobs = [shell.run("submit", "--", "true").stdout.strip() for _ in range(2)]
+    with shell.start("wait", *jobs) as wait:
+        time.sleep(0.8)
+        wait.send_signal(signal.SIGINT)
+        assert wait.wait(5) == CUT
 
 
 def test_lists_and_sheets(cluster, shell):
