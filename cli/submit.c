@@ -379,6 +379,12 @@ static int send_form (client_t *client, const form_t *form, const pack_t *pack, 
             nanosleep (&pause, NULL);
     }
     *job_p = json_incref (client_need (&answer, &status));
+    if (*job_p && !*text_of (*job_p, "jobId")) {
+        json_decref (*job_p);
+        *job_p = NULL;
+        status =
+            cli_say (STATUS_AWAY, "%s answers, but names no job: is the address right?", form->options->common.server);
+    }
     if (status == STATUS_AWAY)
         cli_say (0, "whether there is a job now is not known; with --key %s the same submission makes no second one.",
                  json_string_value (json_object_get (form->fields, "idempotencyKey")));
@@ -421,7 +427,7 @@ int submit_command (int argc, char **argv)
     if (job && options.common.json)
         print_json (job);
     else if (job)
-        printf ("%s\n", text_of (job, "jobId"));
+        print_text (text_of (job, "jobId"), "\n");
     json_decref (job);
     client_destroy (&client);
     cli_fini (&table, &options.common);

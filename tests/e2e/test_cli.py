@@ -1,11 +1,13 @@
 """The command `gleaner`, as a person and a script use it: real programs at both ends."""
 
+import http.server
 import json
 import os
 import pty
 import select
 import signal
 import subprocess
+import threading
 import time
 import zipfile
 
@@ -409,3 +411,62 @@ def test_help_of_every_command(shell):
     assert shell.run("--version").stdout.startswith("gleaner ")
     bare = shell.run()
     assert bare.returncode == 2 and "usage:" in bare.stderr
+
+
+# ---- servers that are not as ours ----
+
+
+@pytest.fixture
+def pretend():
+    """pretend (answer): the address of a server that answers every request with that status, that type and those bytes."""
+    servers = []
+
+    def make(body, status=200, kind="application/json"):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_a_server_says_does_not_steer_the_terminal(shell, pretend):
+    evil = "\x1b]0;x\x07\x9b2J"
+    server = pretend({"jobId": evil, "status": evil, "name": evil, "errorMessage": evil, "message": evil, "owner": 1, "attempts": [3],
+                      "jobs": [evil, {"jobId": evil, "startedAt": -2**63, "createdAt": 2**63 - 1}], "workers": [{"workerId": evil}]})
+    for command in (["status", "j"], ["cancel", "j"], ["retry", "j"], ["jobs"], ["workers"], ["submit", "--", "true"]):
+        done = shell.run(*command, "--server", server) if command[0] != "submit" else shell.run("submit", "--server", server, "--", "true")
+        assert done.returncode == 0 and not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in done.stdout), done
+
+
+def test_answers_that_are_none(shell, pretend):
+    for body in (b"{", b"[]", b"\xff", b"[" * 5000):
+        server = pretend(body)
+        for command in (["jobs"], ["status", "j"], ["wait", "j"], ["cancel", "j"]):
+            done = shell.run(*command, "--server", server)
+            assert done.returncode == AWAY and done.stdout == "" and "not as a gateway" in done.stderr, done
+    done = shell.run("submit", "--server", pretend({"success": True}), "--", "true")
+    assert done.returncode == AWAY and "names no job" in done.stderr and done.stdout == "", done
+
+
+def test_what_cannot_be_printed_was_not_told(shell):
+    with open("/dev/full", "w", encoding="ascii") as full, shell.start("jobs", stdout=full, stderr=subprocess.PIPE) as jobs:
+        assert jobs.wait(20) == LOCAL and b"cannot be printed" in jobs.stderr.read()
