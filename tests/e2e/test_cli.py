@@ -470,3 +470,25 @@ def test_answers_that_are_none(shell, pretend):
 def test_what_cannot_be_printed_was_not_told(shell):
     with open("/dev/full", "w", encoding="ascii") as full, shell.start("jobs", stdout=full, stderr=subprocess.PIPE) as jobs:
         assert jobs.wait(20) == LOCAL and b"cannot be printed" in jobs.stderr.read()
+
+
+# ---- projects that are not as they should be ----
+
+
+def test_a_project_behind_a_link_and_what_is_no_project(cluster, shell):
+    cluster.worker("http")
+    shell.write({"real/f.txt": "f"})
+    (shell.folder / "link").symlink_to("real")
+    os.mkfifo(shell.folder / "fifo")
+    assert shell.run("run", "link", "--", "cat f.txt").stdout == "f"
+    os.mkfifo(shell.folder / "real/fifo")
+    inside = shell.run("run", "real", "--", "ls")
+    assert inside.stdout == "f.txt\n" and "left at home: 'fifo'" in inside.stderr, inside
+    special = shell.run("run", "fifo", "--", "true")
+    assert special.returncode == LOCAL and "neither a folder nor a ZIP" in special.stderr, special
+    two = shell.run("submit", "real", "link", "--", "true")
+    assert two.returncode == 2 and "one too many" in two.stderr, two
+    huge = shell.run("submit", "--memory", "9223372036854775807", "--", "true")
+    assert huge.returncode == 2 and "out of range" in huge.stderr, huge
+    image = shell.run("submit", "--image", b"\xff".decode(errors="surrogateescape"), "--", "true")
+    assert image.returncode == 2 and "not UTF-8" in image.stderr, image
