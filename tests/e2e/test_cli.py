@@ -1,6 +1,7 @@
 """The command `gleaner`, as a person and a script use it: real programs at both ends."""
 
 import http.server
+import io
 import json
 import os
 import pty
@@ -418,15 +419,20 @@ def test_help_of_every_command(shell):
 
 @pytest.fixture
 def pretend():
-    """pretend (answer): the address of a server that answers every request with that status, that type and those bytes."""
+    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path."""
     servers = []
 
-    def make(body, status=200, kind="application/json"):
+    def make(answer):
+        def said(path):
+            body = answer(path) if callable(answer) else answer
+            return body if isinstance(body, bytes) else json.dumps(body).encode()
+
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
+                data = said(self.path)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/octet-stream")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -436,7 +442,6 @@ def pretend():
             def log_message(self, *_):
                 pass
 
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
@@ -492,3 +497,32 @@ def test_a_project_behind_a_link_and_what_is_no_project(cluster, shell):
     assert huge.returncode == 2 and "out of range" in huge.stderr, huge
     image = shell.run("submit", "--image", b"\xff".decode(errors="surrogateescape"), "--", "true")
     assert image.returncode == 2 and "not UTF-8" in image.stderr, image
+
+
+def test_only_what_was_asked_for_comes_into_the_folder(shell, pretend):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name in (".git/hooks/pre-commit", "Makefile", "out/good"):
+            file.writestr(name, name)
+    job = {"jobId": "j", "status": "completed", "artifacts": ["out/**"]}
+    server = pretend(lambda path: packed.getvalue() if "/artifacts" in path else json.dumps(job).encode())
+    done = shell.run("artifacts", "j", "--server", server)
+    assert done.returncode == 0 and "'Makefile' was not asked for" in done.stderr, done
+    assert (shell.folder / "out/good").read_text() == "out/good"
+    assert not (shell.folder / ".git").exists() and not (shell.folder / "Makefile").exists()
+
+
+@pytest.mark.parametrize("name", ["/tmp/gleaner-absolute", "../up", "a.txt/b", "a//b", "link/b", "./../x"])
+def test_names_that_lead_elsewhere(shell, pretend, name):
+    (shell.folder / "away").mkdir()
+    (shell.folder / "inside").mkdir()
+    (shell.folder / "inside/link").symlink_to("../away")
+    (shell.folder / "inside/a.txt").write_text("mine")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr(name, "theirs")
+    server = pretend(lambda path: packed.getvalue() if "/artifacts" in path else b'{"status": "completed", "artifacts": ["**"]}')
+    done = shell.run("artifacts", "j", "--server", server, "--to", "inside")
+    assert done.returncode == LOCAL and "cannot be written" in done.stderr, done
+    assert not list((shell.folder / "away").iterdir()) and (shell.folder / "inside/a.txt").read_text() == "mine"
+    assert not os.path.exists("/tmp/gleaner-absolute") and sorted(os.listdir(shell.folder)) == ["a.txt", "away", "inside"]
