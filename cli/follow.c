@@ -1,6 +1,7 @@
 #include "cli/follow.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,17 +238,29 @@ static bool is_done (const follow_t *self, const json_t *job)
     return self->order->as_it_is || self->order->attempt || (job_is_over (job) && newest);
 }
 
+/* Ctrl-C has come and waits to be read. */
+static bool signal_waits (void *ctx)
+{
+    const follow_t *self = ctx;
+    struct pollfd waits = { .fd = self->signals, .events = POLLIN };
+    return poll (&waits, 1, 0) > 0;
+}
+
 static void look (follow_t *self)
 {
     buf_t path = { 0 };
     answer_t answer;
     buf_append_str (&path, "/api/jobs/status");
     path_add (&path, "jobId", slice_of (self->order->job));
+    client_watch (self->client, signal_waits, self); /* a server that hangs must not keep it from being heard */
     client_ask (self->client, "GET", path.ptr, NULL, &answer);
+    client_watch (self->client, NULL, NULL);
     buf_fini (&path);
     self->look_at = clock_ms () + (self->order->silent ? SILENT_MS : LOOK_MS);
     bool away = answer.fault && (answer_status (&answer) == STATUS_AWAY || answer.status == 429);
-    if (away && (self->met || answer.status == 429) && !self->order->as_it_is) {
+    if (away && signal_waits (self)) {
+        self->away = true;
+    } else if (away && (self->met || answer.status == 429) && !self->order->as_it_is) {
         if (!self->away)
             cli_say (0, "%s Trying again; the job goes on.", answer.fault);
         self->away = true;

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -285,6 +286,16 @@ def test_ctrl_c_ends_the_wait_for_all(cluster, shell):
         time.sleep(0.8)
         wait.send_signal(signal.SIGINT)
         assert wait.wait(5) == CUT
+
+
+def test_ctrl_c_is_heard_while_the_server_hangs(shell):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for command in (["wait"], ["logs", "-f"]):
+            with shell.start(*command, "job-x", "--server", server) as process:
+                time.sleep(0.8)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(10) == CUT
 
 
 def test_lists_and_sheets(cluster, shell):
