@@ -12,6 +12,8 @@
 
 #include "cli/print.h"
 #include "cli/temporary.h"
+#include "proto/glob.h"
+#include "proto/lines.h"
 
 enum { PATH_MAX_BYTES = 512, BLOCK = 64 * 1024, STALL_S = 60, ERROR_BODY = 65536 };
 
@@ -61,7 +63,7 @@ static int fetched (client_t *client, const sink_t *sink, CURLcode code, const c
         result = cli_say (STATUS_AWAY, "%.*s", (int)why.len, why.ptr);
     } else if (status != 200) {
         client_refusal (status, buf_slice (&sink->refusal), &refusal_code, &text);
-        result = cli_say (status == 404 || status == 410 ? STATUS_NOT_FOUND : STATUS_REFUSED, "%s", text);
+        result = cli_say (answer_status (&(answer_t){ .status = status }), "%s", text);
     }
     free (refusal_code);
     free (text);
@@ -117,13 +119,31 @@ static int open_parent (int top, char *path, const char **name)
     return folder;
 }
 
+/* A worker sends what it likes: what was not asked for, a hook of git's, say, must not come into somebody's folder. */
+static bool was_asked_for (const char *path, const char *patterns)
+{
+    slice_t rest = slice_of (patterns);
+    slice_t line;
+    bool found = false;
+    while (!found && lines_next (&rest, &line)) {
+        char *pattern = slice_dup (line);
+        found = glob_match (pattern, path);
+        free (pattern);
+    }
+    return found;
+}
+
 static bool copy_data (struct archive *zip, int fd)
 {
     static char block[BLOCK];
     ssize_t got;
     while ((got = archive_read_data (zip, block, sizeof block)) > 0)
-        if (write (fd, block, (size_t)got) != got)
-            return false;
+        for (ssize_t at = 0; at < got;) {
+            ssize_t put = write (fd, block + at, (size_t)(got - at));
+            if (put < 0 && errno != EINTR)
+                return false;
+            at += put > 0 ? put : 0;
+        }
     errno = got < 0 ? EIO : 0;
     return got == 0;
 }
@@ -133,7 +153,12 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
     char path[4096];
     char temporary[64];
     const char *name = NULL;
-    snprintf (path, sizeof path, "%s", archive_entry_pathname (entry));
+    const char *whole = archive_entry_pathname (entry);
+    if (!whole || strlen (whole) >= sizeof path) {
+        cli_say (0, "a file among the artifacts has no name that can be used here.");
+        return false;
+    }
+    snprintf (path, sizeof path, "%s", whole);
     snprintf (temporary, sizeof temporary, ".gleaner-%ld", (long)getpid ());
     int folder = open_parent (top, path, &name);
     int fd = folder < 0 ? -1 : openat (folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -151,11 +176,23 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
     if (folder >= 0)
         close (folder);
     if (!good)
-        cli_say (0, "'%.300s' cannot be written: %s.", archive_entry_pathname (entry), strerror (code));
+        cli_say (0, "'%.300s' cannot be written: %s.", whole, strerror (code));
     return good;
 }
 
-static int unpack (int fd, int top)
+static bool unpack_entry (struct archive *zip, struct archive_entry *entry, int top, const char *patterns)
+{
+    const char *path = archive_entry_pathname (entry);
+    if (archive_entry_filetype (entry) != AE_IFREG)
+        return true;
+    if (path && !was_asked_for (path, patterns)) {
+        cli_say (0, "'%.300s' was not asked for, and is left out.", path);
+        return true;
+    }
+    return unpack_file (zip, entry, top);
+}
+
+static int unpack (int fd, int top, const char *patterns)
 {
     struct archive *zip = archive_read_new ();
     struct archive_entry *entry = NULL;
@@ -163,7 +200,7 @@ static int unpack (int fd, int top)
     int status = STATUS_GOOD;
     int got = lseek (fd, 0, SEEK_SET) == 0 ? archive_read_open_fd (zip, fd, BLOCK) : ARCHIVE_FATAL;
     while (status == STATUS_GOOD && got == ARCHIVE_OK && (got = archive_read_next_header (zip, &entry)) == ARCHIVE_OK)
-        if (archive_entry_filetype (entry) == AE_IFREG && !unpack_file (zip, entry, top))
+        if (!unpack_entry (zip, entry, top, patterns))
             status = STATUS_LOCAL;
     if (status == STATUS_GOOD && got != ARCHIVE_EOF)
         status = cli_say (STATUS_LOCAL, "the artifacts cannot be unpacked: %s.", archive_error_string (zip));
@@ -171,7 +208,7 @@ static int unpack (int fd, int top)
     return status;
 }
 
-int artifacts_fetch (client_t *client, const char *job, const char *folder)
+int artifacts_fetch (client_t *client, const char *job, const char *folder, const char *patterns)
 {
     int fd = temporary_file ();
     if (fd < 0)
@@ -183,7 +220,7 @@ int artifacts_fetch (client_t *client, const char *job, const char *folder)
     if (status == STATUS_GOOD && top < 0)
         status = cli_say (STATUS_LOCAL, "cannot open the folder '%s': %s.", folder, strerror (errno));
     if (status == STATUS_GOOD)
-        status = unpack (fd, top);
+        status = unpack (fd, top, patterns);
     if (top >= 0)
         close (top);
     close (fd);
@@ -228,6 +265,32 @@ static int fetch_zip (client_t *client, const options_t *options)
     return status;
 }
 
+/* Into a folder come only the files that the job's patterns name. */
+static int fetch_folder (client_t *client, const options_t *options)
+{
+    answer_t answer;
+    buf_t path = { 0 };
+    buf_t patterns = { 0 };
+    size_t at;
+    json_t *pattern;
+    int status = STATUS_GOOD;
+    buf_append_str (&path, "/api/jobs/status");
+    path_add (&path, "jobId", slice_of (options->job));
+    client_ask (client, "GET", path.ptr, NULL, &answer);
+    const json_t *job = client_need (&answer, &status);
+    json_array_foreach (json_object_get (job, "artifacts"), at, pattern)
+    {
+        if (json_is_string (pattern))
+            buf_printf (&patterns, "%s\n", json_string_value (pattern));
+    }
+    if (job)
+        status = artifacts_fetch (client, options->job, options->to, patterns.ptr ? patterns.ptr : "");
+    answer_fini (&answer);
+    buf_fini (&path);
+    buf_fini (&patterns);
+    return status;
+}
+
 int artifacts_command (int argc, char **argv)
 {
     static const option_table_t table = { .program = "gleaner artifacts",
@@ -243,7 +306,7 @@ int artifacts_command (int argc, char **argv)
     if (!options.job)
         status = cli_say (STATUS_USAGE, "which job? gleaner artifacts JOB");
     else
-        status = options.zip ? fetch_zip (client, &options) : artifacts_fetch (client, options.job, options.to);
+        status = options.zip ? fetch_zip (client, &options) : fetch_folder (client, &options);
     client_destroy (&client);
     cli_fini (&table, &options.common);
     return status;

@@ -14,6 +14,16 @@
 
 enum { LINE_SIZE = 2048, PATH_SIZE = 4096, TOKEN_MAX = 8192 };
 
+char *cli_plain (char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++)
+        if (iscntrl (*at) || (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)) /* C0, or C1 in UTF-8 */
+            *at = '?';
+        else if (*at >= 0x80 && *at < 0xa0 && at > (unsigned char *)text && at[-1] == '?')
+            *at = '?';
+    return text;
+}
+
 int cli_say (int status, const char *format, ...)
 {
     char line[LINE_SIZE];
@@ -21,10 +31,7 @@ int cli_say (int status, const char *format, ...)
     va_start (args, format);
     vsnprintf (line, sizeof line, format, args);
     va_end (args);
-    for (char *at = line; *at; at++)
-        if (iscntrl ((unsigned char)*at)) /* what came from elsewhere must not steer the terminal */
-            *at = '?';
-    fprintf (stderr, "gleaner: %s\n", line);
+    fprintf (stderr, "gleaner: %s\n", cli_plain (line));
     return status;
 }
 

@@ -68,6 +68,8 @@ command_fn artifacts_command, cancel_command, drain_command, jobs_command, logs_
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options);
 /* Frees what cli_parse has made. */
 void cli_fini (const option_table_t *table, common_t *options);
+/* What came from elsewhere must not steer the terminal: its control characters become '?'. Returns `text`. */
+char *cli_plain (char *text);
 /* Says "gleaner: ..." on stderr, in one line whatever the text holds. Returns `status`. */
 int cli_say (int status, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 

@@ -13,6 +13,8 @@ enum {
 struct client {
     const common_t *common;
     CURL *kept; /* its connection serves one call after the other */
+    bool (*stop) (void *ctx);
+    void *stop_ctx;
     char fault[CURL_ERROR_SIZE];
 };
 
@@ -156,6 +158,19 @@ void client_perform (client_t *self, CURL *easy, answer_t *out)
     curl_easy_cleanup (easy);
 }
 
+void client_watch (client_t *self, bool (*stop) (void *ctx), void *ctx)
+{
+    self->stop = stop;
+    self->stop_ctx = ctx;
+}
+
+static int on_progress (void *ctx, curl_off_t d_all, curl_off_t d, curl_off_t u_all, curl_off_t u)
+{
+    const client_t *self = ctx;
+    (void)d_all, (void)d, (void)u_all, (void)u;
+    return self->stop && self->stop (self->stop_ctx);
+}
+
 void client_ask (client_t *self, const char *method, const char *path, const json_t *body, answer_t *out)
 {
     struct curl_slist *headers = NULL;
@@ -169,6 +184,9 @@ void client_ask (client_t *self, const char *method, const char *path, const jso
     curl_easy_setopt (easy, CURLOPT_TIMEOUT_MS, (long)ANSWER_TIMEOUT_MS);
     curl_easy_setopt (easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt (easy, CURLOPT_WRITEDATA, &answer);
+    curl_easy_setopt (easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt (easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt (easy, CURLOPT_XFERINFODATA, self);
     curl_easy_setopt (easy, CURLOPT_CUSTOMREQUEST, method);
     char *text = body ? json_dumps (body, JSON_COMPACT) : NULL;
     if (text) {

@@ -23,6 +23,8 @@ enum { ANSWER_MAX = 64 * 1024 * 1024 }; /* bytes; a longer answer is none */
 client_t *client_new (const common_t *common);
 void client_destroy (client_t **self_p);
 
+/* From now on `stop` (called once a second or oftener) can end client_ask, which then has no answer. NULL: no more. */
+void client_watch (client_t *self, bool (*stop) (void *ctx), void *ctx);
 /* Asks and waits; `body` (borrowed) is sent as JSON, NULL: there is none. The answer is the caller's to end. */
 void client_ask (client_t *self, const char *method, const char *path, const json_t *body, answer_t *out);
 /* Performs a transfer that client_transfer has made, and frees it; its answer must be JSON. */

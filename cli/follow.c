@@ -1,6 +1,7 @@
 #include "cli/follow.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,8 @@ struct follow {
     int signals;
     int64_t look_at; /* when to look at the job, ms of the clock */
     bool away;       /* that was told */
+    bool met;        /* the server has answered: it may go away for a while */
+    sigset_t before; /* the signals that were blocked before us */
     bool runs;       /* the job has been seen running */
     char told[512];  /* of why it waits */
     int status;      /* OPTIONS_RUN: go on */
@@ -141,7 +144,7 @@ static void stream_broke (stream_t *stream, CURLcode code)
     follow_t *self = stream->follow;
     buf_t why = { 0 };
     client_fault (self->client, code, stream->fault, &why);
-    if (!self->away)
+    if (!self->away && self->met)
         cli_say (0, "%.*s Trying again; the job goes on.", (int)why.len, why.ptr);
     buf_fini (&why);
     self->away = true;
@@ -177,6 +180,10 @@ static void stream_done (stream_t *stream, CURLcode code)
         stream_refused (stream, status);
     else
         stream->ended = true;
+    /* A job that nobody had begun has no number yet: what came is the first attempt's. */
+    int least = stream->follow->attempt ? stream->follow->attempt : 1;
+    if (stream->ended && stream->attempt < least)
+        stream->attempt = least;
 }
 
 /* ---- the job ---- */
@@ -194,13 +201,17 @@ static void tell_wait (follow_t *self, const json_t *job)
     cli_say (0, "waiting: %s", why);
 }
 
+static int shown_attempt (const follow_t *self)
+{
+    return self->streams[0].attempt > self->streams[1].attempt ? self->streams[0].attempt : self->streams[1].attempt;
+}
+
 /* The attempt that was shown is over, and the job is not: the next one's output. */
 static void begin_next (follow_t *self, const json_t *job)
 {
-    int shown =
-        self->streams[0].attempt > self->streams[1].attempt ? self->streams[0].attempt : self->streams[1].attempt;
+    int shown = shown_attempt (self);
     int last = (int)number_of (job, "attempt");
-    if (last == shown)
+    if (last <= shown)
         return; /* its end is not recorded yet, or the next one has not begun: look again */
     cli_say (0, "attempt %d is over, attempt %d follows.", shown, last);
     self->attempt = last;
@@ -221,10 +232,18 @@ static bool all_came (const follow_t *self)
 static bool is_done (const follow_t *self, const json_t *job)
 {
     int last = (int)number_of (job, "attempt");
-    bool newest = self->order->silent || self->streams[0].attempt == last || self->streams[1].attempt == last;
+    bool newest = self->order->silent || shown_attempt (self) >= last;
     if (!all_came (self))
         return false;
     return self->order->as_it_is || self->order->attempt || (job_is_over (job) && newest);
+}
+
+/* Ctrl-C has come and waits to be read. */
+static bool signal_waits (void *ctx)
+{
+    const follow_t *self = ctx;
+    struct pollfd waits = { .fd = self->signals, .events = POLLIN };
+    return poll (&waits, 1, 0) > 0;
 }
 
 static void look (follow_t *self)
@@ -233,17 +252,24 @@ static void look (follow_t *self)
     answer_t answer;
     buf_append_str (&path, "/api/jobs/status");
     path_add (&path, "jobId", slice_of (self->order->job));
+    client_watch (self->client, signal_waits, self); /* a server that hangs must not keep it from being heard */
     client_ask (self->client, "GET", path.ptr, NULL, &answer);
+    client_watch (self->client, NULL, NULL);
     buf_fini (&path);
     self->look_at = clock_ms () + (self->order->silent ? SILENT_MS : LOOK_MS);
-    if (answer.fault && answer_status (&answer) == STATUS_AWAY) {
+    bool away = answer.fault && (answer_status (&answer) == STATUS_AWAY || answer.status == 429);
+    if (away && signal_waits (self)) {
+        self->away = true;
+    } else if (away && (self->met || answer.status == 429) && !self->order->as_it_is) {
         if (!self->away)
             cli_say (0, "%s Trying again; the job goes on.", answer.fault);
         self->away = true;
+        self->look_at = clock_ms () + AWAY_MS;
     } else if (answer.fault) {
         client_need (&answer, &self->status);
     } else {
         self->away = false;
+        self->met = true;
         if (self->order->tell && !job_is_over (answer.json))
             tell_wait (self, answer.json);
         if (is_done (self, answer.json)) {
@@ -330,9 +356,9 @@ static void collect_done (follow_t *self)
             continue;
         curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, (char **)&stream);
         stream_done (stream, code);
+        if (all_came (self)) /* the job is likely to be over; when it is not, the next look has its usual time */
+            self->look_at = clock_ms ();
     }
-    if (all_came (self) && !self->order->silent)
-        self->look_at = self->look_at < clock_ms () + 20 ? self->look_at : clock_ms ();
 }
 
 static void turn (follow_t *self)
@@ -354,13 +380,13 @@ static void turn (follow_t *self)
         on_signal (self);
 }
 
-static int begin_signals (void)
+static int begin_signals (sigset_t *before)
 {
     sigset_t set;
     sigemptyset (&set);
     sigaddset (&set, SIGINT);
     sigaddset (&set, SIGTERM);
-    sigprocmask (SIG_BLOCK, &set, NULL);
+    sigprocmask (SIG_BLOCK, &set, before);
     return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -370,9 +396,10 @@ int follow_job (client_t *client, const follow_order_t *order, json_t **job_p)
                       .order = order,
                       .multi = curl_multi_init (),
                       .attempt = order->attempt,
-                      .signals = begin_signals (),
-                      .look_at = clock_ms () + LOOK_MS / 4,
+                      .met = order->tell,
+                      .look_at = clock_ms () + (order->tell ? LOOK_MS / 4 : 0),
                       .status = OPTIONS_RUN };
+    self.signals = begin_signals (&self.before);
     self.streams[0] = (stream_t){ .follow = &self, .name = "stdout", .out = stdout };
     self.streams[1] = (stream_t){ .follow = &self, .name = "stderr", .out = stderr };
     while (self.status == OPTIONS_RUN)
@@ -383,6 +410,7 @@ int follow_job (client_t *client, const follow_order_t *order, json_t **job_p)
     }
     curl_multi_cleanup (self.multi);
     close (self.signals);
+    sigprocmask (SIG_SETMASK, &self.before, NULL); /* what follows, a download say, can be interrupted */
     *job_p = self.job;
     return self.status;
 }

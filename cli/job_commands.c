@@ -23,14 +23,14 @@ typedef struct {
 /* What a command does with one name; its status. `out` may be given what --json prints of it. */
 typedef int one_fn (client_t *client, const options_t *options, const char *name, json_t **out);
 
-/* Takes all names, whatever becomes of one; the first status that is not good counts. */
+/* Takes all names, whatever becomes of one, until Ctrl-C; the first status that is not good counts. */
 static int each (client_t *client, const options_t *options, one_fn *one)
 {
     slice_t rest = slice_of (options->names);
     slice_t line;
     int first = STATUS_GOOD;
     json_t *all = json_array ();
-    while (rest.ptr && lines_next (&rest, &line)) {
+    while (first != STATUS_CUT && rest.ptr && lines_next (&rest, &line)) {
         json_t *out = NULL;
         char *name = slice_dup (line);
         int status = one (client, options, name, &out);
@@ -75,8 +75,10 @@ static int ask_about (client_t *client, const char *path, const char *job, answe
 
 static void print_line (const char *name, const char *text)
 {
-    if (*text)
-        printf ("  %-10s %s\n", name, text);
+    if (!*text)
+        return;
+    printf ("  %-10s ", name);
+    print_text (text, "\n");
 }
 
 static void print_when (const char *name, const json_t *job, const char *field)
@@ -116,7 +118,8 @@ static void print_job (const json_t *job)
 {
     char text[128];
     state_format (job, text, sizeof text);
-    printf ("%s  %s\n", text_of (job, "jobId"), text);
+    print_text (text_of (job, "jobId"), "  ");
+    print_text (text, "\n");
     print_line ("name", text_of (job, "name"));
     print_line ("owner", text_of (job, "owner"));
     slice_t rest = slice_of (text_of (job, "command"));
@@ -212,10 +215,12 @@ static int wait_one (client_t *client, const options_t *options, const char *nam
         return status;
     char state[96];
     state_format (job, state, sizeof state);
-    if (options->common.json)
+    if (options->common.json) {
         *out = json_incref (job);
-    else
-        printf ("%s  %s\n", name, state);
+    } else {
+        print_text (name, "  ");
+        print_text (state, "\n");
+    }
     status = ended_status (job);
     json_decref (job);
     return status;
@@ -244,7 +249,7 @@ static int post (client_t *client, const options_t *options, const char *path, j
     if (json && options->common.json)
         *out = json_incref (json);
     else if (json)
-        printf ("%s\n", text_of (json, "message"));
+        print_text (text_of (json, "message"), "\n");
     answer_fini (&answer);
     return status;
 }
@@ -344,7 +349,7 @@ static int retry_one (client_t *client, const options_t *options, const char *na
         if (job && options->common.json)
             *out = json_incref (job);
         else if (job)
-            printf ("%s\n", text_of (job, "jobId"));
+            print_text (text_of (job, "jobId"), "\n");
     }
     answer_fini (&answer);
     answer_fini (&made);

@@ -1,3 +1,4 @@
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,13 @@ static const command_t commands[] = {
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
+/* What could not be printed was not told. */
+static int printed (int status)
+{
+    bool good = fflush (stdout) == 0 && !ferror (stdout);
+    return good || status ? status : cli_say (STATUS_LOCAL, "what was asked for cannot be printed: is the disk full?");
+}
+
 static int help (FILE *out)
 {
     fprintf (out, "gleaner: run jobs on idle PCs\n\nusage: gleaner COMMAND [OPTION ...]\n\n");
@@ -43,6 +51,7 @@ static int help (FILE *out)
 int main (int argc, char **argv)
 {
     signal (SIGPIPE, SIG_DFL);
+    setlocale (LC_CTYPE, "C.UTF-8"); /* or the library cannot tell names of files in ZIPs */
     if (argc < 2)
         return help (stderr);
     const char *name = argv[1];
@@ -55,7 +64,7 @@ int main (int argc, char **argv)
     nearest_t nearest = nearest_begin (slice_of (name));
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp (name, commands[i].name) == 0)
-            return commands[i].run (argc - 1, argv + 1);
+            return printed (commands[i].run (argc - 1, argv + 1));
         nearest_try (&nearest, commands[i].name);
     }
     if (nearest.known)

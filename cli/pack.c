@@ -168,7 +168,7 @@ static bool take_entry (walk_t *self, FTS *fts, FTSENT *entry)
 static bool walk (walk_t *self, char *path)
 {
     char *const paths[] = { path, NULL };
-    FTS *fts = fts_open (paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+    FTS *fts = fts_open (paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
     bool good = fts;
     size_t len = strlen (path);
     self->prefix = len + (path[len - 1] != '/');
@@ -223,6 +223,8 @@ int pack_project (const char *path, bool all, pack_t *out)
     *out = (pack_t){ .fd = -1 };
     if (stat (path, &info) != 0)
         return cli_say (STATUS_LOCAL, "cannot read '%s': %s.", path, strerror (errno));
+    if (!S_ISDIR (info.st_mode) && !S_ISREG (info.st_mode))
+        return cli_say (STATUS_LOCAL, "'%s' is neither a folder nor a ZIP.", path);
     walk_t walk = { .all = all, .ignore = ignore_new () };
     bool good = S_ISDIR (info.st_mode) ? pack_folder (&walk, path, out) : open_zip (path, out);
     ignore_destroy (&walk.ignore);

@@ -1,11 +1,20 @@
 #include "cli/print.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "cli/cli.h"
 #include "proto/buf.h"
+
+#define NUMBER_MAX (1LL << 53)
+
+void print_text (const char *text, const char *behind)
+{
+    char *copy = xstrdup (text);
+    printf ("%s%s", cli_plain (copy), behind);
+    free (copy);
+}
 
 void grid_add (grid_t *self, const char *text)
 {
@@ -15,9 +24,7 @@ void grid_add (grid_t *self, const char *text)
     }
     char *cell = self->cells[self->rows++];
     snprintf (cell, CELL_SIZE, "%s", text);
-    for (; *cell; cell++)
-        if (iscntrl ((unsigned char)*cell))
-            *cell = '?';
+    cli_plain (cell);
 }
 
 /* Columns on a screen: bytes that begin a character. */
@@ -93,7 +100,8 @@ const char *text_of (const json_t *object, const char *name)
 
 int64_t number_of (const json_t *object, const char *name)
 {
-    return json_integer_value (json_object_get (object, name));
+    int64_t number = json_integer_value (json_object_get (object, name));
+    return number > -NUMBER_MAX && number < NUMBER_MAX ? number : 0; /* so that differences are numbers, too */
 }
 
 void print_json (const json_t *json)

@@ -10,6 +10,9 @@
 
 enum { COLUMNS_MAX = 8, CELL_SIZE = 96 };
 
+/* To stdout, without its control characters; then `behind`. */
+void print_text (const char *text, const char *behind);
+
 /* Rows of cells, as wide as each column needs. */
 typedef struct {
     size_t columns;

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/artifacts.h"
@@ -18,9 +19,10 @@ static int fetch (client_t *client, const submit_options_t *options, const json_
         cli_say (0, "%s", note);
     if (!*text_of (job, "artifactsUrl"))
         return STATUS_GOOD;
-    size_t len = strlen (options->project);
-    bool zip = len > 4 && strcmp (options->project + len - 4, ".zip") == 0;
-    return artifacts_fetch (client, text_of (job, "jobId"), zip ? "." : options->project);
+    struct stat info;
+    bool folder = stat (options->project, &info) == 0 && S_ISDIR (info.st_mode);
+    return artifacts_fetch (client, text_of (job, "jobId"), folder ? options->project : ".",
+                            options->artifact ? options->artifact : "");
 }
 
 static int run (client_t *client, const submit_options_t *options)

@@ -86,7 +86,7 @@ const option_t submit_rows[] = {
       .type = OPT_BYTES,
       .at = AT (memory),
       .min = 0,
-      .max = INT64_MAX,
+      .max = 1LL << 50,
       .value = "SIZE",
       .help = "memory that it may use, 512M, say" },
     { .name = "cpus", .type = OPT_TEXT, .at = AT (cpus), .value = "N", .help = "processors that it may use, 1.5, say" },
@@ -112,6 +112,7 @@ typedef struct {
     buf_t commands;
     json_t *fields; /* of texts: what the form says beside file and commands */
     char key[2 * KEY_BYTES + 1];
+    const char *wrong; /* the field that could not be said */
 } form_t;
 
 /* One command, as one shell takes it apart again: its words quoted when there are several. */
@@ -141,8 +142,8 @@ static bool quote_commands (const options_rest_t *rest, buf_t *out)
 
 static void set_text (form_t *form, const char *name, const char *value)
 {
-    if (value && *value)
-        json_object_set_new (form->fields, name, json_string (value));
+    if (value && *value && json_object_set_new (form->fields, name, json_string (value)) != 0)
+        form->wrong = name;
 }
 
 static void set_number (form_t *form, const char *name, int64_t number)
@@ -250,6 +251,8 @@ static bool fill_form (form_t *form)
     set_text (form, "network", options->no_network ? "none" : NULL);
     set_text (form, "onError", options->keep_going ? "continue" : NULL);
     set_text (form, "image", options->image);
+    if (form->wrong)
+        return cli_say (0, "the value of '%s' is not UTF-8.", form->wrong);
     return add_map (form, "requires", options->on, label_value) &&
            add_map (form, "labels", options->label, label_value) && add_map (form, "env", options->env, own_variable) &&
            add_map (form, "secrets", options->secret, secret_value);
@@ -379,6 +382,12 @@ static int send_form (client_t *client, const form_t *form, const pack_t *pack, 
             nanosleep (&pause, NULL);
     }
     *job_p = json_incref (client_need (&answer, &status));
+    if (*job_p && !*text_of (*job_p, "jobId")) {
+        json_decref (*job_p);
+        *job_p = NULL;
+        status =
+            cli_say (STATUS_AWAY, "%s answers, but names no job: is the address right?", form->options->common.server);
+    }
     if (status == STATUS_AWAY)
         cli_say (0, "whether there is a job now is not known; with --key %s the same submission makes no second one.",
                  json_string_value (json_object_get (form->fields, "idempotencyKey")));
@@ -421,7 +430,7 @@ int submit_command (int argc, char **argv)
     if (job && options.common.json)
         print_json (job);
     else if (job)
-        printf ("%s\n", text_of (job, "jobId"));
+        print_text (text_of (job, "jobId"), "\n");
     json_decref (job);
     client_destroy (&client);
     cli_fini (&table, &options.common);

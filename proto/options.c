@@ -369,7 +369,13 @@ static int apply_argument (parse_t *parse, const char *arg, const char *next)
     parse->where[0] = '\0';
     if (operand && arg[0] != '-') {
         snprintf (parse->where, sizeof parse->where, "%s", operand);
-        return set_given (parse, options_find (parse->table, operand, strlen (operand)), arg) ? 1 : 0;
+        const option_t *row = options_find (parse->table, operand, strlen (operand));
+        size_t at = (size_t)(row - parse->table->rows);
+        if (row->type != OPT_LINES && at < 64 && parse->given & 1ULL << at) {
+            refuse (parse, "'%.100s' is one too many; see --help.", arg);
+            return 0;
+        }
+        return set_given (parse, row, arg) ? 1 : 0;
     }
     if (strncmp (arg, "--config=", 9) == 0 || strcmp (arg, "--config") == 0) /* read before, as the weaker source */
         return arg[8] ? 1 : 2;

@@ -1,11 +1,15 @@
 """The command `gleaner`, as a person and a script use it: real programs at both ends."""
 
+import http.server
+import io
 import json
 import os
 import pty
 import select
 import signal
+import socket
 import subprocess
+import threading
 import time
 import zipfile
 
@@ -107,6 +111,14 @@ def test_run_brings_the_files_back(cluster, shell):
     assert (shell.folder / "outside.txt").read_text() == "mine", "what a link led to is not written"
     assert (project / "out/link.txt").read_text() == "theirs\n" and not (project / "out/link.txt").is_symlink()
     assert not [name for _, _, names in os.walk(project) for name in names if name.startswith(".gleaner-")]
+
+
+def test_names_in_other_languages_travel(cluster, shell):
+    cluster.worker("http")
+    shell.write({"größe/日本 語.txt": "in"})
+    done = shell.run("run", "--artifact", "**/*.out", "--", "cat größe/*; mkdir -p é; echo out > é/ü.out", env={"LC_ALL": "C"})
+    assert (done.returncode, done.stdout) == (0, "in"), done
+    assert (shell.folder / "é/ü.out").read_text() == "out\n"
 
 
 def test_what_is_ignored_stays_at_home(cluster, shell):
@@ -245,6 +257,47 @@ def test_a_job_that_is_tried_again_is_followed(cluster, shell):
     assert shell.run("logs", "--attempt", "1", made["jobId"]).stdout == "try 1\n"
 
 
+def test_a_job_that_nobody_has_begun_is_shown_once(cluster, shell):
+    job = shell.run("submit", "--", "echo one; sleep 0.3; echo two").stdout.strip()
+    with shell.start("logs", "-f", job, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as logs:
+        time.sleep(0.8)  # so that its streams are open before there is an attempt
+        cluster.worker("http")
+        assert (logs.stdout.read(), logs.stderr.read(), logs.wait(20)) == ("one\ntwo\n", "", 0)
+
+
+def test_who_follows_does_not_hammer_the_server(clusters, tmp_path):
+    cluster = clusters(gateway_args=["--rate", "5"])
+    shell = Shell(cluster, tmp_path)
+    cluster.worker("zmq")
+    made = cluster.api.execute("echo $GLEANER_ATTEMPT; [ $GLEANER_ATTEMPT = 2 ]", retryOnExit="any", backoffMs="2500")
+    done = shell.run("logs", "-f", made["jobId"])
+    assert (done.returncode, done.stdout) == (0, "1\n2\n"), done
+
+
+def test_a_server_that_never_answered_is_not_waited_for(shell):
+    for command in (["logs"], ["logs", "-f"], ["wait"]):
+        done = shell.run(*command, "job-x", "--server", "http://127.0.0.1:1")
+        assert done.returncode == AWAY and len(done.stderr.splitlines()) == 1, done
+
+
+def test_ctrl_c_ends_the_wait_for_all(cluster, shell):
+    jobs = [shell.run("submit", "--", "true").stdout.strip() for _ in range(2)]
+    with shell.start("wait", *jobs) as wait:
+        time.sleep(0.8)
+        wait.send_signal(signal.SIGINT)
+        assert wait.wait(5) == CUT
+
+
+def test_ctrl_c_is_heard_while_the_server_hangs(shell):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for command in (["wait"], ["logs", "-f"]):
+            with shell.start(*command, "job-x", "--server", server) as process:
+                time.sleep(0.8)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(10) == CUT
+
+
 def test_lists_and_sheets(cluster, shell):
     cluster.worker("http", "--id", "w-1", "--slots", "3")
     job = shell.run("submit", "--name", "nightly", "--", "exit 4").stdout.strip()
@@ -370,3 +423,117 @@ def test_help_of_every_command(shell):
     assert shell.run("--version").stdout.startswith("gleaner ")
     bare = shell.run()
     assert bare.returncode == 2 and "usage:" in bare.stderr
+
+
+# ---- servers that are not as ours ----
+
+
+@pytest.fixture
+def pretend():
+    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path."""
+    servers = []
+
+    def make(answer):
+        def said(path):
+            body = answer(path) if callable(answer) else answer
+            return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                data = said(self.path)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/octet-stream")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_a_server_says_does_not_steer_the_terminal(shell, pretend):
+    evil = "\x1b]0;x\x07\x9b2J"
+    server = pretend({"jobId": evil, "status": evil, "name": evil, "errorMessage": evil, "message": evil, "owner": 1, "attempts": [3],
+                      "jobs": [evil, {"jobId": evil, "startedAt": -2**63, "createdAt": 2**63 - 1}], "workers": [{"workerId": evil}]})
+    for command in (["status", "j"], ["cancel", "j"], ["retry", "j"], ["jobs"], ["workers"], ["submit", "--", "true"]):
+        done = shell.run(*command, "--server", server) if command[0] != "submit" else shell.run("submit", "--server", server, "--", "true")
+        assert done.returncode == 0 and not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in done.stdout), done
+
+
+def test_answers_that_are_none(shell, pretend):
+    for body in (b"{", b"[]", b"\xff", b"[" * 5000):
+        server = pretend(body)
+        for command in (["jobs"], ["status", "j"], ["wait", "j"], ["cancel", "j"]):
+            done = shell.run(*command, "--server", server)
+            assert done.returncode == AWAY and done.stdout == "" and "not as a gateway" in done.stderr, done
+    done = shell.run("submit", "--server", pretend({"success": True}), "--", "true")
+    assert done.returncode == AWAY and "names no job" in done.stderr and done.stdout == "", done
+
+
+def test_what_cannot_be_printed_was_not_told(shell):
+    with open("/dev/full", "w", encoding="ascii") as full, shell.start("jobs", stdout=full, stderr=subprocess.PIPE) as jobs:
+        assert jobs.wait(20) == LOCAL and b"cannot be printed" in jobs.stderr.read()
+
+
+# ---- projects that are not as they should be ----
+
+
+def test_a_project_behind_a_link_and_what_is_no_project(cluster, shell):
+    cluster.worker("http")
+    shell.write({"real/f.txt": "f"})
+    (shell.folder / "link").symlink_to("real")
+    os.mkfifo(shell.folder / "fifo")
+    assert shell.run("run", "link", "--", "cat f.txt").stdout == "f"
+    os.mkfifo(shell.folder / "real/fifo")
+    inside = shell.run("run", "real", "--", "ls")
+    assert inside.stdout == "f.txt\n" and "left at home: 'fifo'" in inside.stderr, inside
+    special = shell.run("run", "fifo", "--", "true")
+    assert special.returncode == LOCAL and "neither a folder nor a ZIP" in special.stderr, special
+    two = shell.run("submit", "real", "link", "--", "true")
+    assert two.returncode == 2 and "one too many" in two.stderr, two
+    huge = shell.run("submit", "--memory", "9223372036854775807", "--", "true")
+    assert huge.returncode == 2 and "out of range" in huge.stderr, huge
+    image = shell.run("submit", "--image", b"\xff".decode(errors="surrogateescape"), "--", "true")
+    assert image.returncode == 2 and "not UTF-8" in image.stderr, image
+
+
+def test_only_what_was_asked_for_comes_into_the_folder(shell, pretend):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name in (".git/hooks/pre-commit", "Makefile", "out/good"):
+            file.writestr(name, name)
+    job = {"jobId": "j", "status": "completed", "artifacts": ["out/**"]}
+    server = pretend(lambda path: packed.getvalue() if "/artifacts" in path else json.dumps(job).encode())
+    done = shell.run("artifacts", "j", "--server", server)
+    assert done.returncode == 0 and "'Makefile' was not asked for" in done.stderr, done
+    assert (shell.folder / "out/good").read_text() == "out/good"
+    assert not (shell.folder / ".git").exists() and not (shell.folder / "Makefile").exists()
+
+
+@pytest.mark.parametrize("name", ["/tmp/gleaner-absolute", "../up", "a.txt/b", "a//b", "link/b", "./../x"])
+def test_names_that_lead_elsewhere(shell, pretend, name):
+    (shell.folder / "away").mkdir()
+    (shell.folder / "inside").mkdir()
+    (shell.folder / "inside/link").symlink_to("../away")
+    (shell.folder / "inside/a.txt").write_text("mine")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr(name, "theirs")
+    server = pretend(lambda path: packed.getvalue() if "/artifacts" in path else b'{"status": "completed", "artifacts": ["**"]}')
+    done = shell.run("artifacts", "j", "--server", server, "--to", "inside")
+    assert done.returncode == LOCAL and "cannot be written" in done.stderr, done
+    assert not list((shell.folder / "away").iterdir()) and (shell.folder / "inside/a.txt").read_text() == "mine"
+    assert not os.path.exists("/tmp/gleaner-absolute") and sorted(os.listdir(shell.folder)) == ["a.txt", "away", "inside"]
