@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/escape.h"
 #include "cli/print.h"
 
 enum {
@@ -32,6 +33,9 @@ typedef struct {
     bool ended;     /* all of the attempt has come */
     int64_t again;  /* when to ask again, ms of the clock; 0: at once */
     buf_t body;     /* of a refusal */
+    bool plain;     /* it goes to a terminal, which it must not steer */
+    escape_t escape;
+    buf_t shown;
     char fault[CURL_ERROR_SIZE];
 } stream_t;
 
@@ -84,6 +88,16 @@ static size_t on_header (char *bytes, size_t size, size_t count, void *ctx)
     return len;
 }
 
+static bool show (stream_t *stream, slice_t bytes)
+{
+    if (stream->plain) {
+        buf_clear (&stream->shown);
+        escape_append (&stream->escape, bytes, &stream->shown);
+        bytes = buf_slice (&stream->shown);
+    }
+    return fwrite (bytes.ptr, 1, bytes.len, stream->out) == bytes.len && fflush (stream->out) == 0;
+}
+
 static size_t on_output (char *bytes, size_t size, size_t count, void *ctx)
 {
     stream_t *stream = ctx;
@@ -96,7 +110,7 @@ static size_t on_output (char *bytes, size_t size, size_t count, void *ctx)
         return len;
     }
     stream->follow->away = false;
-    if (fwrite (bytes, 1, len, stream->out) != len || fflush (stream->out) != 0)
+    if (!show (stream, slice_from (bytes, len)))
         return 0;
     stream->offset += (int64_t)len;
     return len;
@@ -402,11 +416,14 @@ int follow_job (client_t *client, const follow_order_t *order, json_t **job_p)
     self.signals = begin_signals (&self.before);
     self.streams[0] = (stream_t){ .follow = &self, .name = "stdout", .out = stdout };
     self.streams[1] = (stream_t){ .follow = &self, .name = "stderr", .out = stderr };
+    for (size_t i = 0; i < 2; i++)
+        self.streams[i].plain = !order->raw && isatty (fileno (self.streams[i].out));
     while (self.status == OPTIONS_RUN)
         turn (&self);
     for (size_t i = 0; i < 2; i++) {
         stream_stop (&self.streams[i]);
         buf_fini (&self.streams[i].body);
+        buf_fini (&self.streams[i].shown);
     }
     curl_multi_cleanup (self.multi);
     close (self.signals);

@@ -18,6 +18,7 @@ typedef struct {
     const char *job;
     int attempt;   /* only that; 0: the last one, or the one that comes */
     bool as_it_is; /* what there is by now, however the job is */
+    bool raw;      /* on a terminal, too, what is printed is left as it is */
     bool silent;   /* nothing is printed of it: only its end is awaited */
     bool tell;     /* it was just made: say on stderr why it waits, and on whom it runs */
     ctrl_c_t ctrl_c;

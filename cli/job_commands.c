@@ -13,6 +13,7 @@ typedef struct {
     const char *names; /* lines */
     bool follow;
     int64_t attempt;
+    bool raw;
 } options_t;
 
 #define NAMES_ROW(word, text)                                                                                          \
@@ -171,7 +172,9 @@ int status_command (int argc, char **argv)
 
 static int logs_one (client_t *client, const options_t *options, const char *name, json_t **out)
 {
-    const follow_order_t order = { .job = name, .attempt = (int)options->attempt, .as_it_is = !options->follow };
+    const follow_order_t order = {
+        .job = name, .attempt = (int)options->attempt, .as_it_is = !options->follow, .raw = options->raw
+    };
     int status = follow_job (client, &order, out);
     if (!options->common.json) {
         json_decref (*out);
@@ -197,6 +200,10 @@ int logs_command (int argc, char **argv)
           .max = 1000000,
           .value = "N",
           .help = "of that attempt; default: the last one" },
+        { .name = "raw",
+          .type = OPT_FLAG,
+          .at = offsetof (options_t, raw),
+          .help = "leave control characters as they are on a terminal: colours, but whatever else, too" },
     };
     static const option_table_t table = { .program = "gleaner logs",
                                           .summary = "what a job has printed, stdout and stderr apart",

@@ -36,6 +36,7 @@ static int run (client_t *client, const submit_options_t *options)
     if (isatty (STDERR_FILENO))
         cli_say (0, "%s", order.job);
     order.silent = options->common.json;
+    order.raw = options->raw;
     status = follow_job (client, &order, &job);
     json_decref (made);
     if (!job)

@@ -102,6 +102,10 @@ const option_t submit_rows[] = {
       .at = AT (key),
       .value = "KEY",
       .help = "idempotency key: the same submission again gives the same job" },
+    { .name = "raw",
+      .type = OPT_FLAG,
+      .at = AT (raw),
+      .help = "leave control characters of the output as they are on a terminal: colours, but whatever else, too" },
 };
 const size_t submit_row_count = sizeof submit_rows / sizeof *submit_rows;
 
@@ -420,7 +424,7 @@ int submit_command (int argc, char **argv)
                                     .operand = "project",
                                     .rest = "COMMAND...",
                                     .rest_at = AT (commands) };
-    table.count = submit_row_count;
+    table.count = submit_row_count - SUBMIT_RUN_ONLY;
     int status = cli_parse (&table, argc, argv, &options.common);
     if (status != OPTIONS_RUN)
         return status;

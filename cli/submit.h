@@ -23,6 +23,7 @@ typedef struct {
     bool no_network;
     bool all;
     bool keep_going;
+    bool raw; /* of `run` */
     const char *image;
     const char *key;
     options_rest_t commands;
@@ -31,6 +32,7 @@ typedef struct {
 /* The rows of `run` and `submit`; each has the common ones before, and its own behind. */
 extern const option_t submit_rows[];
 extern const size_t submit_row_count;
+enum { SUBMIT_RUN_ONLY = 1 }; /* the last rows, which `submit` does not have */
 
 /* Packs and sends. The job's answer is the caller's to free, in `job_p`; 0, or what to exit with after one sentence:
  * then there is no job, or it is said that this is not known. */

@@ -1,11 +1,15 @@
 """Rows 45 to 50 of the matrix of bad input, on programs that are started; and where each row of the whole matrix is tested."""
 
+import contextlib
+import os
 import pathlib
+import pty
 import re
+import subprocess
 
 import pytest
 
-from cluster import Program
+from cluster import BIN, Program
 from faults import Faults
 from test_start_errors import good, refuses
 
@@ -75,17 +79,42 @@ def test_row49_an_unknown_flag_and_a_missing_file(tmp_path, name):
     assert help_.wait(10) == 0 and any(line.startswith("usage: ") for line in help_.lines())
 
 
-# Rows that stand elsewhere, or belong to parts that are not there yet.
+def shown_at_terminal(*command):
+    """What a program prints to a terminal; stdout and stderr are that."""
+    ours, terminal = pty.openpty()
+    with subprocess.Popen(list(map(str, command)), stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: nobody holds the other end any more
+            while block := os.read(ours, 4096):
+                shown += block
+        assert process.wait(20) == 0, shown
+    os.close(ours)
+    return shown
+
+
+def test_row50_output_does_not_steer_the_terminal(cluster):
+    cluster.worker("http")
+    job = cluster.api.submit("printf '\\033]0;title\\007\\033[31mred \\302\\233 gr\\303\\274n\\n'; printf '\\033[2Jgone\\n' >&2")
+    cluster.api.wait_job(job, 20)
+    logs = [BIN / "gleaner", "logs", "--server", cluster.server, job]
+    shown = shown_at_terminal(*logs)
+    assert b"\x1b" not in shown and b"\x07" not in shown and b"\xc2\x9b" not in shown
+    assert "^[]0;title^G^[[31mred <9b> grün\r\n".encode() in shown and b"^[[2Jgone\r\n" in shown
+    assert b"\x1b[31mred \xc2\x9b" in shown_at_terminal(*logs, "--raw")
+    piped = subprocess.run(list(map(str, logs)), capture_output=True, timeout=20)
+    assert piped.stdout.startswith(b"\x1b]0;title\x07") and piped.stderr == b"\x1b[2Jgone\n", "a file gets what was printed"
+
+
+# Rows that stand elsewhere.
 ELSEWHERE = {
     14: "test_attack_load.py", 15: "test_roles.py", 17: "test_identities.py", 24: "test_curve.py", 46: "test_tls.py", 48: "test_identities.py",
     **{row: "test_hostile_archives.py" for row in range(36, 45)},
 }
-LATER = {50: "the command line's output"}
 
 
 def test_every_row_has_a_test():
     text = "".join(path.read_text() for path in sorted(HERE.glob("test_bad_input_*.py")))
     here = {int(number) for number in re.findall(r"row(\d\d)[-_]", text)}
-    assert here.isdisjoint(LATER), "a row that has a test now need not wait for one"
-    assert here | ELSEWHERE.keys() | LATER.keys() == set(range(1, 51))
+    assert here | ELSEWHERE.keys() == set(range(1, 51))
     assert all((HERE / file).exists() for file in ELSEWHERE.values())
