@@ -17,9 +17,9 @@ enum { LINE_SIZE = 2048, PATH_SIZE = 4096, TOKEN_MAX = 8192 };
 char *cli_plain (char *text)
 {
     for (unsigned char *at = (unsigned char *)text; *at; at++)
-        if (iscntrl (*at) || (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)) /* C0, or C1 in UTF-8 */
-            *at = '?';
-        else if (*at >= 0x80 && *at < 0xa0 && at > (unsigned char *)text && at[-1] == '?')
+        if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) /* C1, in UTF-8 */
+            at[0] = at[1] = '?';
+        else if (iscntrl (*at))
             *at = '?';
     return text;
 }

@@ -101,13 +101,31 @@ static bool add_file (walk_t *self, const FTSENT *entry)
     return good;
 }
 
+/* What lies at that path below the top stays at home, or one of the folders above it does. Rules that stand in another
+ * branch of the tree are not known here. */
+static bool target_stays (const walk_t *self, char *path)
+{
+    bool taken = false;
+    for (char *slash = strchr (path, '/'); !self->all && !taken; slash = strchr (slash + 1, '/')) {
+        if (slash)
+            *slash = '\0';
+        const char *name = strrchr (path, '/') ? strrchr (path, '/') + 1 : path;
+        taken = strcmp (name, ".git") == 0 || ignore_takes (self->ignore, path, slash);
+        if (!slash)
+            break;
+        *slash = '/';
+    }
+    return taken;
+}
+
 /* Workers refuse links. One to a file that travels anyway is told by that file's bytes. */
 static bool add_link (walk_t *self, const FTSENT *entry)
 {
     char real[PATH_MAX];
     size_t len = strlen (self->top);
     const char *path = inner (self, entry);
-    if (!realpath (entry->fts_accpath, real) || strncmp (real, self->top, len) != 0 || real[len] != '/') {
+    if (!realpath (entry->fts_accpath, real) || strncmp (real, self->top, len) != 0 || real[len] != '/' ||
+        target_stays (self, real + len + 1)) {
         leave_at_home (self, path);
         return true;
     }

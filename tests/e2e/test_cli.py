@@ -135,6 +135,17 @@ def test_what_is_ignored_stays_at_home(cluster, shell):
     assert {"./a.o", "./build/x", "./.git/z", "./big", "./sub/secret.txt"} <= set(whole) and "./passwd" not in whole
 
 
+def test_a_link_takes_nothing_along_that_stays_at_home(cluster, shell):
+    cluster.worker("http")
+    shell.write({".gitignore": ".env\nprivate/\n", ".env": "s", "private/deep/k": "s", ".git/config": "s"})
+    for name, target in {"l1": ".env", "l2": "private/deep/k", "l3": ".git/config", "l4": "a.txt", "l5": "l5"}.items():
+        (shell.folder / name).symlink_to(target)
+    done = shell.run("run", "--", "ls")
+    assert done.stdout.split() == ["a.txt", "l4"] and "left at home: 'l1' and others" in done.stderr, done
+    whole = shell.run("run", "--all", "--", "ls")
+    assert whole.stdout.split() == ["a.txt", "l1", "l2", "l3", "l4", "private"], whole
+
+
 def test_a_zip_goes_as_it_is(cluster, shell):
     cluster.worker("http")
     with zipfile.ZipFile(shell.folder / "p.zip", "w") as file:
