@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/escape.h"
 #include "cli/print.h"
+#include "proto/clock.h"
 
 enum {
     LOOK_MS = 1000,      /* between two looks at the job while its output comes */
@@ -55,13 +55,6 @@ struct follow {
     int status;      /* OPTIONS_RUN: go on */
     json_t *job;     /* over */
 };
-
-static int64_t clock_ms (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 bool job_is_over (const json_t *job)
 {
@@ -162,7 +155,7 @@ static void stream_broke (stream_t *stream, CURLcode code)
         cli_say (0, "%.*s Trying again; the job goes on.", (int)why.len, why.ptr);
     buf_fini (&why);
     self->away = true;
-    stream->again = clock_ms () + AWAY_MS;
+    stream->again = clock_mono_ms () + AWAY_MS;
 }
 
 static void stream_refused (stream_t *stream, long status)
@@ -174,7 +167,7 @@ static void stream_refused (stream_t *stream, long status)
     if (status == 410)
         cli_say (0, "%s: %s", stream->name, text);
     if (!stream->ended && (status >= 500 || status == 429))
-        stream->again = clock_ms () + AWAY_MS;
+        stream->again = clock_mono_ms () + AWAY_MS;
     else if (!stream->ended)
         stream->follow->status = cli_say (status == 404 ? STATUS_NOT_FOUND : STATUS_REFUSED, "%s", text);
     free (code);
@@ -270,7 +263,7 @@ static void look (follow_t *self)
     client_ask (self->client, "GET", path.ptr, NULL, &answer);
     client_watch (self->client, NULL, NULL);
     buf_fini (&path);
-    self->look_at = clock_ms () + (self->order->silent ? SILENT_MS : LOOK_MS);
+    self->look_at = clock_mono_ms () + (self->order->silent ? SILENT_MS : LOOK_MS);
     bool away = answer.fault && (answer_status (&answer) == STATUS_AWAY || answer.status == 429);
     if (away && signal_waits (self)) {
         self->away = true;
@@ -278,7 +271,7 @@ static void look (follow_t *self)
         if (!self->away)
             cli_say (0, "%s Trying again; the job goes on.", answer.fault);
         self->away = true;
-        self->look_at = clock_ms () + AWAY_MS;
+        self->look_at = clock_mono_ms () + AWAY_MS;
     } else if (answer.fault) {
         client_need (&answer, &self->status);
     } else {
@@ -355,7 +348,7 @@ static void start_due (follow_t *self)
 {
     for (size_t i = 0; !self->order->silent && i < 2; i++) {
         stream_t *stream = &self->streams[i];
-        if (!stream->easy && !stream->ended && stream->again <= clock_ms ())
+        if (!stream->easy && !stream->ended && stream->again <= clock_mono_ms ())
             stream_start (stream);
     }
 }
@@ -371,7 +364,7 @@ static void collect_done (follow_t *self)
         curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, (char **)&stream);
         stream_done (stream, code);
         if (all_came (self)) /* the job is likely to be over; when it is not, the next look has its usual time */
-            self->look_at = clock_ms ();
+            self->look_at = clock_mono_ms ();
     }
 }
 
@@ -382,7 +375,7 @@ static void turn (follow_t *self)
     start_due (self);
     curl_multi_perform (self->multi, &running);
     collect_done (self);
-    int64_t left = self->look_at - clock_ms ();
+    int64_t left = self->look_at - clock_mono_ms ();
     if (self->status != OPTIONS_RUN)
         return;
     if (left <= 0) {
@@ -411,7 +404,7 @@ int follow_job (client_t *client, const follow_order_t *order, json_t **job_p)
                       .multi = curl_multi_init (),
                       .attempt = order->attempt,
                       .met = order->tell,
-                      .look_at = clock_ms () + (order->tell ? LOOK_MS / 4 : 0),
+                      .look_at = clock_mono_ms () + (order->tell ? LOOK_MS / 4 : 0),
                       .status = OPTIONS_RUN };
     self.signals = begin_signals (&self.before);
     self.streams[0] = (stream_t){ .follow = &self, .name = "stdout", .out = stdout };

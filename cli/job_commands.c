@@ -6,6 +6,7 @@
 
 #include "cli/follow.h"
 #include "cli/print.h"
+#include "proto/clock.h"
 #include "proto/lines.h"
 
 typedef struct {
@@ -85,7 +86,7 @@ static void print_line (const char *name, const char *text)
 static void print_when (const char *name, const json_t *job, const char *field)
 {
     char ago[48];
-    ago_format (number_of (job, field), now_ms (), ago, sizeof ago);
+    ago_format (number_of (job, field), clock_wall_ms (), ago, sizeof ago);
     print_line (name, ago);
 }
 
@@ -106,7 +107,7 @@ static void print_attempts (const json_t *job)
         grid_add (&grid, text);
         grid_add (&grid, text_of (attempt, "status"));
         grid_add (&grid, text_of (attempt, "workerId"));
-        span_format ((ended ? ended : now_ms ()) - began, text, sizeof text);
+        span_format ((ended ? ended : clock_wall_ms ()) - began, text, sizeof text);
         grid_add (&grid, began ? text : "");
         grid_add (&grid, text_of (attempt, "reason"));
     }

@@ -5,6 +5,7 @@
 
 #include "cli/client.h"
 #include "cli/print.h"
+#include "proto/clock.h"
 
 typedef struct {
     common_t common;
@@ -63,7 +64,7 @@ static void print_jobs (const json_t *answer)
     grid_t grid = { .columns = 6 };
     size_t at;
     json_t *job;
-    int64_t now = now_ms ();
+    int64_t now = clock_wall_ms ();
     add_head (&grid, head);
     json_array_foreach (json_object_get (answer, "jobs"), at, job)
     {
@@ -158,7 +159,7 @@ static void print_workers (const json_t *answer)
         snprintf (text, sizeof text, "%lld of %lld", (long long)number_of (worker, "runningJobs"),
                   (long long)number_of (worker, "slots"));
         grid_add (&grid, text);
-        ago_format (number_of (worker, "lastHeartbeat"), now_ms (), text, sizeof text);
+        ago_format (number_of (worker, "lastHeartbeat"), clock_wall_ms (), text, sizeof text);
         grid_add (&grid, text);
     }
     if (at)

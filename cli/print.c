@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "proto/buf.h"
@@ -83,13 +82,6 @@ void bytes_format (int64_t bytes, char *out, size_t size)
         snprintf (out, size, "%lld B", (long long)bytes);
     else
         snprintf (out, size, "%.1f %s", value, units[unit]);
-}
-
-int64_t now_ms (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 const char *text_of (const json_t *object, const char *name)

@@ -31,7 +31,6 @@ void span_format (int64_t ms, char *out, size_t size);
 void ago_format (int64_t at_ms, int64_t now_ms, char *out, size_t size);
 /* "512 B", "1.5 MiB". */
 void bytes_format (int64_t bytes, char *out, size_t size);
-int64_t now_ms (void);
 
 /* A member's text; "" when there is none. */
 const char *text_of (const json_t *object, const char *name);

@@ -10,6 +10,7 @@
 
 #include "cli/pack.h"
 #include "cli/print.h"
+#include "proto/clock.h"
 #include "proto/limits.h"
 #include "proto/lines.h"
 
@@ -271,16 +272,9 @@ typedef struct {
     bool bar;
 } source_t;
 
-static int64_t clock_ms (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void show_bar (source_t *source)
 {
-    int64_t now = clock_ms ();
+    int64_t now = clock_mono_ms ();
     bool done = source->at >= source->bytes;
     if (!source->bar || now - source->begun_ms < BAR_AFTER_MS || (now - source->shown_ms < BAR_EVERY_MS && !done))
         return;
@@ -349,7 +343,9 @@ static curl_mime *make_mime (CURL *easy, const form_t *form, const pack_t *pack,
 static void send_once (client_t *client, const form_t *form, const pack_t *pack, answer_t *answer)
 {
     char fault[CURL_ERROR_SIZE];
-    source_t source = { .fd = pack->fd, .bytes = pack->bytes, .begun_ms = clock_ms (), .bar = isatty (STDERR_FILENO) };
+    source_t source = {
+        .fd = pack->fd, .bytes = pack->bytes, .begun_ms = clock_mono_ms (), .bar = isatty (STDERR_FILENO)
+    };
     CURL *easy = client_transfer (client, "/api/execute", fault);
     curl_mime *mime = make_mime (easy, form, pack, &source);
     struct curl_slist *headers = curl_slist_append (NULL, "Expect:");
