@@ -213,7 +213,8 @@ static bool pack_folder (walk_t *self, const char *path, pack_t *out)
     if (!self->zip)
         return cli_say (0, "%s", problem);
     bool good = walk (self, root);
-    bool ended = zip_write_end (&self->zip, good, problem, sizeof problem);
+    /* What is given up is ended, too, for the library frees nothing otherwise; the file has no name, and goes. */
+    bool ended = zip_write_end (&self->zip, true, problem, sizeof problem);
     if (good && !ended)
         return cli_say (0, "%s", problem);
     if (good && self->files == 0)

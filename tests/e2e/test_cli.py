@@ -4,8 +4,10 @@ import http.server
 import io
 import json
 import os
+import pathlib
 import pty
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -291,10 +293,16 @@ def test_a_server_that_never_answered_is_not_waited_for(shell):
         assert done.returncode == AWAY and len(done.stderr.splitlines()) == 1, done
 
 
+def wait_for_ears(process):
+    """Until it takes Ctrl-C itself."""
+    status = pathlib.Path(f"/proc/{process.pid}/status")
+    wait_until(lambda: int(status.read_text().split("SigBlk:")[1].split()[0], 16) & 1 << signal.SIGINT - 1, 10, "a blocked SIGINT")
+
+
 def test_ctrl_c_ends_the_wait_for_all(cluster, shell):
     jobs = [shell.run("submit", "--", "true").stdout.strip() for _ in range(2)]
     with shell.start("wait", *jobs) as wait:
-        time.sleep(0.8)
+        wait_for_ears(wait)
         wait.send_signal(signal.SIGINT)
         assert wait.wait(5) == CUT
 
@@ -304,7 +312,7 @@ def test_ctrl_c_is_heard_while_the_server_hangs(shell):
         server = f"http://127.0.0.1:{silent.getsockname()[1]}"
         for command in (["wait"], ["logs", "-f"]):
             with shell.start(*command, "job-x", "--server", server) as process:
-                time.sleep(0.8)
+                wait_for_ears(process)
                 process.send_signal(signal.SIGINT)
                 assert process.wait(10) == CUT
 
@@ -548,3 +556,14 @@ def test_names_that_lead_elsewhere(shell, pretend, name):
     assert done.returncode == LOCAL and "cannot be written" in done.stderr, done
     assert not list((shell.folder / "away").iterdir()) and (shell.folder / "inside/a.txt").read_text() == "mine"
     assert not os.path.exists("/tmp/gleaner-absolute") and sorted(os.listdir(shell.folder)) == ["a.txt", "away", "inside"]
+
+
+def test_folders_that_cannot_be_packed(cluster, shell):
+    deep = "p/" + "d/" * 101
+    for files, words in (({"p/back\\slash": "x"}, "backslash"), ({deep + "f": "x"}, "folders deep"),
+                         ({"p/.gitignore/f": "x"}, "cannot read"), ({"p/.gleanerignore": "x\n" * 140000}, "256 KiB")):
+        shell.write({"p/a": "x", **files})
+        done = shell.run("submit", "p", "--", "true")
+        assert done.returncode == LOCAL and words in done.stderr and len(done.stderr.splitlines()) == 1, done
+        shutil.rmtree(shell.folder / "p")
+    assert cluster.api.get("/api/jobs").json["total"] == 0
