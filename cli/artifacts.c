@@ -133,22 +133,29 @@ static bool was_asked_for (const char *path, const char *patterns)
     return found;
 }
 
-static bool copy_data (struct archive *zip, int fd)
+/* `left`: bytes that may still come of all files together; a ZIP can hold far more than it is long. */
+static bool copy_data (struct archive *zip, int fd, int64_t *left)
 {
     static char block[BLOCK];
     ssize_t got;
-    while ((got = archive_read_data (zip, block, sizeof block)) > 0)
+    while ((got = archive_read_data (zip, block, sizeof block)) > 0) {
+        *left -= got;
+        if (*left < 0) {
+            errno = EFBIG;
+            return false;
+        }
         for (ssize_t at = 0; at < got;) {
             ssize_t put = write (fd, block + at, (size_t)(got - at));
             if (put < 0 && errno != EINTR)
                 return false;
             at += put > 0 ? put : 0;
         }
+    }
     errno = got < 0 ? EIO : 0;
     return got == 0;
 }
 
-static bool unpack_file (struct archive *zip, struct archive_entry *entry, int top)
+static bool unpack_file (struct archive *zip, struct archive_entry *entry, int top, int64_t *left)
 {
     char path[4096];
     char temporary[64];
@@ -163,7 +170,7 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
     int folder = open_parent (top, path, &name);
     int fd = folder < 0 ? -1 : openat (folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     struct stat made;
-    bool good = fd >= 0 && copy_data (zip, fd) && fstat (fd, &made) == 0;
+    bool good = fd >= 0 && copy_data (zip, fd, left) && fstat (fd, &made) == 0;
     if (good && archive_entry_perm (entry) & 0100)
         good = fchmod (fd, made.st_mode | ((made.st_mode & 0444) >> 2)) == 0;
     good = good && renameat (folder, temporary, folder, name) == 0;
@@ -180,7 +187,8 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
     return good;
 }
 
-static bool unpack_entry (struct archive *zip, struct archive_entry *entry, int top, const char *patterns)
+static bool unpack_entry (struct archive *zip, struct archive_entry *entry, int top, const char *patterns,
+                          int64_t *left)
 {
     const char *path = archive_entry_pathname (entry);
     if (archive_entry_filetype (entry) != AE_IFREG)
@@ -189,10 +197,10 @@ static bool unpack_entry (struct archive *zip, struct archive_entry *entry, int 
         cli_say (0, "'%.300s' was not asked for, and is left out.", path);
         return true;
     }
-    return unpack_file (zip, entry, top);
+    return unpack_file (zip, entry, top, left);
 }
 
-static int unpack (int fd, int top, const char *patterns)
+static int unpack (int fd, int top, const char *patterns, int64_t left)
 {
     struct archive *zip = archive_read_new ();
     struct archive_entry *entry = NULL;
@@ -200,7 +208,7 @@ static int unpack (int fd, int top, const char *patterns)
     int status = STATUS_GOOD;
     int got = lseek (fd, 0, SEEK_SET) == 0 ? archive_read_open_fd (zip, fd, BLOCK) : ARCHIVE_FATAL;
     while (status == STATUS_GOOD && got == ARCHIVE_OK && (got = archive_read_next_header (zip, &entry)) == ARCHIVE_OK)
-        if (!unpack_entry (zip, entry, top, patterns))
+        if (!unpack_entry (zip, entry, top, patterns, &left))
             status = STATUS_LOCAL;
     if (status == STATUS_GOOD && got != ARCHIVE_EOF)
         status = cli_say (STATUS_LOCAL, "the artifacts cannot be unpacked: %s.", archive_error_string (zip));
@@ -208,7 +216,7 @@ static int unpack (int fd, int top, const char *patterns)
     return status;
 }
 
-int artifacts_fetch (client_t *client, const char *job, const char *folder, const char *patterns)
+int artifacts_fetch (client_t *client, const char *job, const char *folder, const char *patterns, int64_t max)
 {
     int fd = temporary_file ();
     if (fd < 0)
@@ -220,7 +228,7 @@ int artifacts_fetch (client_t *client, const char *job, const char *folder, cons
     if (status == STATUS_GOOD && top < 0)
         status = cli_say (STATUS_LOCAL, "cannot open the folder '%s': %s.", folder, strerror (errno));
     if (status == STATUS_GOOD)
-        status = unpack (fd, top, patterns);
+        status = unpack (fd, top, patterns, max);
     if (top >= 0)
         close (top);
     close (fd);
@@ -234,6 +242,7 @@ typedef struct {
     const char *job;
     const char *to;
     const char *zip;
+    int64_t max;
 } options_t;
 
 static const option_t rows[] = {
@@ -250,6 +259,14 @@ static const option_t rows[] = {
       .at = offsetof (options_t, zip),
       .value = "FILE",
       .help = "keep them as one ZIP in FILE, which must not be there yet" },
+    { .name = "max",
+      .type = OPT_BYTES,
+      .at = offsetof (options_t, max),
+      .fallback = "1G",
+      .min = 0,
+      .max = INT64_MAX,
+      .value = "SIZE",
+      .help = "unpack so much at most" },
 };
 
 static int fetch_zip (client_t *client, const options_t *options)
@@ -284,7 +301,7 @@ static int fetch_folder (client_t *client, const options_t *options)
             buf_printf (&patterns, "%s\n", json_string_value (pattern));
     }
     if (job)
-        status = artifacts_fetch (client, options->job, options->to, patterns.ptr ? patterns.ptr : "");
+        status = artifacts_fetch (client, options->job, options->to, patterns.ptr ? patterns.ptr : "", options->max);
     answer_fini (&answer);
     buf_fini (&path);
     buf_fini (&patterns);

@@ -74,6 +74,15 @@ static bool read_token (common_t *options)
     return true;
 }
 
+/* The command line says where the token is, which counts more than a variable. */
+static bool names_token_file (int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp (argv[i], "--") != 0; i++)
+        if (strncmp (argv[i], "--token-file", 12) == 0)
+            return true;
+    return false;
+}
+
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options)
 {
     char path[PATH_SIZE];
@@ -85,7 +94,8 @@ int cli_parse (const option_table_t *table, int argc, char **argv, common_t *opt
     if (status != OPTIONS_RUN)
         return status;
     const char *token = getenv ("GLEANER_TOKEN");
-    if (options->token_file && !read_token (options)) {
+    bool by_variable = token && *token && !names_token_file (argc, argv);
+    if (options->token_file && !by_variable && !read_token (options)) {
         cli_fini (table, options);
         return STATUS_LOCAL;
     }

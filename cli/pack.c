@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/ignore.h"
 #include "cli/temporary.h"
+#include "proto/lines.h"
 #include "proto/message.h"
 #include "proto/zip_write.h"
 
@@ -91,8 +92,10 @@ static bool add_file (walk_t *self, const FTSENT *entry)
         return cli_say (0,
                         "the name of '%.300s' is not UTF-8, or over %d bytes: rename it, or name it in .gleanerignore.",
                         path, NAME_BYTES_MAX);
-    if (strchr (path, '\\'))
-        return cli_say (0, "'%.300s' has a backslash in its name: rename it, or name it in .gleanerignore.", path);
+    if (strchr (path, '\\') || !lines_plain (slice_of (path)))
+        return cli_say (
+            0, "'%.300s' has a backslash or a control character in its name: rename it, or name it in .gleanerignore.",
+            path);
     int fd = open (entry->fts_accpath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return cli_say (0, "cannot read '%s': %s.", entry->fts_path, strerror (errno));

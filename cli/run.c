@@ -22,7 +22,7 @@ static int fetch (client_t *client, const submit_options_t *options, const json_
     struct stat info;
     bool folder = stat (options->project, &info) == 0 && S_ISDIR (info.st_mode);
     return artifacts_fetch (client, text_of (job, "jobId"), folder ? options->project : ".",
-                            options->artifact ? options->artifact : "");
+                            options->artifact ? options->artifact : "", UNPACK_MAX);
 }
 
 static int run (client_t *client, const submit_options_t *options)

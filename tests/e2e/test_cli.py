@@ -341,6 +341,8 @@ def test_artifacts_are_fetched_later(cluster, shell):
     assert shell.run("wait", job).returncode == 0
     assert shell.run("artifacts", job, "--to", "here").returncode == 0
     assert (shell.folder / "here/o/f").read_text() == "1\n"
+    small = shell.run("artifacts", job, "--to", "small", "--max", "1")
+    assert small.returncode == LOCAL and "too large" in small.stderr and not list((shell.folder / "small/o").iterdir()), small
     assert shell.run("artifacts", job, "--zip", "all.zip").returncode == 0
     assert zipfile.ZipFile(shell.folder / "all.zip").namelist() == ["o/f"]
     assert shell.run("artifacts", job, "--zip", "all.zip").returncode == LOCAL, "a file that is there is not overwritten"
@@ -426,6 +428,7 @@ def test_a_token_and_the_config_file(clusters, tmp_path):
     config.parent.mkdir(parents=True)
     config.write_text(f"# mine\nserver = {cluster.server}\ntoken-file = {tmp_path / 'token'}\n")
     env = {"GLEANER_SERVER": ""}
+    assert shell.run("jobs", env={**env, "GLEANER_TOKEN": "gleaner_no_token"}).returncode == REFUSED, "a variable counts more than the file"
     assert shell.run("jobs", env=env).stdout == "no jobs\n"
     config.write_text("artifact = x\n")
     done = shell.run("run", "--", "true", env=env)
