@@ -1,18 +1,16 @@
 #include "cli/cli.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/buf.h"
+#include "proto/secret.h"
 
-enum { LINE_SIZE = 2048, PATH_SIZE = 4096, TOKEN_MAX = 8192 };
+enum { LINE_SIZE = 2048, PATH_SIZE = 4096 };
 
 char *cli_plain (char *text)
 {
@@ -47,31 +45,21 @@ static void config_path (char out[PATH_SIZE])
         snprintf (out, PATH_SIZE, "%s/.config/gleaner/gleaner.conf", home);
 }
 
-/* The first line of the token's file. */
+/* The first word of the token's file. */
 static bool read_token (common_t *options)
 {
-    char text[TOKEN_MAX];
-    struct stat info;
-    int fd = open (options->token_file, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read (fd, text, sizeof text - 1);
-    int code = errno;
-    bool open_to_others = fd >= 0 && fstat (fd, &info) == 0 && S_ISREG (info.st_mode) && info.st_mode & 077;
-    if (fd >= 0)
-        close (fd);
-    if (len < 0)
-        cli_say (0, "cannot read the token in '%s': %s.", options->token_file, strerror (code));
-    else if (open_to_others)
-        cli_say (0, "'%s' can be read by others: chmod 600 it.", options->token_file);
-    if (len < 0 || open_to_others)
-        return false;
-    text[len] = '\0';
-    text[strcspn (text, " \t\r\n")] = '\0';
-    if (!*text) {
+    char problem[LINE_SIZE];
+    buf_t text = { 0 };
+    bool good = secret_read (options->token_file, &text, problem, sizeof problem);
+    size_t len = good && text.ptr ? strcspn (text.ptr, " \t\r\n") : 0;
+    if (!good)
+        cli_say (0, "%s", problem);
+    else if (!len)
         cli_say (0, "'%s' holds no token.", options->token_file);
-        return false;
-    }
-    options->token = xstrdup (text);
-    return true;
+    if (len)
+        options->token = slice_dup (slice_from (text.ptr, len));
+    secret_fini (&text);
+    return len > 0;
 }
 
 /* The command line says where the token is, which counts more than a variable. */

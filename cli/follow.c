@@ -56,7 +56,7 @@ struct follow {
     json_t *job;     /* over */
 };
 
-bool job_is_over (const json_t *job)
+static bool job_is_over (const json_t *job)
 {
     const char *state = text_of (job, "status");
     return strcmp (state, "completed") == 0 || strcmp (state, "failed") == 0;

@@ -29,6 +29,5 @@ typedef struct {
 int follow_job (client_t *client, const follow_order_t *order, json_t **job_p);
 /* What `gleaner run` and `gleaner wait` exit with for a job that is over; says on stderr how it ended, unless well. */
 int ended_status (const json_t *job);
-bool job_is_over (const json_t *job);
 
 #endif

@@ -1,5 +1,4 @@
 /* job_commands.c - the commands that name jobs, or workers: one question to the server for each. */
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "cli/follow.h"
 #include "cli/print.h"
 #include "proto/clock.h"
+#include "proto/id.h"
 #include "proto/lines.h"
 
 typedef struct {
@@ -340,16 +340,14 @@ static int retry_one (client_t *client, const options_t *options, const char *na
     answer_t answer;
     answer_t made = { 0 };
     json_t *job = NULL;
-    unsigned char random[16];
-    char key[2 * sizeof random + 1];
+    char key[33];
     int status = ask_about (client, "/api/jobs/status", name, &answer, &job);
     if (job && json_array_size (json_object_get (job, "secretNames"))) {
         status =
             cli_say (STATUS_REFUSED, "%s had secrets, which nobody can read back: submit it anew, with them.", name);
     } else if (job) {
         json_t *request = request_again (job);
-        randombytes_buf (random, sizeof random);
-        sodium_bin2hex (key, sizeof key, random, sizeof random);
+        random_id_make (key);
         json_object_set_new (request, "idempotencyKey", json_string (key));
         client_ask (client, "POST", "/api/jobs/create", request, &made);
         json_decref (request);

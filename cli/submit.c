@@ -1,7 +1,6 @@
 #include "cli/submit.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "cli/pack.h"
 #include "cli/print.h"
 #include "proto/clock.h"
+#include "proto/id.h"
 #include "proto/limits.h"
 #include "proto/lines.h"
 
@@ -19,7 +19,6 @@
 enum {
     TRIES = 4,          /* of an upload, with the same idempotency key */
     TRY_AGAIN_MS = 500, /* before the second one, doubled each time */
-    KEY_BYTES = 16,     /* of random, of a key that is made here */
     BAR_AFTER_MS = 500, /* an upload that is quicker shows no bar */
     BAR_EVERY_MS = 100,
     BAR_WIDTH = 30,
@@ -116,7 +115,7 @@ typedef struct {
     const submit_options_t *options;
     buf_t commands;
     json_t *fields; /* of texts: what the form says beside file and commands */
-    char key[2 * KEY_BYTES + 1];
+    char key[33];
     const char *wrong; /* the field that could not be said */
 } form_t;
 
@@ -237,13 +236,11 @@ static bool add_map (form_t *form, const char *field, const char *lines, value_f
 static bool fill_form (form_t *form)
 {
     const submit_options_t *options = form->options;
-    unsigned char random[KEY_BYTES];
     if (options->commands.count == 0)
         return cli_say (0, "what is to be run? Put it behind --: gleaner run -- make test");
     if (!quote_commands (&options->commands, &form->commands))
         return cli_say (0, "a command of several words cannot hold a line break: give the script as one word.");
-    randombytes_buf (random, sizeof random);
-    sodium_bin2hex (form->key, sizeof form->key, random, sizeof random);
+    random_id_make (form->key);
     set_text (form, "mode", "distributed");
     set_text (form, "idempotencyKey", options->key ? options->key : form->key);
     set_text (form, "name", options->name);
