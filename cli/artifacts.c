@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
 #include "cli/print.h"
 #include "cli/temporary.h"
 #include "proto/glob.h"
@@ -308,15 +309,16 @@ static int fetch_folder (client_t *client, const options_t *options)
     return status;
 }
 
+const option_table_t artifacts_table = { .program = "gleaner artifacts",
+                                         .summary = "fetch the files that a job has made",
+                                         .rows = rows,
+                                         .count = sizeof rows / sizeof *rows,
+                                         .operand = "job" };
+
 int artifacts_command (int argc, char **argv)
 {
-    static const option_table_t table = { .program = "gleaner artifacts",
-                                          .summary = "fetch the files that a job has made",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows,
-                                          .operand = "job" };
     options_t options = { 0 };
-    int status = cli_parse (&table, argc, argv, &options.common);
+    int status = cli_parse (&artifacts_table, argc, argv, &options.common);
     if (status != OPTIONS_RUN)
         return status;
     client_t *client = client_new (&options.common);
@@ -325,6 +327,6 @@ int artifacts_command (int argc, char **argv)
     else
         status = options.zip ? fetch_zip (client, &options) : fetch_folder (client, &options);
     client_destroy (&client);
-    cli_fini (&table, &options.common);
+    cli_fini (&artifacts_table, &options.common);
     return status;
 }

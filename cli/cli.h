@@ -1,7 +1,7 @@
 /* cli.h - what the commands of `gleaner` share: options, exit statuses, words on stderr.
  *
- * A command is a file of its own: its options, and a function that main.c's table names. It gets the arguments behind
- * its name, says what went wrong in one sentence on stderr, and returns the status to exit with.
+ * A command is an option table and a function, which commands.c's table names. It gets the arguments behind its name,
+ * says what went wrong in one sentence on stderr, and returns the status to exit with.
  */
 #ifndef GLEANER_CLI_H
 #define GLEANER_CLI_H
@@ -60,8 +60,8 @@ enum { CLI_COMMON = 4, CLI_IN_CONFIG = 3 }; /* rows; those of them that a config
 
 typedef int command_fn (int argc, char **argv);
 
-command_fn artifacts_command, cancel_command, drain_command, jobs_command, logs_command, resume_command, retry_command,
-    run_command, status_command, submit_command, wait_command, workers_command;
+command_fn artifacts_command, cancel_command, drain_command, help_command, jobs_command, logs_command, resume_command,
+    retry_command, run_command, status_command, submit_command, wait_command, workers_command;
 
 /* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
  * name a config file. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/commands.h"
 #include "cli/follow.h"
 #include "cli/print.h"
 #include "proto/clock.h"
@@ -21,6 +22,9 @@ typedef struct {
     {                                                                                                                  \
         .name = "id", .type = OPT_LINES, .at = offsetof (options_t, names), .value = word, .help = text                \
     }
+
+static const option_t job_rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("JOB...", "the jobs") };
+static const option_t worker_rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("WORKER...", "the workers' ids") };
 
 /* What a command does with one name; its status. `out` may be given what --json prints of it. */
 typedef int one_fn (client_t *client, const options_t *options, const char *name, json_t **out);
@@ -158,15 +162,15 @@ static int show_one (client_t *client, const options_t *options, const char *nam
     return status;
 }
 
+const option_table_t status_table = { .program = "gleaner status",
+                                      .summary = "how a job is, and why",
+                                      .rows = job_rows,
+                                      .count = sizeof job_rows / sizeof *job_rows,
+                                      .operand = "id" };
+
 int status_command (int argc, char **argv)
 {
-    static const option_t rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("JOB...", "the jobs") };
-    static const option_table_t table = { .program = "gleaner status",
-                                          .summary = "how a job is, and why",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, show_one, "job");
+    return command (&status_table, argc, argv, show_one, "job");
 }
 
 /* ---- logs, wait ---- */
@@ -184,34 +188,36 @@ static int logs_one (client_t *client, const options_t *options, const char *nam
     return status;
 }
 
+static const option_t logs_rows[] = {
+    CLI_COMMON_ROWS,
+    NAMES_ROW ("JOB...", "the jobs"),
+    { .name = "follow",
+      .letter = 'f',
+      .type = OPT_FLAG,
+      .at = offsetof (options_t, follow),
+      .help = "go on until the job is over, with every attempt that comes" },
+    { .name = "attempt",
+      .type = OPT_INT,
+      .at = offsetof (options_t, attempt),
+      .min = 0,
+      .max = 1000000,
+      .value = "N",
+      .help = "of that attempt; default: the last one" },
+    { .name = "raw",
+      .type = OPT_FLAG,
+      .at = offsetof (options_t, raw),
+      .help = "leave control characters as they are on a terminal: colours, but whatever else, too" },
+};
+
+const option_table_t logs_table = { .program = "gleaner logs",
+                                    .summary = "what a job has printed, stdout and stderr apart",
+                                    .rows = logs_rows,
+                                    .count = sizeof logs_rows / sizeof *logs_rows,
+                                    .operand = "id" };
+
 int logs_command (int argc, char **argv)
 {
-    static const option_t rows[] = {
-        CLI_COMMON_ROWS,
-        NAMES_ROW ("JOB...", "the jobs"),
-        { .name = "follow",
-          .letter = 'f',
-          .type = OPT_FLAG,
-          .at = offsetof (options_t, follow),
-          .help = "go on until the job is over, with every attempt that comes" },
-        { .name = "attempt",
-          .type = OPT_INT,
-          .at = offsetof (options_t, attempt),
-          .min = 0,
-          .max = 1000000,
-          .value = "N",
-          .help = "of that attempt; default: the last one" },
-        { .name = "raw",
-          .type = OPT_FLAG,
-          .at = offsetof (options_t, raw),
-          .help = "leave control characters as they are on a terminal: colours, but whatever else, too" },
-    };
-    static const option_table_t table = { .program = "gleaner logs",
-                                          .summary = "what a job has printed, stdout and stderr apart",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, logs_one, "job");
+    return command (&logs_table, argc, argv, logs_one, "job");
 }
 
 static int wait_one (client_t *client, const options_t *options, const char *name, json_t **out)
@@ -234,15 +240,15 @@ static int wait_one (client_t *client, const options_t *options, const char *nam
     return status;
 }
 
+const option_table_t wait_table = { .program = "gleaner wait",
+                                    .summary = "wait until jobs are over; exits as `gleaner run` would",
+                                    .rows = job_rows,
+                                    .count = sizeof job_rows / sizeof *job_rows,
+                                    .operand = "id" };
+
 int wait_command (int argc, char **argv)
 {
-    static const option_t rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("JOB...", "the jobs") };
-    static const option_table_t table = { .program = "gleaner wait",
-                                          .summary = "wait until jobs are over; exits as `gleaner run` would",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, wait_one, "job");
+    return command (&wait_table, argc, argv, wait_one, "job");
 }
 
 /* ---- cancel, drain, resume ---- */
@@ -277,37 +283,37 @@ static int resume_one (client_t *client, const options_t *options, const char *n
     return post (client, options, "/api/workers/resume", json_pack ("{s:s}", "workerId", name), out);
 }
 
+const option_table_t cancel_table = { .program = "gleaner cancel",
+                                      .summary = "end jobs: at once in the record, and on their machines",
+                                      .rows = job_rows,
+                                      .count = sizeof job_rows / sizeof *job_rows,
+                                      .operand = "id" };
+
 int cancel_command (int argc, char **argv)
 {
-    static const option_t rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("JOB...", "the jobs") };
-    static const option_table_t table = { .program = "gleaner cancel",
-                                          .summary = "end jobs: at once in the record, and on their machines",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, cancel_one, "job");
+    return command (&cancel_table, argc, argv, cancel_one, "job");
 }
 
-static const option_t worker_rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("WORKER...", "the workers' ids") };
+const option_table_t drain_table = { .program = "gleaner drain",
+                                     .summary = "give workers no more jobs; those that run there go on",
+                                     .rows = worker_rows,
+                                     .count = sizeof worker_rows / sizeof *worker_rows,
+                                     .operand = "id" };
 
 int drain_command (int argc, char **argv)
 {
-    static const option_table_t table = { .program = "gleaner drain",
-                                          .summary = "give workers no more jobs; those that run there go on",
-                                          .rows = worker_rows,
-                                          .count = sizeof worker_rows / sizeof *worker_rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, drain_one, "worker");
+    return command (&drain_table, argc, argv, drain_one, "worker");
 }
+
+const option_table_t resume_table = { .program = "gleaner resume",
+                                      .summary = "give workers jobs again",
+                                      .rows = worker_rows,
+                                      .count = sizeof worker_rows / sizeof *worker_rows,
+                                      .operand = "id" };
 
 int resume_command (int argc, char **argv)
 {
-    static const option_table_t table = { .program = "gleaner resume",
-                                          .summary = "give workers jobs again",
-                                          .rows = worker_rows,
-                                          .count = sizeof worker_rows / sizeof *worker_rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, resume_one, "worker");
+    return command (&resume_table, argc, argv, resume_one, "worker");
 }
 
 /* ---- retry ---- */
@@ -362,13 +368,13 @@ static int retry_one (client_t *client, const options_t *options, const char *na
     return status;
 }
 
+const option_table_t retry_table = { .program = "gleaner retry",
+                                     .summary = "submit a job anew, and print the new one's id",
+                                     .rows = job_rows,
+                                     .count = sizeof job_rows / sizeof *job_rows,
+                                     .operand = "id" };
+
 int retry_command (int argc, char **argv)
 {
-    static const option_t rows[] = { CLI_COMMON_ROWS, NAMES_ROW ("JOB...", "the jobs") };
-    static const option_table_t table = { .program = "gleaner retry",
-                                          .summary = "submit a job anew, and print the new one's id",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows,
-                                          .operand = "id" };
-    return command (&table, argc, argv, retry_one, "job");
+    return command (&retry_table, argc, argv, retry_one, "job");
 }

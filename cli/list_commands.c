@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/commands.h"
 #include "cli/print.h"
 #include "proto/clock.h"
 
@@ -91,45 +92,47 @@ static void print_jobs (const json_t *answer)
     free (grid.cells);
 }
 
+static const option_t jobs_rows[] = {
+    CLI_COMMON_ROWS,
+    { .name = "state",
+      .type = OPT_CHOICE,
+      .at = offsetof (options_t, state),
+      .choices = "pending|running|completed|failed",
+      .value = "STATE",
+      .help = "only those in this state" },
+    { .name = "worker",
+      .type = OPT_TEXT,
+      .at = offsetof (options_t, worker),
+      .value = "ID",
+      .help = "only those whose last attempt this worker had" },
+    { .name = "label",
+      .type = OPT_TEXT,
+      .at = offsetof (options_t, label),
+      .value = "K=V",
+      .help = "only those with this label; K alone: with any value" },
+    { .name = "text",
+      .type = OPT_TEXT,
+      .at = offsetof (options_t, text),
+      .value = "TEXT",
+      .help = "only those whose id, command, file or name holds it" },
+    { .name = "limit",
+      .type = OPT_INT,
+      .at = offsetof (options_t, limit),
+      .fallback = "20",
+      .min = 1,
+      .max = 1000,
+      .value = "N",
+      .help = "so many at most, the newest first" },
+};
+
+const option_table_t jobs_table = { .program = "gleaner jobs",
+                                    .summary = "list jobs, the newest first",
+                                    .rows = jobs_rows,
+                                    .count = sizeof jobs_rows / sizeof *jobs_rows };
+
 int jobs_command (int argc, char **argv)
 {
-    static const option_t rows[] = {
-        CLI_COMMON_ROWS,
-        { .name = "state",
-          .type = OPT_CHOICE,
-          .at = offsetof (options_t, state),
-          .choices = "pending|running|completed|failed",
-          .value = "STATE",
-          .help = "only those in this state" },
-        { .name = "worker",
-          .type = OPT_TEXT,
-          .at = offsetof (options_t, worker),
-          .value = "ID",
-          .help = "only those whose last attempt this worker had" },
-        { .name = "label",
-          .type = OPT_TEXT,
-          .at = offsetof (options_t, label),
-          .value = "K=V",
-          .help = "only those with this label; K alone: with any value" },
-        { .name = "text",
-          .type = OPT_TEXT,
-          .at = offsetof (options_t, text),
-          .value = "TEXT",
-          .help = "only those whose id, command, file or name holds it" },
-        { .name = "limit",
-          .type = OPT_INT,
-          .at = offsetof (options_t, limit),
-          .fallback = "20",
-          .min = 1,
-          .max = 1000,
-          .value = "N",
-          .help = "so many at most, the newest first" },
-    };
-    static const option_table_t table = { .program = "gleaner jobs",
-                                          .summary = "list jobs, the newest first",
-                                          .rows = rows,
-                                          .count = sizeof rows / sizeof *rows };
-    return list (&table, argc, argv, jobs_path, print_jobs);
+    return list (&jobs_table, argc, argv, jobs_path, print_jobs);
 }
 
 /* ---- workers ---- */
@@ -169,11 +172,14 @@ static void print_workers (const json_t *answer)
     free (grid.cells);
 }
 
+static const option_t workers_rows[] = { CLI_COMMON_ROWS };
+
+const option_table_t workers_table = { .program = "gleaner workers",
+                                       .summary = "list workers",
+                                       .rows = workers_rows,
+                                       .count = sizeof workers_rows / sizeof *workers_rows };
+
 int workers_command (int argc, char **argv)
 {
-    static const option_t rows[] = { CLI_COMMON_ROWS };
-    static const option_table_t table = {
-        .program = "gleaner workers", .summary = "list workers", .rows = rows, .count = sizeof rows / sizeof *rows
-    };
-    return list (&table, argc, argv, workers_path, print_workers);
+    return list (&workers_table, argc, argv, workers_path, print_workers);
 }

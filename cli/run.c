@@ -5,11 +5,10 @@
 #include <unistd.h>
 
 #include "cli/artifacts.h"
+#include "cli/commands.h"
 #include "cli/follow.h"
 #include "cli/print.h"
 #include "cli/submit.h"
-
-static const char help[] = "run commands on a worker, in a copy of a folder, and show what they print";
 
 /* The job's files come back into the folder that was sent, or beside the ZIP: into the current one. */
 static int fetch (client_t *client, const submit_options_t *options, const json_t *job)
@@ -52,19 +51,12 @@ static int run (client_t *client, const submit_options_t *options)
 int run_command (int argc, char **argv)
 {
     submit_options_t options = { 0 };
-    const option_table_t table = { .program = "gleaner run",
-                                   .summary = help,
-                                   .rows = submit_rows,
-                                   .count = submit_row_count,
-                                   .operand = "project",
-                                   .rest = "COMMAND...",
-                                   .rest_at = offsetof (submit_options_t, commands) };
-    int status = cli_parse (&table, argc, argv, &options.common);
+    int status = cli_parse (&run_table, argc, argv, &options.common);
     if (status != OPTIONS_RUN)
         return status;
     client_t *client = client_new (&options.common);
     status = run (client, &options);
     client_destroy (&client);
-    cli_fini (&table, &options.common);
+    cli_fini (&run_table, &options.common);
     return status;
 }

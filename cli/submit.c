@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/commands.h"
 #include "cli/pack.h"
 #include "cli/print.h"
 #include "proto/clock.h"
@@ -27,7 +28,7 @@ enum {
     ATTEMPTS_LIMIT = 1000,
 };
 
-const option_t submit_rows[] = {
+static const option_t submit_rows[] = {
     CLI_COMMON_ROWS,
     { .name = "project",
       .type = OPT_TEXT,
@@ -107,7 +108,23 @@ const option_t submit_rows[] = {
       .at = AT (raw),
       .help = "leave control characters of the output as they are on a terminal: colours, but whatever else, too" },
 };
-const size_t submit_row_count = sizeof submit_rows / sizeof *submit_rows;
+enum { SUBMIT_ROWS = sizeof submit_rows / sizeof *submit_rows, RUN_ONLY = 1 /* the last rows */ };
+
+const option_table_t run_table = { .program = "gleaner run",
+                                   .summary =
+                                       "run commands on a worker, in a copy of a folder, and show what they print",
+                                   .rows = submit_rows,
+                                   .count = SUBMIT_ROWS,
+                                   .operand = "project",
+                                   .rest = "COMMAND...",
+                                   .rest_at = AT (commands) };
+const option_table_t submit_table = { .program = "gleaner submit",
+                                      .summary = "send a project and commands, and print the job's id",
+                                      .rows = submit_rows,
+                                      .count = SUBMIT_ROWS - RUN_ONLY,
+                                      .operand = "project",
+                                      .rest = "COMMAND...",
+                                      .rest_at = AT (commands) };
 
 /* ---- the form ---- */
 
@@ -411,14 +428,7 @@ int submit (client_t *client, const submit_options_t *options, json_t **job_p)
 int submit_command (int argc, char **argv)
 {
     submit_options_t options = { 0 };
-    static option_table_t table = { .program = "gleaner submit",
-                                    .summary = "send a project and commands, and print the job's id",
-                                    .rows = submit_rows,
-                                    .operand = "project",
-                                    .rest = "COMMAND...",
-                                    .rest_at = AT (commands) };
-    table.count = submit_row_count - SUBMIT_RUN_ONLY;
-    int status = cli_parse (&table, argc, argv, &options.common);
+    int status = cli_parse (&submit_table, argc, argv, &options.common);
     if (status != OPTIONS_RUN)
         return status;
     json_t *job = NULL;
@@ -430,6 +440,6 @@ int submit_command (int argc, char **argv)
         print_text (text_of (job, "jobId"), "\n");
     json_decref (job);
     client_destroy (&client);
-    cli_fini (&table, &options.common);
+    cli_fini (&submit_table, &options.common);
     return status;
 }

@@ -29,11 +29,6 @@ typedef struct {
     options_rest_t commands;
 } submit_options_t;
 
-/* The rows of `run` and `submit`; each has the common ones before, and its own behind. */
-extern const option_t submit_rows[];
-extern const size_t submit_row_count;
-enum { SUBMIT_RUN_ONLY = 1 }; /* the last rows, which `submit` does not have */
-
 /* Packs and sends. The job's answer is the caller's to free, in `job_p`; 0, or what to exit with after one sentence:
  * then there is no job, or it is said that this is not known. */
 int submit (client_t *client, const submit_options_t *options, json_t **job_p);

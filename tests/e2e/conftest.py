@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from cluster import Cluster  # noqa: E402
+from shell import Shell  # noqa: E402
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def clusters(tmp_path):
 def cluster(clusters):
     """Broker and gateway, no worker."""
     return clusters()
+
+
+@pytest.fixture
+def shell(cluster, tmp_path):
+    folder = tmp_path / "home"
+    folder.mkdir()
+    one = Shell(cluster, folder)
+    one.write({"a.txt": "hello\n"})
+    return one
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,29 @@
+/* commands.h - all commands of `gleaner`, by name. */
+#ifndef GLEANER_CLI_COMMANDS_H
+#define GLEANER_CLI_COMMANDS_H
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+/* A command, whole: help, completions and manual pages are made of these. */
+typedef struct {
+    const char *name; /* as it is typed behind `gleaner`: one word or more, with a space between */
+    command_fn *run;  /* gets its name's last word as argv[0] */
+    const option_table_t *table;
+} command_t;
+
+extern const command_t cli_commands[]; /* in the order of --help */
+extern const size_t cli_command_count;
+
+extern const option_table_t artifacts_table, cancel_table, drain_table, help_table, jobs_table, logs_table,
+    resume_table, retry_table, run_table, status_table, submit_table, wait_table, workers_table;
+
+/* The command whose name the words begin with, and in `taken` how many of them are its name; NULL: there is none. */
+const command_t *command_find (int count, char *const *words, int *taken);
+/* Says that there is no such command, and which one is nearest. Returns STATUS_USAGE. */
+int command_unknown (const char *name);
+/* Prints all of them, a line each. Returns the status to exit with: on stderr it is an answer to bad usage. */
+int commands_help (FILE *out);
+
+#endif

@@ -1,0 +1,139 @@
+"""The command `gleaner` before servers that are not as ours, and projects that are not as they should be."""
+
+import http.server
+import io
+import json
+import os
+import shutil
+import subprocess
+import threading
+import zipfile
+
+import pytest
+
+from shell import AWAY, LOCAL
+
+
+# ---- servers that are not as ours ----
+
+
+@pytest.fixture
+def pretend():
+    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path."""
+    servers = []
+
+    def make(answer):
+        def said(path):
+            body = answer(path) if callable(answer) else answer
+            return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                data = said(self.path)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/octet-stream")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_a_server_says_does_not_steer_the_terminal(shell, pretend):
+    evil = "\x1b]0;x\x07\x9b2J"
+    server = pretend({"jobId": evil, "status": evil, "name": evil, "errorMessage": evil, "message": evil, "owner": 1, "attempts": [3],
+                      "jobs": [evil, {"jobId": evil, "startedAt": -2**63, "createdAt": 2**63 - 1}], "workers": [{"workerId": evil}]})
+    for command in (["status", "j"], ["cancel", "j"], ["retry", "j"], ["jobs"], ["workers"], ["submit", "--", "true"]):
+        done = shell.run(*command, "--server", server) if command[0] != "submit" else shell.run("submit", "--server", server, "--", "true")
+        assert done.returncode == 0 and not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in done.stdout), done
+
+
+def test_answers_that_are_none(shell, pretend):
+    for body in (b"{", b"[]", b"\xff", b"[" * 5000):
+        server = pretend(body)
+        for command in (["jobs"], ["status", "j"], ["wait", "j"], ["cancel", "j"]):
+            done = shell.run(*command, "--server", server)
+            assert done.returncode == AWAY and done.stdout == "" and "not as a gateway" in done.stderr, done
+    done = shell.run("submit", "--server", pretend({"success": True}), "--", "true")
+    assert done.returncode == AWAY and "names no job" in done.stderr and done.stdout == "", done
+
+
+def test_what_cannot_be_printed_was_not_told(shell):
+    with open("/dev/full", "w", encoding="ascii") as full, shell.start("jobs", stdout=full, stderr=subprocess.PIPE) as jobs:
+        assert jobs.wait(20) == LOCAL and b"cannot be printed" in jobs.stderr.read()
+
+
+# ---- projects that are not as they should be ----
+
+
+def test_a_project_behind_a_link_and_what_is_no_project(cluster, shell):
+    cluster.worker("http")
+    shell.write({"real/f.txt": "f"})
+    (shell.folder / "link").symlink_to("real")
+    os.mkfifo(shell.folder / "fifo")
+    assert shell.run("run", "link", "--", "cat f.txt").stdout == "f"
+    os.mkfifo(shell.folder / "real/fifo")
+    inside = shell.run("run", "real", "--", "ls")
+    assert inside.stdout == "f.txt\n" and "left at home: 'fifo'" in inside.stderr, inside
+    special = shell.run("run", "fifo", "--", "true")
+    assert special.returncode == LOCAL and "neither a folder nor a ZIP" in special.stderr, special
+    two = shell.run("submit", "real", "link", "--", "true")
+    assert two.returncode == 2 and "one too many" in two.stderr, two
+    huge = shell.run("submit", "--memory", "9223372036854775807", "--", "true")
+    assert huge.returncode == 2 and "out of range" in huge.stderr, huge
+    image = shell.run("submit", "--image", b"\xff".decode(errors="surrogateescape"), "--", "true")
+    assert image.returncode == 2 and "not UTF-8" in image.stderr, image
+
+
+def test_only_what_was_asked_for_comes_into_the_folder(shell, pretend):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name in (".git/hooks/pre-commit", "Makefile", "out/good"):
+            file.writestr(name, name)
+    job = {"jobId": "j", "status": "completed", "artifacts": ["out/**"]}
+    server = pretend(lambda path: packed.getvalue() if "/artifacts" in path else json.dumps(job).encode())
+    done = shell.run("artifacts", "j", "--server", server)
+    assert done.returncode == 0 and "'Makefile' was not asked for" in done.stderr, done
+    assert (shell.folder / "out/good").read_text() == "out/good"
+    assert not (shell.folder / ".git").exists() and not (shell.folder / "Makefile").exists()
+
+
+@pytest.mark.parametrize("name", ["/tmp/gleaner-absolute", "../up", "a.txt/b", "a//b", "link/b", "./../x"])
+def test_names_that_lead_elsewhere(shell, pretend, name):
+    (shell.folder / "away").mkdir()
+    (shell.folder / "inside").mkdir()
+    (shell.folder / "inside/link").symlink_to("../away")
+    (shell.folder / "inside/a.txt").write_text("mine")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr(name, "theirs")
+    server = pretend(lambda path: packed.getvalue() if "/artifacts" in path else b'{"status": "completed", "artifacts": ["**"]}')
+    done = shell.run("artifacts", "j", "--server", server, "--to", "inside")
+    assert done.returncode == LOCAL and "cannot be written" in done.stderr, done
+    assert not list((shell.folder / "away").iterdir()) and (shell.folder / "inside/a.txt").read_text() == "mine"
+    assert not os.path.exists("/tmp/gleaner-absolute") and sorted(os.listdir(shell.folder)) == ["a.txt", "away", "inside"]
+
+
+def test_folders_that_cannot_be_packed(cluster, shell):
+    deep = "p/" + "d/" * 101
+    for files, words in (({"p/back\\slash": "x"}, "backslash"), ({deep + "f": "x"}, "folders deep"),
+                         ({"p/.gitignore/f": "x"}, "cannot read"), ({"p/.gleanerignore": "x\n" * 140000}, "256 KiB")):
+        shell.write({"p/a": "x", **files})
+        done = shell.run("submit", "p", "--", "true")
+        assert done.returncode == LOCAL and words in done.stderr and len(done.stderr.splitlines()) == 1, done
+        shutil.rmtree(shell.folder / "p")
+    assert cluster.api.get("/api/jobs").json["total"] == 0
