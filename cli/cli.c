@@ -78,6 +78,7 @@ int cli_parse (const option_table_t *table, int argc, char **argv, common_t *opt
     config_path (path);
     whole.config = *path ? path : NULL;
     whole.config_rows = CLI_IN_CONFIG;
+    whole.common = CLI_COMMON;
     int status = options_parse (&whole, argc, argv, environ, options);
     if (status != OPTIONS_RUN)
         return status;
@@ -91,6 +92,17 @@ int cli_parse (const option_table_t *table, int argc, char **argv, common_t *opt
         return OPTIONS_RUN;
     options->token = token && *token ? xstrdup (token) : NULL;
     return OPTIONS_RUN;
+}
+
+bool cli_reference (const char *format)
+{
+    static const option_t rows[] = { CLI_COMMON_ROWS };
+    static const option_table_t table = { .program = "gleaner",
+                                          .summary = "run jobs on idle PCs; what every command takes",
+                                          .rows = rows,
+                                          .count = CLI_COMMON,
+                                          .config_rows = CLI_IN_CONFIG };
+    return options_reference (&table, format, stdout);
 }
 
 void cli_fini (const option_table_t *table, common_t *options)

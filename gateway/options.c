@@ -60,9 +60,8 @@ static const option_t rows[] = {
     { .name = "web",
       .type = OPT_TEXT,
       .at = AT (web),
-      .fallback = GLEANER_WEB_DIR,
       .value = "DIR",
-      .help = "folder of the web page" },
+      .help = "folder of the web page; default: the one that was built or installed with this program" },
     { .name = "cache-dir",
       .type = OPT_TEXT,
       .at = AT (cache_dir),
@@ -210,6 +209,8 @@ int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_opti
         problem = "--tls-cert and --tls-key go together: give both or neither.";
     else if (options->join && !options->curve_key)
         problem = "--join needs --curve-key FILE, the file that it makes.";
+    if (!problem && !options->web)
+        options->web = xstrdup (GLEANER_WEB_DIR);
     if (!problem)
         return OPTIONS_RUN;
     gateway_options_fini (options);

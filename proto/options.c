@@ -44,7 +44,7 @@ static bool refuse (const parse_t *parse, const char *format, ...)
 
 /* ---- values ---- */
 
-static const char *type_words (option_type_t type)
+const char *options_type_words (option_type_t type)
 {
     switch (type) {
     case OPT_INT:
@@ -87,8 +87,7 @@ static bool read_number (const char *text, const unit_t *units, int64_t *out)
     return false;
 }
 
-/* A number in the form that a user would type. */
-static void format_number (const option_t *row, int64_t number, char *out, size_t size)
+void options_format_number (const option_t *row, int64_t number, char *out, size_t size)
 {
     const unit_t *units = row->type == OPT_BYTES ? byte_units : row->type == OPT_DURATION ? time_units : plain_units;
     const unit_t *best = NULL;
@@ -107,12 +106,12 @@ static bool set_number (const parse_t *parse, const option_t *row, const char *t
     const unit_t *units = row->type == OPT_BYTES ? byte_units : row->type == OPT_DURATION ? time_units : plain_units;
     int64_t number = 0;
     if (!read_number (text, units, &number))
-        return refuse (parse, "'%.100s' is not %s.", text, type_words (row->type));
+        return refuse (parse, "'%.100s' is not %s.", text, options_type_words (row->type));
     if ((row->min || row->max) && (number < row->min || number > row->max)) {
         char low[32];
         char high[32];
-        format_number (row, row->min, low, sizeof low);
-        format_number (row, row->max, high, sizeof high);
+        options_format_number (row, row->min, low, sizeof low);
+        options_format_number (row, row->max, high, sizeof high);
         return refuse (parse, "'%.100s' is out of range: %s to %s.", text, low, high);
     }
     memcpy (parse->options + row->at, &number, sizeof number);
@@ -203,7 +202,7 @@ const option_t *options_find (const option_table_t *table, const char *name, siz
 
 static bool refuse_name (const parse_t *parse, const char *prefix, const char *name, size_t len)
 {
-    static const char *const always[] = { "config", "help", "version" }; /* on the command line only */
+    static const char *const always[] = { "config", "help", "options-as", "version" }; /* on the command line only */
     size_t count = parse->table->count + (*prefix ? sizeof always / sizeof *always : 0);
     nearest_t nearest = nearest_begin (slice_from (name, len));
     for (size_t i = 0; i < count; i++)
@@ -219,7 +218,7 @@ void options_env_name (const option_table_t *table, const char *option, char out
 {
     const char *program = table->program + strcspn (table->program, "- "); /* behind "gleaner" */
     program += *program != '\0';
-    snprintf (out, ENV_NAME_MAX, "GLEANER_%s_%s", program, option);
+    snprintf (out, ENV_NAME_MAX, "GLEANER_%s%s%s", program, *program ? "_" : "", option);
     for (char *at = out; *at; at++)
         *at = *at == '-' || *at == ' ' ? '_' : (char)toupper ((unsigned char)*at);
 }
@@ -264,11 +263,14 @@ static bool apply_config_line (const parse_t *parse, char *line)
         return refuse (parse, "a line is `name = value`.");
     *equals = '\0';
     const char *name = trim (line);
+    const char *value = trim (equals + 1);
     const option_t *row = options_find (parse->table, name, strlen (name));
     size_t may = parse->table->config_rows;
-    if (row && may && row >= parse->table->rows + may)
+    if (!row)
+        return refuse_name (parse, "", name, strlen (name));
+    if (may && row >= parse->table->rows + may)
         return refuse (parse, "'%s' has no place in a config file: give it on the command line.", name);
-    return row ? set_value (parse, row, trim (equals + 1)) : refuse_name (parse, "", name, strlen (name));
+    return !*value || set_value (parse, row, value); /* an empty one is none, as with variables */
 }
 
 static bool read_config (const parse_t *parse, const char *path, buf_t *out)
@@ -349,6 +351,10 @@ static const option_t *read_name (const parse_t *parse, const char *arg, const c
     *value = NULL;
     if (row)
         return row;
+    if (strcmp (arg, "--options-as") == 0) {
+        refuse (parse, "--options-as stands alone: config, man, man-config or markdown.");
+        return NULL;
+    }
     if (strncmp (arg, "--", 2) != 0 || !arg[2]) {
         refuse (parse, "unexpected argument '%.100s'; see --help.", arg);
         return NULL;
@@ -468,6 +474,8 @@ int options_parse (const option_table_t *table, int argc, char **argv, char **en
         printf ("%s %s\n", table->program, GLEANER_VERSION);
         return 0;
     }
+    if (argc == 3 && strcmp (argv[1], "--options-as") == 0 && options_reference (table, argv[2], stdout))
+        return 0;
     parse_t parse = { .table = table, .options = options };
     int status = apply_sources (&parse, argc, argv, environ_p);
     if (status != OPTIONS_RUN)

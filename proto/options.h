@@ -2,9 +2,9 @@
  * help.
  *
  * Precedence: command line, then environment (GLEANER_<PROGRAM>_<NAME>, and the row's own alias), then config file
- * (--config FILE, lines `name = value`, `#` comments), then the default. Every program also has --help, --version and
- * --config. What cannot be used is one sentence that names where it stood (flag, variable, or file:line) and the
- * nearest known name, and exit status 2.
+ * (--config FILE, lines `name = value`, `#` comments), then the default. Every program also has --help, --version,
+ * --config and --options-as. An empty variable, and an empty value in a config file, are none. What cannot be used is
+ * one sentence that names where it stood (flag, variable, or file:line) and the nearest known name, and exit status 2.
  */
 #ifndef GLEANER_OPTIONS_H
 #define GLEANER_OPTIONS_H
@@ -54,18 +54,23 @@ typedef struct {
     size_t rest_at;      /* offsetof an options_rest_t in the options struct */
     const char *config;  /* a config file that is read if it is there, and no other is named; NULL: none */
     size_t config_rows;  /* a config file may hold the first so many rows; 0: all */
+    size_t common;       /* the first so many rows are told of elsewhere, for all commands at once */
 } option_table_t;
 
 enum { OPTIONS_RUN = -1 }; /* go on and run */
 
 /* Fills `options` (the caller's struct, zeroed) from argv, environment, config file and defaults. Returns OPTIONS_RUN,
- * or the status to exit with: 0 after --help or --version (printed to stdout), 2 after one sentence on stderr. Text
- * values live until options_fini; there are none unless OPTIONS_RUN is returned. */
+ * or the status to exit with: 0 after --help, --version or --options-as (printed to stdout), 2 after one sentence on
+ * stderr. Text values live until options_fini; there are none unless OPTIONS_RUN is returned. */
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
 /* Frees what the text values of `options` own. */
 void options_fini (const option_table_t *table, void *options);
 /* Prints the table as --help does. */
 void options_help (const option_table_t *table, FILE *out);
+/* Prints the table as --options-as does: `config`, a config file in which every row stands at its default, commented
+ * out; `man` and `man-config`, a list in mdoc(7) of a program's options or of its config file's names; `markdown`, a
+ * table. False when there is no such format, and nothing was printed. */
+bool options_reference (const option_table_t *table, const char *format, FILE *out);
 
 #define GLEANER_VERSION "0.2.0"
 

@@ -30,6 +30,8 @@ void options_help (const option_table_t *table, FILE *out)
     options_env_name (table, "config", env);
     fprintf (out, "  %-24s %s\n  %-24s [%s]\n", "--config FILE", "read options from FILE, lines `name = value`", "",
              env);
+    fprintf (out, "  %-24s %s\n", "--options-as FORMAT",
+             "print all this as a config file (config), mdoc (man, man-config) or markdown");
     fprintf (out, "  %-24s %s\n  %-24s %s\n", "--help", "print this", "--version", "print the version");
     fprintf (out, "\nThe command line overrides the environment, the environment the config file.\n");
 }

@@ -10,5 +10,9 @@ enum { ENV_NAME_MAX = 128 };
 const option_t *options_find (const option_table_t *table, const char *name, size_t len);
 /* The environment variable of an option: GLEANER_PROGRAM_NAME. */
 void options_env_name (const option_table_t *table, const char *option, char out[ENV_NAME_MAX]);
+/* What a value is, in words: "a size such as 64K, 10M or 1G". */
+const char *options_type_words (option_type_t type);
+/* A number in the form that a user would type. */
+void options_format_number (const option_t *row, int64_t number, char *out, size_t size);
 
 #endif

@@ -190,6 +190,78 @@ static void test_names_that_every_program_has_are_near_too (void **state)
     assert_said ("see --help");
 }
 
+/* What --options-as prints of the sample table. */
+static void reference (const char *format, char *out, size_t size)
+{
+    FILE *file = fmemopen (out, size, "w");
+    assert_non_null (file);
+    assert_true (options_reference (&table, format, file));
+    fclose (file);
+}
+
+static void write_config (char *path, const char *text)
+{
+    int fd = mkstemp (path);
+    assert_int_equal (write (fd, text, strlen (text)), strlen (text));
+    close (fd);
+}
+
+static void assert_defaults (const sample_t *options)
+{
+    assert_null (options->dir);
+    assert_int_equal (options->size, 64 * 1024);
+    assert_int_equal (options->wait_ms, 5000);
+    assert_int_equal (options->slots, 1);
+    assert_false (options->once);
+    assert_string_equal (options->level, "info");
+}
+
+/* As it is, and with every name's # taken away. */
+static void test_the_printed_config_file_says_the_defaults (void **state)
+{
+    (void)state;
+    sample_t options;
+    char text[4096];
+    reference ("config", text, sizeof text);
+    assert_non_null (strstr (text, "\n#work-dir =\n"));
+    assert_non_null (strstr (text, "\n# info or debug\n#level = info\n"));
+    assert_non_null (strstr (text, "\n# a time such as 500ms, 30s, 5m or 2h, from 0ms to 1m\n#wait = 5s\n"));
+    char whole[] = "/tmp/gleaner-config-XXXXXX";
+    write_config (whole, text);
+    assert_int_equal (PARSE (no_env, "--config", whole), OPTIONS_RUN);
+    assert_defaults (&options);
+    options_fini (&table, &options);
+    for (char *at = strstr (text, "\n#"); at; at = strstr (at + 1, "\n#"))
+        if (at[2] != ' ')
+            at[1] = ' ';
+    char bare[] = "/tmp/gleaner-config-XXXXXX";
+    write_config (bare, text);
+    assert_int_equal (PARSE (no_env, "--config", bare), OPTIONS_RUN);
+    assert_defaults (&options);
+    options_fini (&table, &options);
+    unlink (whole);
+    unlink (bare);
+}
+
+static void test_the_reference_has_other_forms (void **state)
+{
+    (void)state;
+    sample_t options;
+    char text[4096];
+    reference ("man", text, sizeof text);
+    assert_non_null (strstr (text, ".It Fl \\-work\\-dir\nh.\n.br\n.Ev GLEANER_SAMPLE_WORK_DIR\nor\n.Ev SAMPLE_DIR\n"));
+    reference ("man-config", text, sizeof text);
+    assert_non_null (strstr (text, ".It Ic once No = Ar true | false\n"));
+    reference ("markdown", text, sizeof text);
+    assert_non_null (strstr (text, "## `gleaner-sample`\n\na sample.\n"));
+    assert_non_null (strstr (text, "| `--size` | `64K` |"));
+    assert_false (options_reference (&table, "prose", stdout));
+    assert_int_equal (PARSE (no_env, "--options-as", "prose"), 2);
+    assert_said ("config, man, man-config or markdown");
+    assert_int_equal (PARSE (no_env, "--slots", "2", "--options-as", "config"), 2);
+    assert_said ("stands alone");
+}
+
 static void test_a_config_mistake_names_its_line (void **state)
 {
     (void)state;
@@ -214,6 +286,8 @@ int main (void)
         cmocka_unit_test (test_a_refusal_leaves_nothing_behind),
         cmocka_unit_test (test_empty_variables_are_none),
         cmocka_unit_test (test_names_that_every_program_has_are_near_too),
+        cmocka_unit_test (test_the_printed_config_file_says_the_defaults),
+        cmocka_unit_test (test_the_reference_has_other_forms),
         cmocka_unit_test (test_a_config_mistake_names_its_line),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
