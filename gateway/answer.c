@@ -23,13 +23,23 @@ void request_answer (request_t *self, unsigned status, struct MHD_Response *resp
     request_resume (self);
 }
 
-static struct MHD_Response *json_response (buf_t *json)
+static struct MHD_Response *text_response (const char *type, buf_t *text)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer (json->len, json->ptr, MHD_RESPMEM_MUST_FREE);
-    *json = (buf_t){ 0 };
-    MHD_add_response_header (response, "Content-Type", "application/json");
+    struct MHD_Response *response = MHD_create_response_from_buffer (text->len, text->ptr, MHD_RESPMEM_MUST_FREE);
+    *text = (buf_t){ 0 };
+    MHD_add_response_header (response, "Content-Type", type);
     MHD_add_response_header (response, "Cache-Control", "no-store");
     return response;
+}
+
+static struct MHD_Response *json_response (buf_t *json)
+{
+    return text_response ("application/json", json);
+}
+
+void request_answer_text (request_t *self, unsigned status, const char *type, buf_t *text)
+{
+    request_answer (self, status, text_response (type, text));
 }
 
 void request_answer_json (request_t *self, unsigned status, buf_t *json)

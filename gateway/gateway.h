@@ -4,6 +4,7 @@
 
 #include "gateway/cache.h"
 #include "gateway/clients.h"
+#include "gateway/health.h"
 #include "gateway/hosts.h"
 #include "gateway/http.h"
 #include "gateway/link.h"
@@ -37,6 +38,7 @@ typedef struct gateway {
     struct download *downloads; /* blobs on their way from the broker */
     size_t download_count;
     refusals_t refusals;
+    ready_t ready;
 } gateway_t;
 
 #endif

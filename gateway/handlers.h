@@ -24,6 +24,10 @@ void cancel_handle (request_t *request);
 /* info.c: GET /api/info. What the broker says, and this gateway of itself. */
 void info_handle (request_t *request);
 
+/* health.c: GET /healthz, GET /readyz. */
+void alive_handle (request_t *request);
+void ready_handle (request_t *request);
+
 /* upload.c: POST /api/execute. */
 void execute_handle (request_t *request);
 /* direct.c: DELETE /api/execute. */

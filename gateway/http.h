@@ -100,6 +100,8 @@ bool request_client_gone (request_t *self);
 
 /* Consumes `response`. */
 void request_answer (request_t *self, unsigned status, struct MHD_Response *response);
+/* Consumes the content of `text`, which no cache shall keep; `type`: its content type. */
+void request_answer_text (request_t *self, unsigned status, const char *type, buf_t *text);
 /* Consumes the content of `json`. */
 void request_answer_json (request_t *self, unsigned status, buf_t *json);
 /* {"success":true, "message": TEXT (unless NULL), the fields of `reply`}. `success` false leaves both out. */

@@ -236,7 +236,8 @@ err_t link_call (link_t *self, message_t *request, const link_order_t *order)
         return ERR_SHUTTING_DOWN;
     if (self->held_bytes > LINK_HELD_MAX)
         return ERR_BUSY;
-    call_t *call = calls_add (&self->calls, clock_mono_ms () + self->timeout_ms);
+    call_t *call = calls_add (&self->calls,
+                              clock_mono_ms () + self->timeout_ms + (order->patience_ms < 0 ? order->patience_ms : 0));
     if (!call)
         return ERR_BUSY;
     call->order = *order;

@@ -33,7 +33,7 @@ typedef void link_done_fn (void *ctx, link_end_t end, const message_t *reply);
 typedef struct {
     link_done_fn *done; /* NULL: nobody waits for the answer */
     void *ctx;
-    int64_t patience_ms; /* beyond the broker's timeout */
+    int64_t patience_ms; /* beyond the broker's timeout; below 0: less than that */
     bool repeatable;     /* may be sent again when the connection broke: it changes nothing, or the same twice */
 } link_order_t;
 

@@ -56,6 +56,8 @@ static const route_t routes[] = {
     { METHOD_GET, "/api/session", session_show_handle, MSG_AUTH_CHECK, 0, NULL },
     { METHOD_POST, "/api/session", session_open_handle, MSG_AUTH_CHECK, ROUTE_LOGIN, NULL },
     { METHOD_DELETE, "/api/session", session_end_handle, MSG_COUNT, 0, NULL },
+    { METHOD_GET, "/healthz", alive_handle, MSG_COUNT, 0, NULL },
+    { METHOD_GET, "/readyz", ready_handle, MSG_COUNT, 0, NULL },
 };
 
 /* Below these, any name: the handler says 404. */
