@@ -53,6 +53,9 @@ err_t event_look_up (event_t *event, const core_t *core, store_t *store, looked_
     err_t err = ERR_NO_SUCH_JOB;
     event->stored = NULL;
     event->past = NULL;
+    if (event->message->type == MSG_JOB_CREATE && event->message->job_create.delta_url.ptr)
+        event->blobs = store->ops->blob_known (store, blob_url_sha256 (event->message->job_create.file_url)) > 0 &&
+                       store->ops->blob_known (store, blob_url_sha256 (event->message->job_create.delta_url)) > 0;
     if (lookup.key.ptr)
         err = store->ops->job_by_key (store, event->owner, lookup.key, &found->job);
     else if (lookup.job)

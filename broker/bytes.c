@@ -50,6 +50,37 @@ static depot_order_t *get_order (uint64_t request, const msg_blob_get_t *in)
     return order;
 }
 
+static depot_order_t *check_order (uint64_t request, const msg_blob_check_t *in)
+{
+    depot_order_t *order = depot_order_new (DEPOT_BLOB_CHECK, request);
+    slice_copy (in->sha256, order->sha256, sizeof order->sha256);
+    return order;
+}
+
+/* What the record and the disk both have need not be sent; it counts as used now, in this turn's commit, so that it is
+ * still there when the job comes that names it. */
+static void checked (broker_t *self, const depot_order_t *order)
+{
+    char url[BLOB_URL_LEN + 1];
+    message_t answer;
+    slice_t sha256 = slice_of (order->sha256);
+    bool known = !order->err && self->store->ops->blob_known (self->store, sha256) == order->bytes && order->bytes;
+    err_t err =
+        known && !self->lost ? self->store->ops->blob_put (self->store, sha256, order->bytes, self->wall_ms) : ERR_NONE;
+    if (err && err != ERR_DISK_FULL)
+        broker_die (err);
+    self->lost = self->lost || err;
+    message_init (&answer, MSG_BLOB_CHECK_OK);
+    answer.blob_check_ok.known = known && !err;
+    answer.blob_check_ok.deltas = core_takes_deltas (self->core);
+    if (answer.blob_check_ok.known) {
+        blob_url_format (sha256, url);
+        answer.blob_check_ok.bytes = order->bytes;
+        answer.blob_check_ok.file_url = slice_of (url);
+    }
+    broker_reply (self, order->request, &answer, 0);
+}
+
 void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
 {
     if ((message->type == MSG_BLOB_PUT || message->type == MSG_BLOB_COMMIT) && disk_refuses (self, request))
@@ -58,6 +89,10 @@ void bytes_request (broker_t *self, uint64_t request, const message_t *message, 
         broker_reply_error (self, request, ERR_NO_SUCH_BLOB);
     else if (message->type == MSG_BLOB_GET)
         broker_order (self, get_order (request, &message->blob_get));
+    else if (message->type == MSG_BLOB_CHECK && !hex_valid (message->blob_check.sha256, SHA256_HEX))
+        broker_reply_error (self, request, ERR_SCHEMA);
+    else if (message->type == MSG_BLOB_CHECK)
+        broker_order (self, check_order (request, &message->blob_check));
     else if (message->type == MSG_BLOB_PUT)
         broker_order (self, put_order (self, request, &message->blob_put, frame));
     else if (message->type == MSG_BLOB_COMMIT)
@@ -70,6 +105,10 @@ void bytes_outcome (broker_t *self, depot_order_t *order)
 {
     char url[BLOB_URL_LEN + 1];
     message_t answer;
+    if (order->kind == DEPOT_BLOB_CHECK && (!order->err || order->err == ERR_NO_SUCH_BLOB)) {
+        checked (self, order);
+        return;
+    }
     if (order->err) {
         broker_reply_error (self, order->request, order->err);
         return;

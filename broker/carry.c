@@ -204,6 +204,7 @@ static void take_outcome (broker_t *self, depot_order_t *order)
     case DEPOT_BLOB_COMMIT:
     case DEPOT_BLOB_ABORT:
     case DEPOT_BLOB_GET:
+    case DEPOT_BLOB_CHECK:
         bytes_outcome (self, order);
         break;
     case DEPOT_APPEND:

@@ -108,6 +108,17 @@ static void check_stream (check_t *self, const job_record_t *job, stream_t strea
     fault_of_job (self, job, text);
 }
 
+static void check_delta (check_t *self, const job_record_t *job, decoder_t *decoder)
+{
+    message_t options;
+    fault_t unread;
+    if (!job->options.len || message_decode_item (decoder, job->options, MSG_JOB_OPTIONS, &options, &unread))
+        return;
+    slice_t delta = blob_url_sha256 (options.job_options.delta_url);
+    if (delta.ptr)
+        check_blob (self, job, delta, "delta");
+}
+
 static bool check_job (void *ctx, const job_record_t *job)
 {
     check_t *self = ctx;
@@ -122,6 +133,7 @@ static bool check_job (void *ctx, const job_record_t *job)
     slice_t blob = blob_url_sha256 (job->file_url);
     if (blob.ptr && !slice_eq_str (job->reason, "file-missing"))
         check_blob (self, job, blob, "archive");
+    check_delta (self, job, decoder);
     if (job->artifacts.ptr)
         check_blob (self, job, job->artifacts, "artifacts");
     if (over && !(job->purged & PURGED_OUTPUT)) {

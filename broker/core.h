@@ -58,6 +58,7 @@ typedef struct {
     const attempt_record_t *past; /* EVENT_REQUEST: likewise */
     slice_t sealed;               /* EVENT_REQUEST, a job-create with secrets: they, encrypted, */
     slice_t mark;                 /* and what tells them from others; 32 bytes */
+    bool blobs;                   /* EVENT_REQUEST, a job-create with a delta: its base and the delta are there */
 
     int64_t seq; /* EVENT_SEALED, EVENT_UNDELIVERED: the job */
     int64_t attempt;
@@ -154,6 +155,9 @@ const char *core_job_owner (const core_t *self, int64_t seq);
 /* Why a pending job waits: a stable code (static) and one sentence, written to `text`. NULL when it does not wait, or
  * when too many were asked about in this turn. */
 const char *core_waiting (core_t *self, slice_t job_id, int64_t now_ms, buf_t *text);
+
+/* True when workers are online, and each of them can lay a delta over a project. O(workers). */
+bool core_takes_deltas (const core_t *self);
 
 /* For broker-info and tests. */
 typedef struct {

@@ -275,7 +275,9 @@ bool core_queue_fits (const queue_t *queue, const worker_t *worker);
 /* core_options.c */
 /* 0, or the code of what a job-create asks for and may not; `field` and `text` then say which and why (static). */
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text);
-/* True for a worker that can do what the job's `network` and `image` ask for. */
+/* Likewise of what it says of a delta: what blobs there are the driver has looked up. */
+err_t core_options_check_delta (const event_t *event, const char **field, const char **text);
+/* True for a worker that can do what the job's `network`, `image` and `deltaUrl` ask for. */
 bool core_options_possible (const worker_t *worker, const msg_job_create_t *in);
 /* Adds to `requires` what other options need of a worker. */
 void core_options_imply (core_t *self, msg_job_options_t *options);

@@ -54,9 +54,9 @@ static err_t check_create (const core_t *self, const msg_job_create_t *in, worke
     if (!in->machine.ptr)
         return ERR_NONE;
     *pinned = worker_of_machine (self, in);
-    if (!*pinned && (in->network.ptr || in->image.ptr))
-        *text =
-            "Direct mode with `network` none or an `image` needs a worker on the gateway's machine that can do that.";
+    if (!*pinned && (in->network.ptr || in->image.ptr || in->delta_url.ptr))
+        *text = "Direct mode with `network` none, an `image` or a delta needs a worker on the gateway's machine that can do "
+                "that.";
     return *pinned ? ERR_NONE : ERR_NO_DIRECT_WORKER;
 }
 
@@ -134,6 +134,8 @@ void core_on_job_create (core_t *self, const event_t *event)
     const char *field = NULL;
     const char *text = NULL;
     err_t err = check_create (self, in, &pinned, &field, &text);
+    if (!err)
+        err = core_options_check_delta (event, &field, &text);
     message_t options;
     message_init (&options, MSG_JOB_OPTIONS);
     message_copy_common (event->message, &options);
@@ -161,6 +163,7 @@ void core_on_job_create (core_t *self, const event_t *event)
     record->options = core_options_encode (self, &options);
     record->brief_options = core_options_brief (self, &options);
     record->labels = in->labels;
+    record->delta = blob_url_sha256 (in->delta_url);
     record->idempotency_key = hash.ptr ? in->idempotency_key : SLICE_ABSENT;
     record->request_hash = hash;
     record->not_before_ms = delay > 0 ? self->wall_ms + delay : 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/id.h"
 #include "proto/lines.h"
 
 static bool name_safe (slice_t key)
@@ -100,20 +101,22 @@ typedef struct {
     const char *text;
 } implied_t;
 
-enum { IMPLIED = 2, IMPLIED_MAX = 32 };
+enum { IMPLIED = 3, IMPLIED_MAX = 32 };
 
-static void implied_by (slice_t network, slice_t image, implied_t out[IMPLIED])
+static void implied_by (slice_t network, slice_t image, slice_t delta_url, implied_t out[IMPLIED])
 {
     out[0] = (implied_t){ network.ptr, SLICE ("network-none"), SLICE ("network-none=yes\n"),
                           "`requires` must leave room for `network-none` `yes`, which `network` none requires." };
     out[1] = (implied_t){ image.ptr, SLICE ("images"), SLICE ("images=yes\n"),
                           "`requires` must leave room for `images` `yes`, which an `image` requires." };
+    out[2] = (implied_t){ delta_url.ptr, SLICE ("deltas"), SLICE ("deltas=yes\n"),
+                          "`requires` must leave room for `deltas` `yes`, which a `deltaUrl` requires." };
 }
 
 static const char *implied_problem (const msg_job_create_t *in)
 {
     implied_t implied[IMPLIED];
-    implied_by (in->network, in->image, implied);
+    implied_by (in->network, in->image, in->delta_url, implied);
     for (int i = 0; i < IMPLIED; i++) {
         slice_t asked = lines_get (in->requires, implied[i].label);
         bool fits = asked.ptr ? slice_eq_str (asked, "yes") : in->requires.len + IMPLIED_MAX <= LABELS_MAX;
@@ -138,7 +141,7 @@ static bool image_safe (slice_t image)
 bool core_options_possible (const worker_t *worker, const msg_job_create_t *in)
 {
     implied_t implied[IMPLIED];
-    implied_by (in->network, in->image, implied);
+    implied_by (in->network, in->image, in->delta_url, implied);
     for (int i = 0; i < IMPLIED; i++)
         if (implied[i].wanted && !slice_eq_str (lines_get (slice_of (worker->labels), implied[i].label), "yes"))
             return false;
@@ -164,6 +167,21 @@ static const char *limit_of_nothing (const msg_job_create_t *in, const char **te
         return limits[i].field;
     }
     return NULL;
+}
+
+err_t core_options_check_delta (const event_t *event, const char **field, const char **text)
+{
+    const msg_job_create_t *in = &event->message->job_create;
+    if (!in->delta_url.ptr)
+        return ERR_NONE;
+    if (blob_url_sha256 (in->delta_url).ptr && blob_url_sha256 (in->file_url).ptr && event->blobs)
+        return ERR_NONE;
+    bool named = blob_url_sha256 (in->delta_url).ptr;
+    *field = named ? "fileUrl" : "deltaUrl";
+    named = named && blob_url_sha256 (in->file_url).ptr;
+    *text = named ? "The ZIP of `fileUrl`, or that of `deltaUrl`, is not here any more: send the whole project."
+                  : "A `deltaUrl`, and the `fileUrl` that it goes with, must be paths that uploads were given.";
+    return named ? ERR_NO_SUCH_BLOB : ERR_BAD_FILE_URL;
 }
 
 err_t core_options_check (const msg_job_create_t *in, const char **field, const char **text)
@@ -224,7 +242,7 @@ err_t core_options_check (const msg_job_create_t *in, const char **field, const 
 void core_options_imply (core_t *self, msg_job_options_t *options)
 {
     implied_t implied[IMPLIED];
-    implied_by (options->network, options->image, implied);
+    implied_by (options->network, options->image, options->delta_url, implied);
     for (int i = 0; i < IMPLIED; i++) {
         if (!implied[i].wanted || lines_get (options->requires, implied[i].label).ptr)
             continue;
@@ -267,6 +285,18 @@ slice_t core_options_brief (core_t *self, const message_t *options)
     buf_clear (&self->list);
     message_encode_item (&brief, &self->list);
     return core_keep (self, buf_slice (&self->list));
+}
+
+bool core_takes_deltas (const core_t *self)
+{
+    size_t at = 0;
+    size_t online = 0;
+    for (const worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at)) {
+        if (worker->online && !slice_eq_str (lines_get (slice_of (worker->labels), SLICE ("deltas")), "yes"))
+            return false;
+        online += worker->online;
+    }
+    return online > 0;
 }
 
 bool core_options_take (core_t *self, job_t *job, const msg_job_options_t *options)

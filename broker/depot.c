@@ -105,6 +105,10 @@ static void carry_out (depot_t *self, depot_order_t *order)
     case DEPOT_BLOB_GET:
         depot_blob_get (&self->blobs, order);
         break;
+    case DEPOT_BLOB_CHECK:
+        if (!depot_blob_there (&self->blobs, order->sha256, &order->bytes))
+            order->err = ERR_NO_SUCH_BLOB;
+        break;
     case DEPOT_UPLOADS_DROP:
         depot_uploads_drop (&self->blobs, order->idle_ms);
         break;

@@ -31,6 +31,7 @@ typedef enum {
     DEPOT_BLOB_COMMIT,  /* upload, bytes, zip, sha256 (may be empty) -> sha256, bytes */
     DEPOT_BLOB_ABORT,   /* upload */
     DEPOT_BLOB_GET,     /* sha256, offset -> data, bytes */
+    DEPOT_BLOB_CHECK,   /* sha256 -> bytes; NO_SUCH_BLOB */
     DEPOT_UPLOADS_DROP, /* idle_ms: uploads that nobody has continued for so long go */
     DEPOT_BLOB_REMOVE,  /* sha256: its file goes, unless it came again in the last BLOB_YOUNG_MS */
     DEPOT_APPEND,       /* seq, attempt, stream, offset (INT_ABSENT: end), replace, data -> offset */

@@ -32,6 +32,7 @@ typedef struct {
     slice_t pinned;        /* worker that alone may run it (direct mode); absent: any */
     slice_t options;       /* a job-options item, encoded; absent: none */
     slice_t labels;        /* of the options, as lines: what lists look for. Written, not read back */
+    slice_t delta;         /* of the options: the blob that is laid over the archive, SHA-256. Written, not read back */
     slice_t brief_options; /* the options without env, when they have one. Written; brief lists read it as `options` */
     slice_t idempotency_key;
     slice_t request_hash; /* of the job-create that came with the key; REQUEST_HASH bytes */

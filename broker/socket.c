@@ -208,6 +208,7 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_BLOB_COMMIT:
     case MSG_BLOB_ABORT:
     case MSG_BLOB_GET:
+    case MSG_BLOB_CHECK:
         bytes_request (self, request, message, frame);
         break;
     default:

@@ -74,6 +74,8 @@ typedef struct {
      */
     err_t (*job_purge) (store_t *self, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
                         void *ctx);
+    /* A blob's length; 0: none is known by this hash (it may be absent). */
+    int64_t (*blob_known) (store_t *self, slice_t sha256);
     int64_t (*blob_bytes) (store_t *self);      /* of all known blobs; O(1) */
     int64_t (*blob_live_bytes) (store_t *self); /* of those that pending and running jobs need; O(those jobs).
                                                  * INT64_MAX: it cannot be told */

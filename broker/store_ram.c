@@ -78,7 +78,7 @@ static job_record_t *job_copy (const job_record_t *from)
                         from->worker_id,     from->group,     from->token,           from->reason,
                         from->error_message, from->options,   from->labels,          from->request_hash,
                         from->receipt,       from->artifacts, from->idempotency_key, from->brief_options,
-                        from->owner };
+                        from->owner,         from->delta };
     size_t size =
         sizeof *from + texts_size (texts, sizeof texts / sizeof *texts) + texts_size (from->data, STREAM_COUNT);
     job_record_t *copy = xcalloc (1, size);
@@ -87,7 +87,7 @@ static job_record_t *job_copy (const job_record_t *from)
                           &copy->worker_id,     &copy->group,     &copy->token,           &copy->reason,
                           &copy->error_message, &copy->options,   &copy->labels,          &copy->request_hash,
                           &copy->receipt,       &copy->artifacts, &copy->idempotency_key, &copy->brief_options,
-                          &copy->owner };
+                          &copy->owner,         &copy->delta };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         at = move_text (slices[i], at);
@@ -510,6 +510,12 @@ static err_t blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t no
     return ERR_NONE;
 }
 
+static int64_t blob_known (store_t *store, slice_t sha256)
+{
+    (void)store;
+    return sha256.ptr != NULL;
+}
+
 static err_t job_expire (store_t *store, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx)
 {
     (void)store, (void)before_ms, (void)archived, (void)limit, (void)fn, (void)ctx;
@@ -585,6 +591,7 @@ static const store_ops_t ram_ops = {
     .job_expire = job_expire,
     .blob_expire = blob_expire,
     .job_purge = job_purge,
+    .blob_known = blob_known,
     .blob_bytes = no_bytes,
     .blob_live_bytes = no_bytes,
     .stat_put = stat_put,

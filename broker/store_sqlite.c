@@ -332,6 +332,7 @@ const store_ops_t sqlite_ops = {
     .job_expire = sqlite_job_expire,
     .blob_expire = sqlite_blob_expire,
     .job_purge = sqlite_job_purge,
+    .blob_known = sqlite_blob_known,
     .blob_bytes = blob_bytes,
     .blob_live_bytes = sqlite_blob_live_bytes,
     .stat_put = sqlite_stat_put,

@@ -56,6 +56,9 @@ typedef enum {
     SQL_STAT_PUT,
     SQL_STAT_DROP,
     SQL_STAT_EACH,
+    SQL_DELTA_PUT,
+    SQL_DELTA_LEAVE,
+    SQL_DELTA_DELETE,
     SQL_COUNT
 } sql_t;
 
@@ -251,6 +254,8 @@ err_t sqlite_job_list (store_t *store, const job_filter_t *filter, int64_t patie
 /* A job refers to the blob, or no longer does; an absent hash is none. */
 err_t sqlite_blob_refer (store_sqlite_t *self, slice_t sha256);
 err_t sqlite_blob_leave (store_sqlite_t *self, slice_t sha256);
+err_t sqlite_delta_put (store_sqlite_t *self, const job_record_t *job);
+int64_t sqlite_blob_known (store_t *store, slice_t sha256);
 err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t now_ms);
 err_t sqlite_job_expire (store_t *store, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx);
 int64_t sqlite_blob_live_bytes (store_t *store);

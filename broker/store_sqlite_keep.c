@@ -22,6 +22,15 @@ err_t sqlite_blob_leave (store_sqlite_t *self, slice_t sha256)
     return run_for (self, SQL_BLOB_LEAVE, sha256);
 }
 
+/* The job's own row may still be in the log alone. */
+err_t sqlite_delta_put (store_sqlite_t *self, const job_record_t *job)
+{
+    sqlite_set_int (self, SQL_DELTA_PUT, 1, job->id.seq);
+    sqlite_set_text (self, SQL_DELTA_PUT, 2, job->delta);
+    err_t err = sqlite_run (self, SQL_DELTA_PUT);
+    return err ? err : sqlite_blob_refer (self, job->delta);
+}
+
 static int64_t blob_bytes (store_sqlite_t *self, slice_t sha256)
 {
     sqlite3_stmt *sql = NULL;
@@ -33,6 +42,11 @@ static int64_t blob_bytes (store_sqlite_t *self, slice_t sha256)
         bytes = sqlite3_column_int64 (sql, 0);
     sqlite3_finalize (sql);
     return bytes;
+}
+
+int64_t sqlite_blob_known (store_t *store, slice_t sha256)
+{
+    return sha256.ptr ? blob_bytes (sqlite_of (store), sha256) : 0;
 }
 
 err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t now_ms)
@@ -167,6 +181,10 @@ static err_t delete_job (store_sqlite_t *self, const gone_t *gone)
         err = sqlite_blob_leave (self, known (gone->blob));
     if (!err)
         err = sqlite_blob_leave (self, known (gone->artifacts));
+    if (!err)
+        err = run_seq (self, SQL_DELTA_LEAVE, gone->job.id.seq);
+    if (!err)
+        err = run_seq (self, SQL_DELTA_DELETE, gone->job.id.seq);
     self->jobs -= !err;
     return err;
 }

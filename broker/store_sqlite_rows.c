@@ -171,6 +171,8 @@ err_t sqlite_job_insert (store_t *store, const job_record_t *job)
         err = sqlite_labels_run (self, SQL_LABEL_INSERT, job->labels, job->id.seq);
     if (!err)
         err = sqlite_blob_refer (self, blob_url_sha256 (job->file_url));
+    if (!err && job->delta.ptr)
+        err = sqlite_delta_put (self, job);
     self->jobs += !err;
     return err;
 }

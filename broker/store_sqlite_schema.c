@@ -3,7 +3,7 @@
 
 #include "broker/store_sqlite.h"
 
-enum { SCHEMA_VERSION = 6 };
+enum { SCHEMA_VERSION = 7 };
 
 /* The job's archive is a blob. */
 #define ARCHIVED "length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
@@ -52,7 +52,8 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_JOB_EXPIRED] = "SELECT " JOB_SHOWN " FROM job WHERE completed_ms > 0 "
                         "AND completed_ms < ?1 AND (?3 = 0 OR " ARCHIVED ") ORDER BY completed_ms LIMIT ?2",
     [SQL_BLOB_LIVE] = "SELECT coalesce (sum (bytes), 0) FROM blob WHERE sha256 IN "
-                      "(SELECT substr (file_url, 10, 64) FROM job WHERE state < 2 AND " ARCHIVED ")",
+                      "(SELECT substr (file_url, 10, 64) FROM job WHERE state < 2 AND " ARCHIVED " UNION "
+                      "SELECT sha256 FROM job_delta JOIN job USING (seq) WHERE state < 2)",
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE seq = ?1",
     [SQL_LABEL_DELETE] = "DELETE FROM job_label WHERE label = ?1 AND seq = ?2",
     [SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE seq = ?1",
@@ -71,6 +72,10 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
     [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
     [SQL_STAT_EACH] = "SELECT kind, time, bytes FROM stat ORDER BY kind, time",
+    [SQL_DELTA_PUT] = "INSERT OR REPLACE INTO job_delta (seq, sha256) VALUES (?1, ?2)",
+    [SQL_DELTA_LEAVE] = "UPDATE blob SET refs = refs - 1 WHERE refs > 0 AND "
+                        "sha256 = (SELECT sha256 FROM job_delta WHERE seq = ?1)",
+    [SQL_DELTA_DELETE] = "DELETE FROM job_delta WHERE seq = ?1",
 };
 
 /* Step N brings a database from version N to N + 1. */
@@ -138,6 +143,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE INDEX job_owner ON job (owner, seq) WHERE owner IS NOT NULL;",
 
     "ALTER TABLE attempt ADD COLUMN usage BLOB;",
+
+    /* A program that knows no deltas would let go of their blobs while jobs need them. */
+    "CREATE TABLE job_delta (seq INTEGER PRIMARY KEY, sha256 TEXT NOT NULL);",
 };
 
 bool sqlite_version_known (sqlite3 *db, const char *path, char *problem, size_t size)

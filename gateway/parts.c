@@ -18,7 +18,7 @@ static const field_spec_t *option_of (int part)
 /* Fields of a job-create that the gateway fills in. */
 static bool is_hidden (const char *name)
 {
-    static const char *const hidden[] = { "command", "fileUrl", "filename", "machine" };
+    static const char *const hidden[] = { "command", "deltaUrl", "machine" };
     for (size_t at = 0; at < sizeof hidden / sizeof *hidden; at++)
         if (strcmp (name, hidden[at]) == 0)
             return true;

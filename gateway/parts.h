@@ -8,7 +8,7 @@
 
 #include "proto/buf.h"
 
-enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PARTS_MAX = 32 };
+enum { PART_FILE, PART_COMMANDS, PART_MODE, PART_FIRST_OPTION, PARTS_MAX = 64 };
 
 /* One more than the last part's number. */
 int parts_count (void);

@@ -29,6 +29,7 @@ static const route_t routes[] = {
     { METHOD_GET, "/api/events", events_handle, MSG_EVENTS_READ, ROUTE_NO_HEAD, NULL },
     { METHOD_POST, "/api/blobs/put", translate_handle, MSG_BLOB_PUT, ROUTE_SUCCESS | ROUTE_CHUNK | ROUTE_SLOW, NULL },
     { METHOD_POST, "/api/blobs/commit", translate_handle, MSG_BLOB_COMMIT, ROUTE_SUCCESS | ROUTE_SLOW, NULL },
+    { METHOD_GET, "/api/blobs/check", translate_handle, MSG_BLOB_CHECK, ROUTE_SUCCESS | ROUTE_REPEAT | ROUTE_SLOW, NULL },
     { METHOD_GET, "/api/jobs/check-cancel", translate_handle, MSG_JOB_CHECK_CANCEL, ROUTE_SUCCESS | ROUTE_REPEAT,
       NULL },
     { METHOD_POST, "/api/jobs/cancel", cancel_handle, MSG_JOB_CANCEL, ROUTE_SUCCESS | ROUTE_REPEAT, "The job is over" },

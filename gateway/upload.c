@@ -38,7 +38,7 @@ struct upload {
     bool ending;  /* the body is there: commit when nothing is in flight */
     bool settled; /* committed, or forgotten */
     bool failed;
-    unsigned seen; /* bit a part */
+    uint64_t seen; /* bit a part */
     int part;      /* the one that comes; -1: none yet */
     char *filename;
     buf_t fields[PARTS_MAX];
@@ -171,7 +171,7 @@ static void create_done (void *ctx, link_end_t end, const message_t *reply)
 
 static slice_t field (const upload_t *self, int part)
 {
-    return self->seen & 1u << part ? buf_slice (&self->fields[part]) : SLICE_ABSENT;
+    return self->seen & UINT64_C (1) << part ? buf_slice (&self->fields[part]) : SLICE_ABSENT;
 }
 
 static bool is_json (const upload_t *self, int part)
@@ -224,7 +224,7 @@ static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
     return err;
 }
 
-/* The job that the form asks for. Returns 0 or the fault of a field. */
+/* The job that the form asks for; `file_url` is that of its file, absent: it has none. Returns 0 or the fault of a field. */
 static err_t make_job (upload_t *self, slice_t file_url, message_t *out, fault_t *fault)
 {
     err_t err = read_options (self, out, fault);
@@ -234,14 +234,30 @@ static err_t make_job (upload_t *self, slice_t file_url, message_t *out, fault_t
     if (err)
         return err;
     job->command = field (self, PART_COMMANDS);
-    job->file_url = file_url;
-    job->filename = self->filename ? slice_of (self->filename) : SLICE ("project.zip");
+    if (job->file_url.ptr) /* the project is there already, and what was sent is what has changed since */
+        job->delta_url = file_url;
+    else
+        job->file_url = file_url;
+    if (self->filename)
+        job->filename = slice_of (self->filename);
+    else if (!job->filename.len)
+        job->filename = SLICE ("project.zip");
     if (!slice_eq_str (field (self, PART_MODE), "distributed")) {
         /* Direct: on this machine, now or never. */
         job->machine = slice_of (self->gateway->machine);
         job->max_attempts = 1;
     }
     return message_check (out, fault);
+}
+
+static void create (upload_t *self, slice_t file_url)
+{
+    message_t message;
+    fault_t fault;
+    if (make_job (self, file_url, &message, &fault) != 0)
+        upload_fail (self, fault.err, fault.field, fault.text);
+    else
+        upload_call (self, &message, create_done);
 }
 
 static void commit_done (void *ctx, link_end_t end, const message_t *reply)
@@ -255,12 +271,7 @@ static void commit_done (void *ctx, link_end_t end, const message_t *reply)
         upload_fail_message (self, reply);
         return;
     }
-    message_t message;
-    fault_t fault;
-    if (make_job (self, reply->blob_commit_ok.file_url, &message, &fault) != 0)
-        upload_fail (self, fault.err, fault.field, fault.text);
-    else
-        upload_call (self, &message, create_done);
+    create (self, reply->blob_commit_ok.file_url);
 }
 
 static void commit (upload_t *self)
@@ -343,7 +354,7 @@ static void refuse_unknown (upload_t *self, const char *name)
 static bool stands_twice (const upload_t *self, int part)
 {
     bool filled = part == PART_FILE ? self->received > 0 : self->fields[part].len > 0;
-    return self->seen & 1u << part && (filled || part != self->part);
+    return self->seen & UINT64_C (1) << part && (filled || part != self->part);
 }
 
 /* A part's first bytes, or its only ones. */
@@ -355,7 +366,7 @@ static void begin_part (upload_t *self, int part, const char *filename)
         upload_fail (self, ERR_DUPLICATE_FIELD, part_name (part), text);
         return;
     }
-    self->seen |= 1u << part;
+    self->seen |= UINT64_C (1) << part;
     self->part = part;
     if (part != PART_FILE || !filename || !filename[0])
         return;
@@ -451,21 +462,32 @@ static void unify_lines (buf_t *text)
     text->len = to;
 }
 
+static bool has_file (const upload_t *self)
+{
+    return self->seen & UINT64_C (1) << PART_FILE;
+}
+
+static bool part_given (const upload_t *self, const char *name)
+{
+    int part = part_find (name);
+    return part >= 0 && field (self, part).len;
+}
+
 static err_t check_form (upload_t *self, fault_t *fault)
 {
     slice_t mode = field (self, PART_MODE);
     if (!self->seen)
         return fault_set (fault, ERR_BAD_MULTIPART, "", "The form has no part behind the boundary that it names.");
-    if (!(self->seen & 1u << PART_FILE))
+    if (!has_file (self) && !part_given (self, "fileUrl"))
         return fault_set (fault, ERR_MISSING_FIELD, "file", "`file` is missing.");
-    if (self->received < 4)
+    if (has_file (self) && self->received < 4)
         return fault_set (fault, ERR_NOT_ZIP, "file", NULL);
     if (field (self, PART_COMMANDS).len == 0)
         return fault_set (fault, ERR_MISSING_FIELD, "commands", "`commands` is missing.");
     if (mode.len && !slice_eq_str (mode, "distributed") && !slice_eq_str (mode, "direct"))
         return fault_set (fault, ERR_SCHEMA, "mode", "`mode` must be 'distributed' or 'direct'.");
     message_t job;
-    return make_job (self, SLICE ("/uploads/"), &job, fault);
+    return make_job (self, has_file (self) ? SLICE ("/uploads/") : SLICE_ABSENT, &job, fault);
 }
 
 void execute_handle (request_t *request)
@@ -484,7 +506,9 @@ void execute_handle (request_t *request)
         upload_fail (self, err, fault.field, fault.text);
         return;
     }
-    if (self->chunk.len)
+    if (!has_file (self))
+        create (self, SLICE_ABSENT);
+    else if (self->chunk.len)
         send_chunk (self);
     else if (self->in_flight == 0)
         commit (self);

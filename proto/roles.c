@@ -36,6 +36,7 @@ static const unsigned rows[MSG_COUNT] = {
     [MSG_BLOB_PUT] = S | W, /* a job's archive, its artifacts */
     [MSG_BLOB_COMMIT] = S | W,
     [MSG_BLOB_ABORT] = S | W,
+    [MSG_BLOB_CHECK] = S,
     [MSG_BLOB_GET] = V | S | W,
     [MSG_JOB_CHECK_CANCEL] = V | S | W,
 

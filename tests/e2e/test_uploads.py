@@ -98,7 +98,7 @@ def test_a_form_that_lacks_something_is_400(at_work):
         assert answer.status == 400 and named in answer["error"], (fields, answer)
 
 
-@pytest.mark.parametrize("name, nearest", [("maxAtempts", "maxAttempts"), ("command", "commands"), ("Mode", "mode"), ("flavour", None), ("fileUrl", "file"),
+@pytest.mark.parametrize("name, nearest", [("maxAtempts", "maxAttempts"), ("command", "commands"), ("Mode", "mode"), ("flavour", None), ("fileUrls", "fileUrl"),
                                            ("machine", None), ("\x07bells ring", None)])
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 def test_an_unknown_field_of_the_form_is_refused_by_its_name(at_work, name, nearest, first):
