@@ -1,5 +1,6 @@
 #include "gateway/options.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +8,6 @@
 #include "proto/buf.h"
 #include "proto/limits.h"
 #include "proto/program.h"
-
-#ifndef GLEANER_WEB_DIR
-#define GLEANER_WEB_DIR "web"
-#endif
 
 #define AT(member) offsetof (gateway_options_t, member)
 #define KIB        1024LL
@@ -61,7 +58,7 @@ static const option_t rows[] = {
       .type = OPT_TEXT,
       .at = AT (web),
       .value = "DIR",
-      .help = "folder of the web page; default: the one that was built or installed with this program" },
+      .help = "folder of the web page; default: the one that was installed or built with this program" },
     { .name = "cache-dir",
       .type = OPT_TEXT,
       .at = AT (cache_dir),
@@ -199,11 +196,22 @@ const option_table_t gateway_option_table = {
     .count = sizeof rows / sizeof rows[0],
 };
 
+/* Installed, the page is in the system's folder for data; built, beside the folder of programs. */
+static char *find_page (void)
+{
+    char path[PATH_MAX];
+    if (!program_beside ("../share/gleaner/web", path, sizeof path))
+        program_beside ("../web", path, sizeof path);
+    return xstrdup (path);
+}
+
 int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_options_t *options)
 {
     int status = options_parse (&gateway_option_table, argc, argv, environ_p, options);
     if (status != OPTIONS_RUN)
         return status;
+    if (!options->web)
+        options->web = find_page ();
     const char *problem = NULL;
     if (!options->tls_cert != !options->tls_key)
         problem = "--tls-cert and --tls-key go together: give both or neither.";

@@ -11,8 +11,8 @@ typedef struct {
     const char *broker;             /* NULL: where `curve_key` says, or here */
     const char *curve_key, *join;   /* NULL: neither */
     const char *host;               /* NULL: none */
-    const char *web;
-    const char *cache_dir; /* NULL: see gateway_cache_dir */
+    const char *web;                /* once parsed never NULL */
+    const char *cache_dir;          /* NULL: see gateway_cache_dir */
     int64_t cache_max;
     int64_t upload_max;
     int64_t body_max;

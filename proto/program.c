@@ -1,6 +1,8 @@
 #include "program.h"
 
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,4 +34,13 @@ void program_machine (char *out, size_t size)
         close (fd);
     out[len > 0 ? len : 0] = '\0';
     out[strcspn (out, "\n")] = '\0';
+}
+
+bool program_beside (const char *name, char *out, size_t size)
+{
+    char self[PATH_MAX];
+    ssize_t len = readlink ("/proc/self/exe", self, sizeof self - 1);
+    self[len > 0 ? len : 0] = '\0';
+    int needed = snprintf (out, size, "%s/%s", dirname (self), name);
+    return needed > 0 && (size_t)needed < size && access (out, F_OK) == 0;
 }

@@ -2,6 +2,7 @@
 #ifndef GLEANER_PROGRAM_H
 #define GLEANER_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { EXIT_REFUSED = 2 }; /* bad options, a taken port, a folder that cannot be used: one sentence said what */
@@ -16,5 +17,9 @@ int program_signals (void);
 /* The running kernel's boot id: equal for all programs on this machine, whatever their host name, until it boots again
  * (random(4)). Empty when it cannot be read. */
 void program_machine (char *out, size_t size);
+
+/* The path of `name` as seen from the folder of the running program, cut where `size` ends: "gleaner-keeper",
+ * "../share/gleaner/web". Returns whether it is there. */
+bool program_beside (const char *name, char *out, size_t size);
 
 #endif

@@ -2,7 +2,6 @@
 #include <curl/curl.h>
 #include <czmq.h>
 #include <errno.h>
-#include <libgen.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -62,14 +61,12 @@ static int all_signals (void)
     return signalfd (fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* The programs that a job needs stand beside this one. */
+/* The programs that a job needs stand beside this one, or where an installation keeps what is not for a shell. */
 static bool find_beside (const char *name, char path[FOLDER_PATH_MAX], char *problem)
 {
-    char self[FOLDER_PATH_MAX - 32];
-    ssize_t len = readlink ("/proc/self/exe", self, sizeof self - 1);
-    self[len > 0 ? len : 0] = '\0';
-    snprintf (path, FOLDER_PATH_MAX, "%s/%s", dirname (self), name);
-    if (access (path, X_OK) == 0)
+    char installed[128];
+    snprintf (installed, sizeof installed, "../libexec/gleaner/%s", name);
+    if (program_beside (installed, path, FOLDER_PATH_MAX) || program_beside (name, path, FOLDER_PATH_MAX))
         return true;
     snprintf (problem, PROBLEM_SIZE, "'%.900s' is missing: install it beside gleaner-worker.", path);
     return false;
