@@ -217,8 +217,6 @@ int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_opti
         problem = "--tls-cert and --tls-key go together: give both or neither.";
     else if (options->join && !options->curve_key)
         problem = "--join needs --curve-key FILE, the file that it makes.";
-    if (!problem && !options->web)
-        options->web = xstrdup (GLEANER_WEB_DIR);
     if (!problem)
         return OPTIONS_RUN;
     gateway_options_fini (options);
