@@ -1,9 +1,12 @@
 """Fixtures of the end-to-end tests: a cluster a test, or one for all tests of a file that leave it as it was."""
 
+import http.server
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -42,6 +45,42 @@ def shell(cluster, tmp_path):
     one = Shell(cluster, folder)
     one.write({"a.txt": "hello\n"})
     return one
+
+
+@pytest.fixture
+def pretend():
+    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path."""
+    servers = []
+
+    def make(answer):
+        def said(path):
+            body = answer(path) if callable(answer) else answer
+            return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                data = said(self.path)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/octet-stream")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """The command `gleaner` before servers that are not as ours, and projects that are not as they should be."""
 
-import http.server
 import io
 import json
 import os
 import shutil
 import subprocess
-import threading
 import zipfile
 
 import pytest
@@ -15,42 +13,6 @@ from shell import AWAY, LOCAL
 
 
 # ---- servers that are not as ours ----
-
-
-@pytest.fixture
-def pretend():
-    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path."""
-    servers = []
-
-    def make(answer):
-        def said(path):
-            body = answer(path) if callable(answer) else answer
-            return body if isinstance(body, bytes) else json.dumps(body).encode()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                data = said(self.path)
-                self.send_response(200)
-                self.send_header("Content-Type", "application/octet-stream")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_POST = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield make
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def test_what_a_server_says_does_not_steer_the_terminal(shell, pretend):
