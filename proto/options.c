@@ -98,7 +98,7 @@ void options_format_number (const option_t *row, int64_t number, char *out, size
     if (best)
         snprintf (out, size, "%lld%s", (long long)(number / best->factor), best->suffix);
     else
-        snprintf (out, size, "%lld%s", (long long)number, row->type == OPT_DURATION ? "ms" : "");
+        snprintf (out, size, "%lld%s", (long long)number, number && row->type == OPT_DURATION ? "ms" : "");
 }
 
 static bool set_number (const parse_t *parse, const option_t *row, const char *text)

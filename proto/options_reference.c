@@ -16,25 +16,31 @@ static const option_t *operand_of (const option_table_t *table)
     return table->operand ? options_find (table, table->operand, strlen (table->operand)) : NULL;
 }
 
-/* What a value may be: its choices, or its kind and range. Empty: any text. */
-static void describe (const option_t *row, const char *between, char out[BOUNDS_SIZE])
+static const char *short_word (option_type_t type)
+{
+    return type == OPT_BYTES ? "a size" : type == OPT_DURATION ? "a time" : "a number";
+}
+
+/* What a value may be: its choices, or its kind, in `words` or in one, and range. Empty: any text. */
+static void describe (const option_t *row, bool words, char out[BOUNDS_SIZE])
 {
     out[0] = '\0';
     size_t len = 0;
     for (const char *at = row->choices; at && *at && len < BOUNDS_SIZE - 8; at++)
         if (*at == '|')
-            len += (size_t)snprintf (out + len, BOUNDS_SIZE - len, "%s", between);
+            len += (size_t)snprintf (out + len, BOUNDS_SIZE - len, ", ");
         else
             len += (size_t)snprintf (out + len, BOUNDS_SIZE - len, "%c", *at);
-    if (row->choices || row->type == OPT_TEXT || row->type == OPT_LINES)
+    if (row->choices || row->type == OPT_TEXT || row->type == OPT_LINES || row->type == OPT_FLAG)
         return;
     char low[32];
     char high[32];
     options_format_number (row, row->min, low, sizeof low);
     options_format_number (row, row->max, high, sizeof high);
-    bool bounded = row->min || row->max;
-    snprintf (out, BOUNDS_SIZE, "%s%s%s%s%s", options_type_words (row->type), bounded ? ", from " : "",
-              bounded ? low : "", bounded ? " to " : "", bounded ? high : "");
+    bool above = row->min || row->max;
+    bool below = above && row->max != INT64_MAX;
+    snprintf (out, BOUNDS_SIZE, "%s%s%s%s%s", words ? options_type_words (row->type) : short_word (row->type),
+              above ? ", from " : "", above ? low : "", below ? " to " : "", below ? high : "");
 }
 
 /* The variable that sets it; NULL where the table has none of its own, and the row no other. */
@@ -58,10 +64,10 @@ static void print_config (const option_table_t *table, FILE *out)
         const option_t *row = &table->rows[i];
         const char *value = row->fallback ? row->fallback : row->type == OPT_FLAG ? "false" : "";
         char bounds[BOUNDS_SIZE];
-        describe (row, " or ", bounds);
+        describe (row, true, bounds);
         fprintf (out, "\n# %s\n", row->help);
-        if (*bounds)
-            fprintf (out, "# %s\n", bounds);
+        if (*bounds || row->type == OPT_FLAG)
+            fprintf (out, "# %s%s\n", row->choices ? "one of " : "", *bounds ? bounds : options_type_words (row->type));
         fprintf (out, "#%s =%s%s\n", row->name, *value ? " " : "", value);
     }
 }
@@ -105,10 +111,10 @@ static void print_man_row (const option_table_t *table, const option_t *row, boo
     char bounds[BOUNDS_SIZE];
     char env[ENV_NAME_MAX];
     const char *name = variable (table, row, env);
-    describe (row, ", ", bounds);
+    describe (row, true, bounds);
     print_man_head (row, config, out);
     put_roff (row->help, out);
-    bool bounded = row->value && *bounds;
+    bool bounded = *bounds;
     if (bounded) {
         fputs (row->choices ? " (one of " : " (", out);
         put_roff (bounds, out);
@@ -170,7 +176,7 @@ static void print_markdown_row (const option_table_t *table, const option_t *row
     char bounds[BOUNDS_SIZE];
     char env[ENV_NAME_MAX];
     const char *name = variable (table, row, env);
-    describe (row, ", ", bounds);
+    describe (row, false, bounds);
     fputs ("| `", out);
     if (row->letter)
         fprintf (out, "-%c`, `", row->letter);
@@ -180,7 +186,7 @@ static void print_markdown_row (const option_table_t *table, const option_t *row
     if (row->fallback)
         fprintf (out, "`%s`", row->fallback);
     fputs (" | ", out);
-    put_cell (row->value ? bounds : "", out);
+    put_cell (bounds, out);
     fputs (" | ", out);
     put_cell (row->help, out);
     if (row->alias && strcmp (name, row->alias) != 0)

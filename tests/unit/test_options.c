@@ -224,8 +224,8 @@ static void test_the_printed_config_file_says_the_defaults (void **state)
     char text[4096];
     reference ("config", text, sizeof text);
     assert_non_null (strstr (text, "\n#work-dir =\n"));
-    assert_non_null (strstr (text, "\n# info or debug\n#level = info\n"));
-    assert_non_null (strstr (text, "\n# a time such as 500ms, 30s, 5m or 2h, from 0ms to 1m\n#wait = 5s\n"));
+    assert_non_null (strstr (text, "\n# one of info, debug\n#level = info\n"));
+    assert_non_null (strstr (text, "\n# a time such as 500ms, 30s, 5m or 2h, from 0 to 1m\n#wait = 5s\n"));
     char whole[] = "/tmp/gleaner-config-XXXXXX";
     write_config (whole, text);
     assert_int_equal (PARSE (no_env, "--config", whole), OPTIONS_RUN);
