@@ -94,17 +94,6 @@ int cli_parse (const option_table_t *table, int argc, char **argv, common_t *opt
     return OPTIONS_RUN;
 }
 
-bool cli_reference (const char *format)
-{
-    static const option_t rows[] = { CLI_COMMON_ROWS };
-    static const option_table_t table = { .program = "gleaner",
-                                          .summary = "run jobs on idle PCs; what every command takes",
-                                          .rows = rows,
-                                          .count = CLI_COMMON,
-                                          .config_rows = CLI_IN_CONFIG };
-    return options_reference (&table, format, stdout);
-}
-
 void cli_fini (const option_table_t *table, common_t *options)
 {
     free ((char *)options->token);

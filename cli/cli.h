@@ -67,8 +67,6 @@ command_fn artifacts_command, cancel_command, completion_command, drain_command,
 /* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
  * name a config file. */
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options);
-/* Prints what every command takes, in one of the formats of options_reference. False when there is no such format. */
-bool cli_reference (const char *format);
 /* Frees what cli_parse has made. */
 void cli_fini (const option_table_t *table, common_t *options);
 /* What came from elsewhere must not steer the terminal: its control characters become '?'. Returns `text`. */

@@ -74,6 +74,26 @@ int commands_help (FILE *out)
     return out == stdout ? STATUS_GOOD : STATUS_USAGE;
 }
 
+int commands_reference (const char *format)
+{
+    static const option_t rows[] = { CLI_COMMON_ROWS };
+    static const option_table_t shared = { .program = "gleaner",
+                                           .summary = "run jobs on idle PCs; what nearly every command takes",
+                                           .rows = rows,
+                                           .count = CLI_COMMON,
+                                           .config_rows = CLI_IN_CONFIG };
+    if (!options_reference (&shared, format, stdout))
+        return cli_say (STATUS_USAGE, "--options-as stands alone: config, man, man-config or markdown.");
+    bool each = strcmp (format, "man") == 0 || strcmp (format, "markdown") == 0;
+    for (size_t i = 0; each && i < cli_command_count; i++) {
+        option_table_t table = *cli_commands[i].table;
+        bool shares = table.count >= CLI_COMMON && strcmp (table.rows[0].name, rows[0].name) == 0;
+        table.common = shares ? CLI_COMMON : 0;
+        options_reference (&table, format, stdout);
+    }
+    return STATUS_GOOD;
+}
+
 /* ---- help ---- */
 
 typedef struct {

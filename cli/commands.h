@@ -25,5 +25,8 @@ const command_t *command_find (int count, char *const *words, int *taken);
 int command_unknown (const char *name);
 /* Prints all of them, a line each. Returns the status to exit with: on stderr it is an answer to bad usage. */
 int commands_help (FILE *out);
+/* Prints the options of all commands in one of the formats of options_reference, what they share only once. Returns the
+ * status to exit with. */
+int commands_reference (const char *format);
 
 #endif
