@@ -61,7 +61,7 @@ enum { CLI_COMMON = 4, CLI_IN_CONFIG = 3 }; /* rows; those of them that a config
 typedef int command_fn (int argc, char **argv);
 
 command_fn artifacts_command, cancel_command, completion_command, drain_command, help_command, jobs_command,
-    logs_command, resume_command, retry_command, run_command, status_command, submit_command, wait_command,
+    logs_command, resume_command, retry_command, run_command, status_command, submit_command, top_command, wait_command,
     workers_command;
 
 /* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not

@@ -171,22 +171,46 @@ static int on_progress (void *ctx, curl_off_t d_all, curl_off_t d, curl_off_t u_
     return self->stop && self->stop (self->stop_ctx);
 }
 
-void client_ask (client_t *self, const char *method, const char *path, const json_t *body, answer_t *out)
+/* A call on the connection that is kept, whose answer goes to `answer`. */
+static CURL *begin_call (client_t *self, const char *path, buf_t *answer)
 {
-    struct curl_slist *headers = NULL;
-    buf_t answer = { 0 };
     if (self->kept)
         curl_easy_reset (self->kept);
     else
         self->kept = curl_easy_init ();
-    CURL *easy = self->kept;
-    set_common (self, easy, path, self->fault);
-    curl_easy_setopt (easy, CURLOPT_TIMEOUT_MS, (long)ANSWER_TIMEOUT_MS);
-    curl_easy_setopt (easy, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt (easy, CURLOPT_WRITEDATA, &answer);
-    curl_easy_setopt (easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt (easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt (easy, CURLOPT_XFERINFODATA, self);
+    set_common (self, self->kept, path, self->fault);
+    curl_easy_setopt (self->kept, CURLOPT_TIMEOUT_MS, (long)ANSWER_TIMEOUT_MS);
+    curl_easy_setopt (self->kept, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt (self->kept, CURLOPT_WRITEDATA, answer);
+    curl_easy_setopt (self->kept, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt (self->kept, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt (self->kept, CURLOPT_XFERINFODATA, self);
+    return self->kept;
+}
+
+bool client_tail (client_t *self, const char *path, int bytes, buf_t *out)
+{
+    char range[32];
+    buf_t answer = { 0 };
+    long status = 0;
+    CURL *easy = begin_call (self, path, &answer);
+    snprintf (range, sizeof range, "-%d", bytes);
+    curl_easy_setopt (easy, CURLOPT_RANGE, range);
+    bool good = curl_easy_perform (easy) == CURLE_OK;
+    curl_easy_getinfo (easy, CURLINFO_RESPONSE_CODE, &status);
+    good = good && (status == 200 || status == 206) && answer.len > 0;
+    size_t len = answer.len < (size_t)bytes ? answer.len : (size_t)bytes; /* a server need not know ranges */
+    if (good)
+        buf_append (out, answer.ptr + answer.len - len, len);
+    buf_fini (&answer);
+    return good;
+}
+
+void client_ask (client_t *self, const char *method, const char *path, const json_t *body, answer_t *out)
+{
+    struct curl_slist *headers = NULL;
+    buf_t answer = { 0 };
+    CURL *easy = begin_call (self, path, &answer);
     curl_easy_setopt (easy, CURLOPT_CUSTOMREQUEST, method);
     char *text = body ? json_dumps (body, JSON_COMPACT) : NULL;
     if (text) {

@@ -27,6 +27,8 @@ void client_destroy (client_t **self_p);
 void client_watch (client_t *self, bool (*stop) (void *ctx), void *ctx);
 /* Asks and waits; `body` (borrowed) is sent as JSON, NULL: there is none. The answer is the caller's to end. */
 void client_ask (client_t *self, const char *method, const char *path, const json_t *body, answer_t *out);
+/* The last bytes of what is at a path, `bytes` at most, appended to `out`. False: there are none. */
+bool client_tail (client_t *self, const char *path, int bytes, buf_t *out);
 /* Performs a transfer that client_transfer has made, and frees it; its answer must be JSON. */
 void client_perform (client_t *self, CURL *easy, answer_t *out);
 void answer_fini (answer_t *answer);

@@ -1,16 +1,13 @@
 """What bash, zsh and fish complete, asked of real ones."""
 
 import os
-import pty
-import re
-import select
 import shutil
 import subprocess
-import time
 
 import pytest
 
 from shell import PROGRAM, Shell
+from terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -44,41 +41,22 @@ def fish(home, *words):
     return [row.split("\t")[0] for row in done.stdout.splitlines()]
 
 
-class Zsh:
-    """An interactive zsh on a terminal of its own, in which Tab is pressed."""
+class Zsh(Terminal):
+    """An interactive zsh, in which Tab is pressed."""
 
     def __init__(self, home):
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            os.chdir(home.folder)
-            os.execvpe("zsh", ["zsh", "-f", "-i"], {**home.env, "TERM": "dumb", "COLUMNS": "200", "LINES": "400", "PS1": "", "PROMPT": ""})
-        self.say("PROMPT=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -D; LISTMAX=1000; "
-                 "source <(gleaner completion zsh); print rea''dy")
+        super().__init__(["zsh", "-f", "-i"], {**home.env, "TERM": "dumb", "PS1": ""}, home.folder, lines=400, columns=200)
+        self.type("PROMPT=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u -D; LISTMAX=1000; "
+                  "source <(gleaner completion zsh); print rea''dy\n")
         self.see("ready")
-
-    def say(self, text, end="\n"):
-        os.write(self.terminal, (text + end).encode())
-
-    def see(self, what, seconds=30):
-        shown, end = "", time.monotonic() + seconds
-        while not re.search(what, shown):
-            assert time.monotonic() < end, (what, shown)
-            if select.select([self.terminal], [], [], 0.1)[0]:
-                shown += os.read(self.terminal, 65536).decode(errors="replace")
-        return shown
 
     def complete(self, text, what):
         """Types the text and Tab; what is shown, which must hold that, and the line is cleared."""
-        self.say(text + "\t", "")
+        self.type(text + "\t")
         shown = self.see(what)
-        self.say("\x15print clea''red")
+        self.type("\x15print clea''red\n")
         self.see("cleared")
         return shown
-
-    def close(self):
-        self.say("exit")
-        os.close(self.terminal)
-        os.waitpid(self.pid, 0)
 
 
 def test_bash(home):
@@ -125,6 +103,8 @@ def test_zsh(home):
         zsh.complete("gleaner artifacts --to fol", "folder/")
         zsh.complete("gleaner run --ca fil", r"file\\ one.pem")
         zsh.complete("gleaner help wor", "workers")
+        zsh.type("exit\n")
+        assert zsh.wait() == 0
     finally:
         zsh.close()
 
