@@ -18,6 +18,7 @@
  *   query.c     job-status, job-list, broker-info: reads of the record
  *   measure.c   statistics: what feeds them, and how they are kept
  *   measure_read.c   stats-read, worker-activity, gateway-hello
+ *   metrics_read.c   metrics-read
  *   follow.c    job-follow: output as it grows
  *   bytes.c     blobs
  *   secrets.c   the key of the jobs' secrets
@@ -35,6 +36,7 @@
 #include "broker/depot.h"
 #include "broker/endless.h"
 #include "broker/gateways.h"
+#include "broker/metrics.h"
 #include "broker/peers.h"
 #include "broker/requests.h"
 #include "broker/secrets.h"
@@ -271,6 +273,7 @@ measure_t *measure_new (void);
 void measure_destroy (measure_t **self_p);
 const stats_t *measure_stats (const measure_t *self);
 const activity_t *measure_activity (const measure_t *self);
+metrics_t *measure_metrics (const measure_t *self);
 /* What the store kept. Rows that cannot be read are left out (logged). */
 void measure_load (broker_t *self);
 /* Notes what a step has done. */
@@ -289,6 +292,9 @@ void measure_read_activity (broker_t *self, uint64_t request);
 void gateway_hello (broker_t *self, uint64_t request, const msg_gateway_hello_t *in);
 /* Those that are there; `raw` keeps their bytes. */
 list_t gateway_list (broker_t *self, buf_t *raw);
+
+/* metrics_read.c */
+void metrics_read (broker_t *self, uint64_t request);
 
 /* follow.c */
 followers_t *followers_new (void);

@@ -70,6 +70,7 @@ core_t *core_new (const core_config_t *config)
     map_init (&self->places, place_key, secret);
     list_init (&self->queues);
     list_init (&self->polls);
+    list_init (&self->ready);
     self->decoder = decoder_new ();
     return self;
 }
@@ -429,11 +430,14 @@ void core_job_free (core_t *self, job_t *job)
 
 core_counts_t core_counts (const core_t *self)
 {
+    const link_t *oldest = list_first (&self->ready);
     return (core_counts_t){
         .pending = self->pending,
         .running = (int64_t)self->jobs.count - self->pending,
         .parked = self->parked,
         .workers = (int64_t)self->workers.count,
         .online = self->online,
+        .delayed = self->pending - (int64_t)self->ready.count,
+        .oldest_ms = oldest ? LIST_ITEM (oldest, job_t, ready_link)->ready_ms : INT_ABSENT,
     };
 }

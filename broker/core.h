@@ -162,6 +162,8 @@ bool core_takes_deltas (const core_t *self);
 /* For broker-info and tests. */
 typedef struct {
     int64_t pending, running, parked, workers, online;
+    int64_t delayed;   /* of the pending ones those whose time has not come */
+    int64_t oldest_ms; /* since when the job waits that has waited for longest, monotonic; INT_ABSENT: none does */
 } core_counts_t;
 core_counts_t core_counts (const core_t *self);
 

@@ -114,6 +114,8 @@ struct job {
     worker_t *pinned;
     queue_t *queue;         /* where it belongs: its requirements', or its pinned worker's */
     heap_node_t node;       /* in the queue, while pending and its time has come */
+    link_t ready_link;      /* likewise, in core->ready */
+    int64_t ready_ms;       /* since when */
     delay_t *delay;         /* while pending and it has not */
     lease_t *lease;         /* NULL while pending */
     job_options_t *options; /* NULL: none */
@@ -177,6 +179,7 @@ struct core {
     queue_t any;        /* jobs that require nothing */
     list_head_t queues; /* the other queues */
     list_head_t polls;  /* parked polls, longest waiting first */
+    list_head_t ready;  /* jobs in queues, longest waiting first */
     heap_t timers;
     int64_t pending;
     int64_t parked;
@@ -262,6 +265,8 @@ void core_queue_enter (job_t *job, queue_t *queue);
 void core_queue_leave (core_t *self, job_t *job);
 /* A pending job: queued at the place that priority and seq give it, or handed to a parked poll at once. */
 void core_queue_put (core_t *self, job_t *job);
+/* After a restart: a job that was put there has waited since then. */
+void core_queue_since (core_t *self, job_t *job, int64_t ready_ms);
 /* A pending job that waits until `due_ms` first. */
 void core_queue_delay (core_t *self, job_t *job, int64_t due_ms, bool backing_off);
 void core_queue_due (core_t *self, delay_t *delay);

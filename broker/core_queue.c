@@ -70,7 +70,26 @@ void core_queue_put (core_t *self, job_t *job)
     if (core_dispatch_parked (self, job))
         return;
     self->pending++;
+    job->ready_ms = self->now_ms;
+    list_append (&self->ready, &job->ready_link);
     heap_put (&job->queue->jobs, &job->node, job->options ? -job->options->priority : 0, job->seq);
+}
+
+/* Jobs are loaded by age, so nearly all belong at the end. One that had waited for its time lies further back; beyond
+ * so many steps the order is not worth more. */
+void core_queue_since (core_t *self, job_t *job, int64_t ready_ms)
+{
+    enum { STEPS_MAX = 64 };
+    if (!list_linked (&job->ready_link))
+        return; /* somebody was there to take it */
+    job->ready_ms = ready_ms;
+    list_remove (&self->ready, &job->ready_link);
+    link_t *at = &self->ready.head;
+    for (int steps = 0; steps < STEPS_MAX && at->prev != &self->ready.head &&
+                        LIST_ITEM (at->prev, job_t, ready_link)->ready_ms > ready_ms;
+         steps++)
+        at = at->prev;
+    list_insert_before (&self->ready, at, &job->ready_link);
 }
 
 void core_queue_delay (core_t *self, job_t *job, int64_t due_ms, bool backing_off)
@@ -101,13 +120,19 @@ void core_queue_due (core_t *self, delay_t *delay)
     core_queue_put (self, job);
 }
 
+static void unqueue (core_t *self, job_t *job)
+{
+    heap_remove (&job->queue->jobs, &job->node);
+    list_remove (&self->ready, &job->ready_link);
+}
+
 void core_queue_remove (core_t *self, job_t *job)
 {
     self->pending--;
     if (job->delay)
         end_delay (self, job);
     else
-        heap_remove (&job->queue->jobs, &job->node);
+        unqueue (self, job);
 }
 
 static heap_node_t *better (heap_node_t *a, heap_node_t *b)

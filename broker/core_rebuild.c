@@ -90,6 +90,15 @@ static void load_options (core_t *self, job_t *job, slice_t stored)
     self->config.queues_max = most;
 }
 
+/* How long it has waited is told by the wall clock, which may have been set back meanwhile. */
+static void load_ready (core_t *self, job_t *job, const job_record_t *record, int64_t wall_ms)
+{
+    int64_t since_ms = record->not_before_ms > record->created_ms ? record->not_before_ms : record->created_ms;
+    int64_t waited_ms = wall_ms > since_ms ? wall_ms - since_ms : 0;
+    core_queue_put (self, job);
+    core_queue_since (self, job, self->now_ms - waited_ms);
+}
+
 void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms, int64_t wall_ms)
 {
     assert (record->state == JOB_PENDING || record->state == JOB_RUNNING);
@@ -110,7 +119,7 @@ void core_load_job (core_t *self, const job_record_t *record, int64_t now_ms, in
     else if (wait)
         core_queue_delay (self, job, now_ms + wait, backing_off);
     else
-        core_queue_put (self, job);
+        load_ready (self, job, record, wall_ms);
 }
 
 static void check_lease (const core_t *self, const job_t *job)
@@ -155,6 +164,7 @@ static void check_worker (const core_t *self, const worker_t *worker)
 void core_check (const core_t *self)
 {
     int64_t pending = 0;
+    int64_t ready = 0;
     size_t at = 0;
     for (const job_t *job = map_next (&self->jobs, &at); job; job = map_next (&self->jobs, &at)) {
         assert (job->attempt >= 0 && job->attempt <= job->max_attempts);
@@ -164,8 +174,10 @@ void core_check (const core_t *self)
         }
         pending++;
         assert ((job->delay != NULL) != heap_holds (&job->node));
+        assert (heap_holds (&job->node) == list_linked (&job->ready_link));
+        ready += heap_holds (&job->node);
     }
-    assert (pending == self->pending);
+    assert (pending == self->pending && ready == (int64_t)self->ready.count);
     at = 0;
     for (const worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
         check_worker (self, worker);

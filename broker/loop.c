@@ -78,6 +78,7 @@ static void wait_for_work (broker_t *self)
     };
     bool there = zmq_number (self->router, ZMQ_EVENTS) & ZMQ_POLLIN;
     poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
+    metrics_turn (measure_metrics (self->measure));
     if ((there || fds[0].revents) && core_counts (self->core).online > CROWD)
         usleep (CROWD_PAUSE_US);
     self->peers_changed = self->peers_changed || fds[3].revents;
@@ -154,6 +155,7 @@ static void turn (broker_t *self)
     else
         publish (self);
     socket_send (self);
+    metrics_turned (measure_metrics (self->measure));
     broker_submit_discards (self);
     snapshot_tick (self);
 }

@@ -245,6 +245,8 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->usages = decoder_new ();
     self->events = events_new (self->wall_ms);
     self->measure = measure_new ();
+    self->store->synced = metrics_synced;
+    self->store->synced_ctx = measure_metrics (self->measure);
     measure_load (self);
     self->folder = folder;
     admit_begin (self);

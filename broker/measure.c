@@ -40,6 +40,7 @@ typedef struct {
 struct measure {
     stats_t *stats;
     activity_t *activity;
+    metrics_t *metrics;
     noted_t *noted; /* room for as many as a turn ever had */
     size_t noted_count, noted_cap;
     requeued_t requeued[REQUEUED];
@@ -57,6 +58,7 @@ measure_t *measure_new (void)
     randombytes_buf (secret, sizeof secret);
     self->stats = stats_new ();
     self->activity = activity_new (secret);
+    self->metrics = metrics_new ();
     return self;
 }
 
@@ -67,6 +69,7 @@ void measure_destroy (measure_t **self_p)
         return;
     stats_destroy (&self->stats);
     activity_destroy (&self->activity);
+    metrics_destroy (&self->metrics);
     free (self->noted);
     buf_fini (&self->room);
     free (self);
@@ -83,9 +86,15 @@ const activity_t *measure_activity (const measure_t *self)
     return self->activity;
 }
 
+metrics_t *measure_metrics (const measure_t *self)
+{
+    return self->metrics;
+}
+
 /* ---- what happens ---- */
 
-static void note (measure_t *self, const job_record_t *job, int what)
+/* `reason`: of what has failed, or of the attempt that brought the job back to the queue. */
+static void note (measure_t *self, const job_record_t *job, int what, slice_t reason)
 {
     if (self->noted_count == self->noted_cap) {
         self->noted_cap = self->noted_cap ? 2 * self->noted_cap : 64;
@@ -97,7 +106,7 @@ static void note (measure_t *self, const job_record_t *job, int what)
     noted->attempt = job->attempt;
     noted->started_ms = job->started_ms;
     noted->completed_ms = job->completed_ms;
-    slice_copy (what == NOTED_FAILED ? job->reason : SLICE_ABSENT, noted->reason, sizeof noted->reason);
+    slice_copy (reason, noted->reason, sizeof noted->reason);
 }
 
 static requeued_t *requeued_place (measure_t *self, int64_t seq)
@@ -119,24 +128,36 @@ static int64_t waited (measure_t *self, const noted_t *noted)
     return noted->attempt == 1 ? span (noted->seq / JOB_SEQ_PER_MS, noted->started_ms) : INT_ABSENT;
 }
 
-static void count (measure_t *self, const noted_t *noted, int64_t wall_ms)
+static void count_end (measure_t *self, const noted_t *noted, int64_t wall_ms)
 {
     int64_t ran_ms = noted->started_ms ? span (noted->started_ms, noted->completed_ms) : INT_ABSENT;
+    bool failed = noted->what == NOTED_FAILED;
+    slice_t reason = failed ? slice_of (noted->reason) : SLICE_ABSENT;
+    stats_ended (self->stats, wall_ms, failed, ran_ms, reason);
+    metrics_ended (self->metrics, failed, ran_ms, reason);
+}
+
+static void count (measure_t *self, const noted_t *noted, int64_t wall_ms)
+{
+    int64_t waited_ms;
     switch (noted->what) {
     case NOTED_CREATED:
         stats_created (self->stats, wall_ms);
+        metrics_created (self->metrics);
         break;
     case NOTED_REQUEUED:
         *requeued_place (self, noted->seq) = (requeued_t){ noted->seq, wall_ms };
+        if (noted->reason[0])
+            metrics_retried (self->metrics, slice_of (noted->reason));
         break;
     case NOTED_STARTED:
-        stats_started (self->stats, wall_ms, waited (self, noted));
+        waited_ms = waited (self, noted);
+        stats_started (self->stats, wall_ms, waited_ms);
+        metrics_started (self->metrics, waited_ms);
         break;
     case NOTED_COMPLETED:
-        stats_ended (self->stats, wall_ms, false, ran_ms, SLICE_ABSENT);
-        break;
     case NOTED_FAILED:
-        stats_ended (self->stats, wall_ms, true, ran_ms, slice_of (noted->reason));
+        count_end (self, noted, wall_ms);
         break;
     }
 }
@@ -149,6 +170,13 @@ static void count_noted (broker_t *self)
     measure->noted_count = 0;
 }
 
+/* Why the attempt ended that a retried job's update follows (core_attempt_retry); absent: it was given back unused. */
+static slice_t ended_before (const effect_t *before, const job_record_t *job)
+{
+    bool its = before && before->kind == EFFECT_ATTEMPT_PUT && before->attempt_row.seq == job->id.seq;
+    return its ? before->attempt_row.reason : SLICE_ABSENT;
+}
+
 void measure_step (broker_t *self, const effects_t *effects)
 {
     if (self->measure->noted_count >= NOTED_MAX)
@@ -156,18 +184,19 @@ void measure_step (broker_t *self, const effects_t *effects)
     for (size_t i = 0; i < effects->count; i++) {
         const effect_t *effect = &effects->items[i];
         const effect_t *next = i + 1 < effects->count ? effect + 1 : NULL;
+        const effect_t *before = i ? effect - 1 : NULL;
         if (effect->kind == EFFECT_JOB_INSERT)
-            note (self->measure, &effect->job, NOTED_CREATED);
+            note (self->measure, &effect->job, NOTED_CREATED, SLICE_ABSENT);
         if (effect->kind != EFFECT_JOB_UPDATE)
             continue;
         if (effect->job.state == JOB_PENDING)
-            note (self->measure, &effect->job, NOTED_REQUEUED);
+            note (self->measure, &effect->job, NOTED_REQUEUED, ended_before (before, &effect->job));
         else if (effect->job.state == JOB_COMPLETED)
-            note (self->measure, &effect->job, NOTED_COMPLETED);
+            note (self->measure, &effect->job, NOTED_COMPLETED, SLICE_ABSENT);
         else if (effect->job.state == JOB_FAILED)
-            note (self->measure, &effect->job, NOTED_FAILED);
+            note (self->measure, &effect->job, NOTED_FAILED, effect->job.reason);
         else if (next && next->kind == EFFECT_JOB_CHANGED && next->seq == effect->job.id.seq)
-            note (self->measure, &effect->job, NOTED_STARTED); /* else its group found out who has it */
+            note (self->measure, &effect->job, NOTED_STARTED, SLICE_ABSENT); /* else its group found out who has it */
     }
 }
 
@@ -222,6 +251,7 @@ static void sample (broker_t *self)
     }
     core_worker_each (self->core, see_worker, &round);
     stats_sample (measure->stats, self->wall_ms, &round.level);
+    metrics_level (measure->metrics, &round.level);
 }
 
 /* ---- keeping ---- */

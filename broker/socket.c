@@ -115,7 +115,10 @@ void socket_send (broker_t *self)
     for (size_t i = 0; i < count; i++) {
         reply_t *reply = &sending[i];
         request_close (self->requests, reply->request);
+        size_t bytes = zmq_msg_size (&reply->body);
         int error = send_reply (self, reply);
+        if (!error)
+            metrics_sent (measure_metrics (self->measure), bytes, reply->seq != 0);
         if (error && reply->seq)
             undelivered (self, reply);
         else if (error)
@@ -185,6 +188,9 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_STATS_READ:
         measure_read (self, request, &message->stats_read);
         break;
+    case MSG_METRICS_READ:
+        metrics_read (self, request);
+        break;
     case MSG_WORKER_ACTIVITY:
         measure_read_activity (self, request);
         break;
@@ -243,6 +249,7 @@ static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
         refuse (self, routing, &message, &fault);
         return;
     }
+    metrics_understood (measure_metrics (self->measure), message.type);
     who_t who = { 0 };
     bool asks = auth_asks (self->auth);
     bool has_key = self->curve && curve_sender (body).ptr;
@@ -293,6 +300,7 @@ static bool take_one (broker_t *self)
     zmq_msg_init (&frames[1]);
     int count = zmq_msg_more (&routing) ? receive_frames (self, frames) : 0;
     slice_t peer = slice_from (zmq_msg_data (&routing), zmq_msg_size (&routing));
+    metrics_took (measure_metrics (self->measure), count > 1 ? zmq_msg_size (&frames[1]) : 0);
     if (endless_watches (self->endless))
         endless_spoke (self->endless, zmq_msg_get (&frames[0], ZMQ_SRCFD));
     if (count == 2 && zmq_msg_size (&frames[0]) == 0) {

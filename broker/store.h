@@ -90,9 +90,15 @@ typedef struct {
     void (*close) (store_t **self_p);
 } store_ops_t;
 
-/* Every store begins with this. */
+/* What a commit waited for: its statements in a log, or the database's own. */
+typedef enum { STORE_SYNC_LOG, STORE_SYNC_DATABASE, STORE_SYNCS } store_sync_t;
+typedef void store_synced_fn (void *ctx, store_sync_t of, int64_t took_us);
+
+/* Every store begins with this. `synced`: is told of each wait for the disk; NULL: nobody is. */
 struct store {
     const store_ops_t *ops;
+    store_synced_fn *synced;
+    void *synced_ctx;
 };
 
 /* Opens DIR/gleaner.db, made when missing. On failure returns NULL and one sentence in `problem`: not a database, held

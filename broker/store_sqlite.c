@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/clock.h"
 #include "proto/log.h"
 
 enum {
@@ -173,6 +174,12 @@ err_t sqlite_put_total (store_sqlite_t *self, const char *name, int64_t number)
     return sqlite_run_silent (self, SQL_TOTAL_PUT);
 }
 
+void sqlite_synced (store_sqlite_t *self, store_sync_t of, int64_t begun_us)
+{
+    if (self->base.synced)
+        self->base.synced (self->base.synced_ctx, of, clock_mono_us () - begun_us);
+}
+
 err_t sqlite_settle (store_sqlite_t *self)
 {
     sqlite_end_reads (self);
@@ -185,12 +192,14 @@ err_t sqlite_settle (store_sqlite_t *self)
         err = sqlite_put_total (self, "jobs", self->jobs);
     if (!err)
         err = sqlite_put_total (self, "redo", (int64_t)(self->redo.name + 1));
+    int64_t begun_us = clock_mono_us ();
     if (!err)
         err = sqlite_run_silent (self, SQL_COMMIT);
     /* A commit that failed for another reason than room may be on the disk or not. */
     self->broken = self->broken || err == ERR_INTERNAL;
     if (err)
         return err;
+    sqlite_synced (self, STORE_SYNC_DATABASE, begun_us);
     self->open = false;
     sqlite_redo_begin (self);
     return ERR_NONE;

@@ -141,6 +141,8 @@ void sqlite_end_reads (store_sqlite_t *self);
  * values must have been set by sqlite_set_*. */
 err_t sqlite_run (store_sqlite_t *self, sql_t which);
 err_t sqlite_run_silent (store_sqlite_t *self, sql_t which); /* without the log */
+/* Tells who wants to know of a wait for the disk that began then. */
+void sqlite_synced (store_sqlite_t *self, store_sync_t of, int64_t begun_us);
 /* Commits the database; the log begins anew. DISK_FULL: then call rollback. INTERNAL: it is broken. */
 err_t sqlite_settle (store_sqlite_t *self);
 /* A number of the table `total`; -1: there is none, or no such table. The name is ours, and plain. */

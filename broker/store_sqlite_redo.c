@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "broker/store_sqlite.h"
+#include "proto/clock.h"
 #include "proto/log.h"
 
 enum {
@@ -141,6 +142,7 @@ err_t sqlite_redo_write (store_sqlite_t *self)
         log_event (LEVEL_ERROR, "store-failed", "redo log: %s", strerror (code));
         return code == ENOSPC || code == EDQUOT ? ERR_DISK_FULL : ERR_INTERNAL;
     }
+    int64_t begun_us = clock_mono_us ();
     if (fdatasync (redo->fd) != 0) {
         log_event (LEVEL_ERROR, "store-failed", "redo log: %s", strerror (errno));
         self->broken = true; /* the next sync may succeed without the pages that this one has lost */
@@ -148,6 +150,7 @@ err_t sqlite_redo_write (store_sqlite_t *self)
     }
     redo->at += (int64_t)size;
     redo->number++;
+    sqlite_synced (self, STORE_SYNC_LOG, begun_us);
     return ERR_NONE;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "gateway/gateway.h"
+#include "gateway/traffic.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 
@@ -40,10 +41,11 @@ typedef struct client {
     /* as it was when last looked at */
     stage_t stage;
     uint32_t stage_done;
-    int64_t since_ms; /* since when it has been seen in this stage; 0 in STAGE_HEAD: nothing has come */
-    int64_t base;     /* bytes that had passed then */
-    int64_t last;     /* and at the last look */
-    int64_t look_ms;  /* when it is looked at next */
+    int64_t since_ms;        /* since when it has been seen in this stage; 0 in STAGE_HEAD: nothing has come */
+    int64_t base;            /* bytes that had passed then */
+    int64_t last;            /* and at the last look */
+    int64_t look_ms;         /* when it is looked at next */
+    uint64_t received, sent; /* bytes that were told of */
 
     TAILQ_ENTRY (client) turn; /* by look_ms */
     TAILQ_ENTRY (client) rest; /* while it asks for nothing: who has done so for longest is first */
@@ -163,6 +165,22 @@ static void client_open (gateway_t *gateway, struct MHD_Connection *connection, 
     rest_begin (client); /* not one to make room itself */
 }
 
+/* Tells of what has passed since the last time. */
+static void count_bytes (client_t *client, const struct tcp_info *info)
+{
+    traffic_bytes (client->gateway->traffic, info->tcpi_bytes_received - client->received,
+                   info->tcpi_bytes_acked - client->sent);
+    client->received = info->tcpi_bytes_received;
+    client->sent = info->tcpi_bytes_acked;
+}
+
+static bool read_info (const client_t *client, struct tcp_info *info)
+{
+    socklen_t size = sizeof *info;
+    *info = (struct tcp_info){ 0 };
+    return getsockopt (client->fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0;
+}
+
 void clients_notify (void *gateway, struct MHD_Connection *connection, void **client_p,
                      enum MHD_ConnectionNotificationCode what)
 {
@@ -174,6 +192,9 @@ void clients_notify (void *gateway, struct MHD_Connection *connection, void **cl
     *client_p = NULL;
     if (!client)
         return;
+    struct tcp_info info;
+    if (read_info (client, &info))
+        count_bytes (client, &info);
     clients_t *all = client->gateway->clients;
     rest_end (client);
     TAILQ_REMOVE (&all->turns, client, turn);
@@ -278,11 +299,11 @@ static bool is_half (const client_t *client, int64_t passed, const struct tcp_in
 static void look (client_t *client, int64_t now_ms)
 {
     stage_t stage = stage_of (client);
-    struct tcp_info info = { 0 };
-    socklen_t size = sizeof info;
+    struct tcp_info info;
     bool same = stage == client->stage && client->done == client->stage_done;
-    if (client->ended || getsockopt (client->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    if (client->ended || !read_info (client, &info))
         return;
+    count_bytes (client, &info);
     int64_t passed = bytes_passed (client, stage, &info);
     if (!same) {
         client->stage = stage;

@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 #include "gateway/range.h"
+#include "gateway/traffic.h"
 #include "proto/id.h"
 #include "proto/log.h"
 
@@ -303,6 +304,7 @@ void download_answer (request_t *request, slice_t sha256, const char *attachment
         snprintf (request->attachment, sizeof request->attachment, "attachment; filename=\"%s\"", attachment);
     slice_copy (sha256, name, sizeof name);
     int fd = cache_open (gateway->cache, name, &bytes);
+    traffic_cache (gateway->traffic, fd >= 0);
     if (fd >= 0) {
         answer_file (request, fd, name, bytes);
         return;

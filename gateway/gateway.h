@@ -39,6 +39,7 @@ typedef struct gateway {
     size_t download_count;
     refusals_t refusals;
     ready_t ready;
+    struct traffic *traffic;
 } gateway_t;
 
 #endif

@@ -13,6 +13,7 @@
 #include "gateway/hygiene.h"
 #include "gateway/routes.h"
 #include "gateway/tls.h"
+#include "gateway/traffic.h"
 #include "gateway/upload.h"
 #include "proto/log.h"
 
@@ -29,6 +30,7 @@ void *request_log_uri (void *cls, const char *uri, struct MHD_Connection *connec
     if (self->next)
         self->next->prev = self;
     gateway->requests = self;
+    traffic_begun (gateway->traffic, self);
     clients_begun (self);
     return self;
 }
@@ -48,7 +50,7 @@ static int64_t body_limit (const gateway_options_t *options, const route_t *rout
 
 static err_t find_route (request_t *self, const char *method_name)
 {
-    unsigned method = method_find (method_name);
+    unsigned method = self->method = method_find (method_name);
     self->route = route_find (self->path, method, &self->allowed);
     if (self->route)
         self->head = method == METHOD_HEAD;
@@ -268,6 +270,7 @@ void request_completed (void *cls, struct MHD_Connection *connection, void **req
         return;
     *request_p = NULL;
     clients_done (self);
+    traffic_done (gateway->traffic, self);
     log_event (LEVEL_DEBUG, "request", "%s %u", self->path ? self->path : "?", self->status);
     if (self->on_end)
         self->on_end (self);

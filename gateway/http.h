@@ -33,6 +33,8 @@ typedef struct request {
     const char *target;        /* as it came; later decoded in its place */
     size_t target_len;
     framing_t framing;
+    unsigned method;  /* one of METHOD_; 0: another */
+    int64_t begun_us; /* monotonic: its first line had come */
     unsigned allowed; /* methods that the path takes, when this one is not among them */
 
     /* who it is from */

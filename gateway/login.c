@@ -63,6 +63,11 @@ void login_destroy (login_t **self_p)
     *self_p = NULL;
 }
 
+size_t login_count (const gateway_t *gateway)
+{
+    return sessions_count (gateway->login->sessions);
+}
+
 void login_turn (gateway_t *gateway)
 {
     login_t *self = gateway->login;

@@ -14,6 +14,8 @@ typedef struct login login_t;
 /* A login ends so long after its beginning, or after its last use. The caller destroys it. */
 login_t *login_new (struct gateway *gateway, int64_t idle_ms, int64_t max_ms);
 void login_destroy (login_t **self_p);
+/* How many there are. */
+size_t login_count (const struct gateway *gateway);
 /* Ends logins whose time is over, now and then. */
 void login_turn (struct gateway *gateway);
 

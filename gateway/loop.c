@@ -93,7 +93,7 @@ static int http_fd (const gateway_t *gateway)
     return info ? info->epoll_fd : -1;
 }
 
-static unsigned connections (const gateway_t *gateway)
+unsigned loop_connections (const gateway_t *gateway)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info (gateway->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     return info ? info->num_connections : 0;
@@ -112,14 +112,14 @@ static bool files_pass (const gateway_t *gateway)
  * KiB in a run, and to look at the broker after each would cost more than that. */
 static bool run_http (gateway_t *gateway)
 {
-    unsigned before = connections (gateway);
+    unsigned before = loop_connections (gateway);
     bool more = true;
     for (int run = 0; run < FILE_RUNS && more; run++) {
         gateway->file_came = false;
         MHD_run (gateway->daemon);
         more = files_pass (gateway);
     }
-    return more || connections (gateway) < before;
+    return more || loop_connections (gateway) < before;
 }
 
 /* HTTP and the broker in turn, until neither has anything more to do at once. True when the rounds ran out first. */
@@ -223,7 +223,7 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
     hello_init (gateway, name);
     for (bool busy = false, stop = false; !stop;) {
         stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));
-        hello_turn (gateway, connections (gateway));
+        hello_turn (gateway, loop_connections (gateway));
         login_turn (gateway);
         clients_turn (gateway->clients, clock_mono_ms ());
         busy = turn (gateway);

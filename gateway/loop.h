@@ -8,4 +8,7 @@
  * progress and ends. `name` is the address for the ready line. Returns the program's exit status. */
 int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name);
 
+/* HTTP connections that are open. */
+unsigned loop_connections (const gateway_t *gateway);
+
 #endif

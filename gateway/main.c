@@ -13,6 +13,7 @@
 #include "gateway/login.h"
 #include "gateway/loop.h"
 #include "gateway/page.h"
+#include "gateway/traffic.h"
 #include "proto/curve_client.h"
 #include "proto/log.h"
 #include "proto/program.h"
@@ -127,6 +128,7 @@ int main (int argc, char **argv)
     if (options.tls_cert)
         signal_fd = take_hangup (signal_fd);
     gateway_t gateway = { .options = &options };
+    gateway.traffic = traffic_new ();
     hosts_init (&gateway.hosts, options.host);
     program_machine (gateway.machine, sizeof gateway.machine);
     if (sodium_init () < 0)
@@ -137,6 +139,7 @@ int main (int argc, char **argv)
     door_destroy (&gateway.door);
     login_destroy (&gateway.login);
     cache_destroy (&gateway.cache);
+    traffic_destroy (&gateway.traffic);
     tls_destroy (&gateway.tls);
     gateway_options_fini (&options);
     return status;

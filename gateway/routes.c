@@ -57,6 +57,7 @@ static const route_t routes[] = {
     { METHOD_GET, "/api/session", session_show_handle, MSG_AUTH_CHECK, 0, NULL },
     { METHOD_POST, "/api/session", session_open_handle, MSG_AUTH_CHECK, ROUTE_LOGIN, NULL },
     { METHOD_DELETE, "/api/session", session_end_handle, MSG_COUNT, 0, NULL },
+    { METHOD_GET, "/metrics", metrics_handle, MSG_METRICS_READ, ROUTE_REPEAT, NULL },
     { METHOD_GET, "/healthz", alive_handle, MSG_COUNT, 0, NULL },
     { METHOD_GET, "/readyz", ready_handle, MSG_COUNT, 0, NULL },
 };
@@ -113,12 +114,43 @@ const route_t *route_find (const char *path, unsigned method, unsigned *allowed)
     return NULL;
 }
 
-static const char *method_name (unsigned method)
+const char *method_name (unsigned method)
 {
     for (size_t at = 0; at < sizeof methods / sizeof methods[0]; at++)
         if (methods[at].method == method)
             return methods[at].name;
     return "";
+}
+
+enum { ROWS = sizeof routes / sizeof routes[0] };
+
+size_t routes_count (void)
+{
+    return ROWS + 2;
+}
+
+size_t route_number (const route_t *route)
+{
+    return route == &pages ? ROWS + 1 : route == &uploads ? ROWS : (size_t)(route - routes);
+}
+
+const route_t *route_at (size_t number)
+{
+    return number < ROWS ? &routes[number] : number == ROWS ? &uploads : &pages;
+}
+
+const char *route_pattern (const route_t *route)
+{
+    return route == &pages ? "/NAME" : route == &uploads ? "/uploads/NAME" : route->path;
+}
+
+route_kind_t route_kind (const route_t *route)
+{
+    if (route == &pages || route == &uploads || route->flags & ROUTE_FORM || route->handle == artifacts_handle)
+        return ROUTE_FILE;
+    bool waits = route->handle == poll_handle || route->handle == renew_handle || route->handle == events_handle ||
+                 route->handle == output_read_handle;
+    return waits ? ROUTE_WAIT : ROUTE_CALL;
 }
 
 void routes_allowed (role_t role, buf_t *json)

@@ -45,6 +45,17 @@ unsigned method_find (const char *method);
 /* The row for a path and method; NULL when there is none, and then `allowed` tells the methods that the path takes:
  * 0 when it is not known. */
 const route_t *route_find (const char *path, unsigned method, unsigned *allowed);
+/* Every row has a number, from 0 to routes_count () - 1; the last two are the paths below which there is any name. */
+size_t routes_count (void);
+size_t route_number (const route_t *route);
+const route_t *route_at (size_t number);
+/* How its path is written where it must stand for all that it takes: with NAME for any name. Static. */
+const char *route_pattern (const route_t *route);
+/* What its answers take: a call's work, a time that it was asked to wait, or a file's passing. */
+typedef enum { ROUTE_CALL, ROUTE_WAIT, ROUTE_FILE, ROUTE_KINDS } route_kind_t;
+route_kind_t route_kind (const route_t *route);
+/* GET ...; "" for none of METHOD_. Static. */
+const char *method_name (unsigned method);
 /* A JSON list of the calls that a role may make, as "METHOD PATH". */
 void routes_allowed (role_t role, buf_t *json);
 /* The value of an Allow header. */

@@ -154,3 +154,11 @@ void sessions_sweep (sessions_t *self, int64_t now_ms)
         if (at->session.number && over (self, at, now_ms))
             end (self, at);
 }
+
+size_t sessions_count (const sessions_t *self)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < SESSIONS_MAX; at++)
+        count += self->entries[at].session.number != 0;
+    return count;
+}

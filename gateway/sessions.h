@@ -41,6 +41,8 @@ const session_t *sessions_find (sessions_t *self, slice_t id, int64_t now_ms);
 const session_t *sessions_get (const sessions_t *self, uint64_t number);
 /* Ends one, if it is still there. */
 void sessions_end (sessions_t *self, uint64_t number);
+/* How many there are. Looks at all places. */
+size_t sessions_count (const sessions_t *self);
 /* Ends those whose time is over. */
 void sessions_sweep (sessions_t *self, int64_t now_ms);
 

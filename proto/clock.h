@@ -6,6 +6,8 @@
 
 /* Milliseconds of CLOCK_BOOTTIME: for durations; goes on while the machine sleeps. */
 int64_t clock_mono_ms (void);
+/* The same in microseconds: for what is shorter. */
+int64_t clock_mono_us (void);
 /* Milliseconds of CLOCK_MONOTONIC: stands still while the machine sleeps; falls behind the other by just that. */
 int64_t clock_awake_ms (void);
 /* Milliseconds since the epoch: for records that people read. */

@@ -45,6 +45,7 @@ enum {
     STATS_REASONS_MAX = 64,  /* likewise */
     ACTIVITY_CELLS = 96,     /* quarters of an hour that are kept of a worker */
     GATEWAYS_MAX = 64,       /* listed; one more is refused */
+    METRICS_MAX = 1024,      /* samples in one metrics-read-ok: more than there are */
     REFUSALS_MAX = 256,      /* codes in one broker-info-ok: more than there are */
     BACKOFF_MAX = 24 * 60 * 60 * 1000,
     SLOTS_MAX = 1024,

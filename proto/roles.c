@@ -49,6 +49,7 @@ static const unsigned rows[MSG_COUNT] = {
     [MSG_WORKER_LIST] = V | S,
     [MSG_WORKER_ACTIVITY] = V | S,
     [MSG_STATS_READ] = V | S,
+    [MSG_METRICS_READ] = V | S,
     [MSG_BROKER_INFO] = V | S,
 
     [MSG_AUDIT_READ] = ADMIN_ONLY,

@@ -2,6 +2,7 @@
 
 import signal
 import ssl
+import threading
 import time
 
 import pytest
@@ -10,6 +11,7 @@ import tokens
 from certificates import Authority
 from client import Client
 from cluster import PATIENCE, wait_until
+from metrics import Scrape
 
 
 def probe(cluster, path):
@@ -62,6 +64,24 @@ def test_probes_need_no_token_and_are_not_counted(clusters):
     for _ in range(20):
         assert [cluster.api.get(path).status for path in ("/healthz", "/readyz")] == [200, 200]
     assert cluster.api.get("/api/info").status in (401, 429)
+
+
+def test_many_probes_ask_the_broker_seldom(cluster):
+    asked = lambda: Scrape(cluster.api)("gleaner_broker_messages_total", type="auth-check")  # noqa: E731
+    before, begun, statuses = asked(), time.monotonic(), []
+
+    def many():
+        client = Client("127.0.0.1", cluster.port)
+        statuses.extend(client.get("/readyz").status for _ in range(200))
+        client.close()
+
+    threads = [threading.Thread(target=many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == 800 * [200]
+    assert asked() - before <= (time.monotonic() - begun) / 0.5 + 1
 
 
 def test_over_tls(clusters, tmp_path):
