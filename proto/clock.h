@@ -10,6 +10,8 @@ int64_t clock_mono_ms (void);
 int64_t clock_mono_us (void);
 /* Milliseconds of CLOCK_MONOTONIC: stands still while the machine sleeps; falls behind the other by just that. */
 int64_t clock_awake_ms (void);
+/* Likewise in microseconds. */
+int64_t clock_awake_us (void);
 /* Milliseconds since the epoch: for records that people read. */
 int64_t clock_wall_ms (void);
 

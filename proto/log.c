@@ -2,23 +2,22 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "log_internal.h"
 
-enum { LINE_MAX_BYTES = 4096 }; /* a longer line is cut */
+typedef void form_fn (const log_entry_t *entry);
+
+static void log_text (const log_entry_t *entry);
 
 static const char *program_name = "gleaner";
-static log_level_t lowest_level = LEVEL_INFO;
-
-void log_init (const char *program, log_level_t lowest)
-{
-    program_name = program;
-    lowest_level = lowest;
-}
+static form_fn *form = log_text;
+static atomic_int lowest_level = LEVEL_INFO;
 
 static const char *const level_names[] = {
     [LEVEL_DEBUG] = "debug",
@@ -35,41 +34,87 @@ log_level_t log_level_find (const char *word)
     return (log_level_t)level;
 }
 
-/* Appends `text` with control bytes escaped, so that nobody can forge a line. Returns the new length. */
-static size_t append_escaped (char *line, size_t len, const char *text)
+void log_init (const char *program, log_level_t lowest)
 {
-    for (; *text && len + 6 < LINE_MAX_BYTES; text++) {
+    program_name = program;
+    log_level_set (lowest);
+}
+
+void log_level_set (log_level_t lowest)
+{
+    atomic_store_explicit (&lowest_level, (int)lowest, memory_order_relaxed);
+}
+
+void log_form (const char *word)
+{
+    bool journal = log_journal_open ();
+    if (strcmp (word, "json") == 0)
+        form = log_json;
+    else if (strcmp (word, "journal") == 0 || (journal && strcmp (word, "auto") == 0))
+        form = log_journal;
+    else
+        form = log_text;
+}
+
+void log_time (int64_t wall_ms, char out[LOG_TIME_SIZE])
+{
+    time_t now_s = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    gmtime_r (&now_s, &utc);
+    size_t len = strftime (out, LOG_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf (out + len, LOG_TIME_SIZE - len, ".%03dZ", (int)(wall_ms % 1000));
+}
+
+size_t log_append_escaped (char *line, size_t len, size_t max, const char *text)
+{
+    enum { ESCAPED = 4 };
+    for (; *text && len + ESCAPED + 1 < max; text++) {
         unsigned char c = (unsigned char)*text;
         if (c < ' ' || c == 0x7f)
-            len += (size_t)snprintf (line + len, LINE_MAX_BYTES - len, "\\x%02x", c);
+            len += (size_t)snprintf (line + len, max - len, "\\x%02x", c);
         else
             line[len++] = (char)c;
     }
     return len;
 }
 
+/* A log that cannot be written has nobody to tell. */
+void log_write (const char *line, size_t len)
+{
+    ssize_t written = write (STDERR_FILENO, line, len);
+    (void)written;
+}
+
+static void log_text (const log_entry_t *entry)
+{
+    char line[LOG_LINE_MAX];
+    char time_text[LOG_TIME_SIZE];
+    log_time (entry->wall_ms, time_text);
+    size_t len = (size_t)snprintf (line, sizeof line, "%s %s %s %s ", time_text, entry->level_name, entry->program,
+                                   entry->event);
+    len = log_append_escaped (line, len, sizeof line - 1, entry->text);
+    line[len++] = '\n';
+    log_write (line, len);
+}
+
 void log_event (log_level_t level, const char *event, const char *format, ...)
 {
-    if (level < lowest_level)
+    if ((int)level < atomic_load_explicit (&lowest_level, memory_order_relaxed))
         return;
     int saved_errno = errno; /* callers go on to look at theirs */
-    int64_t now_ms = clock_wall_ms ();
-    time_t now_s = (time_t)(now_ms / 1000);
-    struct tm utc;
-    gmtime_r (&now_s, &utc);
-    char line[LINE_MAX_BYTES];
-    size_t len = strftime (line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    len += (size_t)snprintf (line + len, sizeof line - len, ".%03dZ %s %s %s ", (int)(now_ms % 1000),
-                             level_names[level], program_name, event);
-    char text[LINE_MAX_BYTES];
+    char text[LOG_LINE_MAX];
     va_list args;
     va_start (args, format);
     vsnprintf (text, sizeof text, format, args);
     va_end (args);
-    len = append_escaped (line, len, text);
-    line[len++] = '\n';
-    /* One write a line: lines of several processes do not mix. A log that cannot be written has nobody to tell. */
-    ssize_t written = write (STDERR_FILENO, line, len);
-    (void)written;
+    const log_entry_t entry = {
+        .level = level,
+        .level_name = level_names[level],
+        .program = program_name,
+        .event = event,
+        .text = text,
+        .wall_ms = clock_wall_ms (),
+    };
+    form (&entry);
     errno = saved_errno;
 }

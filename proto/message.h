@@ -162,6 +162,8 @@ bool utf8_valid (slice_t s);
 /* Writes `s` for a sentence: bytes that are no printable ASCII as \xNN, "..." for what does not fit. Returns `out`, of
  * `size` (at least 8) bytes with the NUL. */
 const char *text_escape (slice_t s, char *out, size_t size);
+/* Length of the valid sequence that `s`, which is not empty, begins with; 0 when there is none. */
+size_t utf8_sequence (slice_t s);
 /* The longest length up to `limit` at which valid UTF-8 can be cut. */
 size_t utf8_cut (slice_t s, size_t limit);
 /* Appends `s` with every invalid byte sequence replaced by U+FFFD; NUL stays. */

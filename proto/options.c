@@ -15,6 +15,7 @@ enum {
     CONFIG_BYTES_MAX = 1024 * 1024, /* a config file; a longer one is refused */
     EXIT_USAGE = 2,
 };
+#define CHECK_CONFIG "--check-config"
 
 /* Where a value stood, for the sentence that refuses it. */
 typedef struct {
@@ -22,6 +23,8 @@ typedef struct {
     char *options;
     char where[512];
     uint64_t given; /* bit a row: the command line has named it; those from 64 on count as new each time */
+    char *problem;  /* NULL: it is said on stderr */
+    size_t problem_size;
 } parse_t;
 
 static bool refuse (const parse_t *parse, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
@@ -38,7 +41,10 @@ static bool refuse (const parse_t *parse, const char *format, ...)
     for (char *at = line; *at; at++)
         if (iscntrl ((unsigned char)*at)) /* a value must not steer the terminal, nor make a second line */
             *at = '?';
-    fprintf (stderr, "%s: %s\n", parse->table->program, line);
+    if (parse->problem)
+        snprintf (parse->problem, parse->problem_size, "%s", line);
+    else
+        fprintf (stderr, "%s: %s\n", parse->table->program, line);
     return false;
 }
 
@@ -202,8 +208,9 @@ const option_t *options_find (const option_table_t *table, const char *name, siz
 
 static bool refuse_name (const parse_t *parse, const char *prefix, const char *name, size_t len)
 {
-    static const char *const always[] = { "config", "help", "options-as", "version" }; /* on the command line only */
-    size_t count = parse->table->count + (*prefix ? sizeof always / sizeof *always : 0);
+    static const char *const always[] = { "config", "help", "options-as", "version", CHECK_CONFIG + 2 };
+    size_t own = parse->table->check ? 5 : 4; /* on the command line only */
+    size_t count = parse->table->count + (*prefix ? own : 0);
     nearest_t nearest = nearest_begin (slice_from (name, len));
     for (size_t i = 0; i < count; i++)
         nearest_try (&nearest, i < parse->table->count ? parse->table->rows[i].name : always[i - parse->table->count]);
@@ -385,6 +392,8 @@ static int apply_argument (parse_t *parse, const char *arg, const char *next)
     }
     if (strncmp (arg, "--config=", 9) == 0 || strcmp (arg, "--config") == 0) /* read before, as the weaker source */
         return arg[8] ? 1 : 2;
+    if (parse->table->check && strcmp (arg, CHECK_CONFIG) == 0)
+        return 1;
     const char *value = NULL;
     const option_t *row = read_name (parse, arg, &value);
     if (!row)
@@ -418,13 +427,16 @@ static bool find_config (parse_t *parse, int argc, char **argv, char **environ_p
     *path = env_get (environ_p, name);
     if (*path && !**path) /* as with every option, an empty variable is none */
         *path = NULL;
+    const char *given = NULL;
     for (int i = 1; i < argc; i++) {
-        if (strncmp (argv[i], "--config=", 9) == 0)
-            *path = argv[i] + 9;
-        else if (strcmp (argv[i], "--config") == 0 && i + 1 < argc)
-            *path = argv[++i];
-        else if (strcmp (argv[i], "--config") == 0)
+        bool joined = strncmp (argv[i], "--config=", 9) == 0;
+        if (!joined && strcmp (argv[i], "--config") != 0)
+            continue;
+        if (given)
+            return refuse (parse, "--config is given twice: give one file.");
+        if (!joined && i + 1 >= argc)
             return refuse (parse, "--config: a value is missing.");
+        *path = given = joined ? argv[i] + 9 : argv[++i];
     }
     return true;
 }
@@ -437,11 +449,22 @@ static bool asks_for (int argc, char **argv, const char *flag)
     return false;
 }
 
+static bool check_all (parse_t *parse)
+{
+    char problem[1024];
+    parse->where[0] = '\0';
+    return !parse->table->check || parse->table->check (parse->options, problem, sizeof problem) ||
+           refuse (parse, "%s", problem);
+}
+
 /* Returns OPTIONS_RUN or EXIT_USAGE; text values of the sources read so far are in `parse->options` either way. */
 static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_p)
 {
     const char *config = NULL;
-    if (!apply_defaults (parse) || !find_config (parse, argc, argv, environ_p, &config))
+    if (!apply_defaults (parse))
+        return EXIT_USAGE;
+    parse->where[0] = '\0';
+    if (!find_config (parse, argc, argv, environ_p, &config))
         return EXIT_USAGE;
     if (!config && parse->table->config && access (parse->table->config, F_OK) == 0)
         config = parse->table->config;
@@ -455,7 +478,7 @@ static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_
             return EXIT_USAGE;
         i += used;
     }
-    return OPTIONS_RUN;
+    return check_all (parse) ? OPTIONS_RUN : EXIT_USAGE;
 }
 
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options)
@@ -480,7 +503,25 @@ int options_parse (const option_table_t *table, int argc, char **argv, char **en
     int status = apply_sources (&parse, argc, argv, environ_p);
     if (status != OPTIONS_RUN)
         options_fini (table, options);
+    else if (table->check && asks_for (argc, argv, CHECK_CONFIG))
+        return OPTIONS_CHECK;
     return status;
+}
+
+bool options_read (const option_table_t *table, int argc, char **argv, char **environ_p, void *options, char *problem,
+                   size_t problem_size)
+{
+    parse_t parse = { .table = table, .options = options, .problem = problem, .problem_size = problem_size };
+    if (apply_sources (&parse, count_own (table, argc, argv), argv, environ_p) == OPTIONS_RUN)
+        return true;
+    options_fini (table, options);
+    return false;
+}
+
+int options_fine (const option_table_t *table)
+{
+    printf ("%s: the configuration can be used.\n", table->program);
+    return 0;
 }
 
 void options_fini (const option_table_t *table, void *options)

@@ -3,8 +3,9 @@
  *
  * Precedence: command line, then environment (GLEANER_<PROGRAM>_<NAME>, and the row's own alias), then config file
  * (--config FILE, lines `name = value`, `#` comments), then the default. Every program also has --help, --version,
- * --config and --options-as. An empty variable, and an empty value in a config file, are none. What cannot be used is
- * one sentence that names where it stood (flag, variable, or file:line) and the nearest known name, and exit status 2.
+ * --config and --options-as, and those with a `check` have --check-config. An empty variable, and an empty value in a
+ * config file, are none. What cannot be used is one sentence that names where it stood (flag, variable, or file:line)
+ * and the nearest known name, and exit status 2.
  */
 #ifndef GLEANER_OPTIONS_H
 #define GLEANER_OPTIONS_H
@@ -40,8 +41,13 @@ typedef struct {
     const char *choices;  /* OPT_CHOICE */
     const char *value;    /* word for the value in --help: "DIR", "ADDR"; NULL for flags */
     char letter;          /* 'f': -f is the same; 0: none */
+    bool live;            /* a running program takes another value over on SIGHUP (reload.h) */
     const char *help;     /* one line */
 } option_t;
+
+/* Whether values that are good by themselves are so together, and files that they name can be used. False and one
+ * sentence in `problem`. Nothing is started or changed. */
+typedef bool options_check_fn (const void *options, char *problem, size_t problem_size);
 
 typedef struct {
     const char *program; /* "gleaner-broker", or "gleaner-broker token create"; what follows "gleaner-" or "gleaner "
@@ -49,22 +55,28 @@ typedef struct {
     const char *summary; /* one line for --help */
     const option_t *rows;
     size_t count;
-    const char *operand; /* the row that a bare argument stands for; NULL: none may */
-    const char *rest;    /* word in --help for what may stand behind `--`; NULL: nothing may */
-    size_t rest_at;      /* offsetof an options_rest_t in the options struct */
-    const char *config;  /* a config file that is read if it is there, and no other is named; NULL: none */
-    size_t config_rows;  /* a config file may hold the first so many rows; 0: all */
-    size_t common;       /* the first so many rows are told of elsewhere, for all commands at once */
+    const char *operand;     /* the row that a bare argument stands for; NULL: none may */
+    const char *rest;        /* word in --help for what may stand behind `--`; NULL: nothing may */
+    size_t rest_at;          /* offsetof an options_rest_t in the options struct */
+    const char *config;      /* a config file that is read if it is there, and no other is named; NULL: none */
+    size_t config_rows;      /* a config file may hold the first so many rows; 0: all */
+    size_t common;           /* the first so many rows are told of elsewhere, for all commands at once */
+    options_check_fn *check; /* NULL: there is no more to check, and no --check-config */
 } option_table_t;
 
-enum { OPTIONS_RUN = -1 }; /* go on and run */
+enum {
+    OPTIONS_RUN = -1,   /* go on and run */
+    OPTIONS_CHECK = -2, /* --check-config: look at what only the program can tell, say options_fine, and end */
+};
 
 /* Fills `options` (the caller's struct, zeroed) from argv, environment, config file and defaults. Returns OPTIONS_RUN,
  * or the status to exit with: 0 after --help, --version or --options-as (printed to stdout), 2 after one sentence on
- * stderr. Text values live until options_fini; there are none unless OPTIONS_RUN is returned. */
+ * stderr. Text values live until options_fini; there are none unless OPTIONS_RUN or OPTIONS_CHECK is returned. */
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
 /* Frees what the text values of `options` own. */
 void options_fini (const option_table_t *table, void *options);
+/* What --check-config says when nothing is wrong. Returns 0, the status to exit with. */
+int options_fine (const option_table_t *table);
 /* Prints the table as --help does. */
 void options_help (const option_table_t *table, FILE *out);
 /* Prints the table as --options-as does: `config`, a config file in which every row stands at its default, commented

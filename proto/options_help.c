@@ -14,8 +14,9 @@ static void help_row (const option_table_t *table, const option_t *row, FILE *ou
     snprintf (flag, sizeof flag, "%s--%s%s%s", row->letter ? letter : "", row->name, row->value ? " " : "",
               row->value ? row->value : "");
     fprintf (out, "  %-24s %s\n", flag, row->help);
-    fprintf (out, "  %-24s [%s%s%s%s%s%s]\n", "", env, row->alias ? ", " : "", row->alias ? row->alias : "",
-             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", choices);
+    fprintf (out, "  %-24s [%s%s%s%s%s%s%s]\n", "", env, row->alias ? ", " : "", row->alias ? row->alias : "",
+             row->fallback ? "; default " : "", row->fallback ? row->fallback : "", choices,
+             row->live ? "; read again on SIGHUP" : "");
 }
 
 void options_help (const option_table_t *table, FILE *out)
@@ -32,6 +33,8 @@ void options_help (const option_table_t *table, FILE *out)
              env);
     fprintf (out, "  %-24s %s\n", "--options-as FORMAT",
              "print all this as a config file (config), mdoc (man, man-config) or markdown");
+    if (table->check)
+        fprintf (out, "  %-24s %s\n", "--check-config", "say whether all of this can be used, and end");
     fprintf (out, "  %-24s %s\n  %-24s %s\n", "--help", "print this", "--version", "print the version");
     fprintf (out, "\nThe command line overrides the environment, the environment the config file.\n");
 }

@@ -15,4 +15,9 @@ const char *options_type_words (option_type_t type);
 /* A number in the form that a user would type. */
 void options_format_number (const option_t *row, int64_t number, char *out, size_t size);
 
+/* As options_parse without --help and the like; what is wrong is told in `problem` instead of on stderr. True, and the
+ * text values are to be freed by options_fini, or false and there are none. */
+bool options_read (const option_table_t *table, int argc, char **argv, char **environ_p, void *options, char *problem,
+                   size_t problem_size);
+
 #endif

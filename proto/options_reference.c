@@ -68,6 +68,8 @@ static void print_config (const option_table_t *table, FILE *out)
         fprintf (out, "\n# %s\n", row->help);
         if (*bounds || row->type == OPT_FLAG)
             fprintf (out, "# %s%s\n", row->choices ? "one of " : "", *bounds ? bounds : options_type_words (row->type));
+        if (row->live)
+            fprintf (out, "# Read again on SIGHUP.\n");
         fprintf (out, "#%s =%s%s\n", row->name, *value ? " " : "", value);
     }
 }

@@ -15,15 +15,38 @@ int program_refuse (const char *program, const char *problem)
     return EXIT_REFUSED;
 }
 
+/* Whether this process has a terminal that could hang up. */
+static bool has_terminal (void)
+{
+    int fd = open ("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0)
+        close (fd);
+    return fd >= 0;
+}
+
+static bool had_terminal;
+
 int program_signals (void)
 {
     sigset_t set;
     sigemptyset (&set);
     sigaddset (&set, SIGINT);
     sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGHUP);
     sigprocmask (SIG_BLOCK, &set, NULL);
     signal (SIGPIPE, SIG_IGN);
+    had_terminal = has_terminal ();
     return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+program_asked_t program_asked (int fd, int *number)
+{
+    struct signalfd_siginfo info;
+    if (read (fd, &info, sizeof info) != sizeof info)
+        return ASKED_NOTHING;
+    if (number)
+        *number = (int)info.ssi_signo;
+    return info.ssi_signo != SIGHUP || (had_terminal && !has_terminal ()) ? ASKED_STOP : ASKED_RELOAD;
 }
 
 void program_machine (char *out, size_t size)

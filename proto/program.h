@@ -10,9 +10,15 @@ enum { EXIT_REFUSED = 2 }; /* bad options, a taken port, a folder that cannot be
 /* Says one sentence on stderr, after the program's name. Returns EXIT_REFUSED. */
 int program_refuse (const char *program, const char *problem);
 
-/* Blocks SIGINT and SIGTERM for all threads started from now on, ignores SIGPIPE, and returns a non-blocking descriptor
- * that is readable when one has come (signalfd(2)); -1 with errno when there is none. */
+/* Blocks SIGINT, SIGTERM and SIGHUP for all threads started from now on, ignores SIGPIPE, and returns a non-blocking
+ * descriptor that is readable when one has come (signalfd(2)); -1 with errno when there is none. */
 int program_signals (void);
+
+typedef enum { ASKED_NOTHING, ASKED_STOP, ASKED_RELOAD } program_asked_t;
+
+/* What the next signal of `fd` asks for: SIGHUP for what is new in files, unless it is the terminal's end, which ends
+ * who was started there, as it does everywhere. `number` becomes the signal's; it may be NULL. */
+program_asked_t program_asked (int fd, int *number);
 
 /* The running kernel's boot id: equal for all programs on this machine, whatever their host name, until it boots again
  * (random(4)). Empty when it cannot be read. */

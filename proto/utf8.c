@@ -21,6 +21,11 @@ static size_t sequence_len (const unsigned char *s, size_t left)
     return len;
 }
 
+size_t utf8_sequence (slice_t s)
+{
+    return sequence_len ((const unsigned char *)s.ptr, s.len);
+}
+
 bool utf8_valid (slice_t s)
 {
     const unsigned char *at = (const unsigned char *)s.ptr;
