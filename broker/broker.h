@@ -1,6 +1,7 @@
 /* broker.h - what the files of the running broker share: the loop's state and the ways to answer.
  *
  *   main.c      options, start and stop
+ *   listen.c    where the socket listens
  *   loop.c      one turn: take what is ready, step the core, commit once, send
  *   socket.c    frames in and out
  *   auth.c      whose a message is
@@ -42,7 +43,9 @@
 #include "broker/secrets.h"
 #include "broker/stats.h"
 #include "broker/store.h"
+#include "proto/options.h"
 #include "proto/refusals.h"
+#include "proto/reload.h"
 
 enum {
     TURN_MAX = 1024, /* messages, and depot outcomes, taken in one turn */
@@ -75,7 +78,7 @@ typedef struct {
     issuer_config_t jwt; /* `key` NULL: none */
     bool insecure;
     bool curve;
-    const char *log_level;
+    const char *log_level, *log_format;
 } broker_options_t;
 
 /* An answer that waits for the turn's commit. */
@@ -109,6 +112,7 @@ typedef struct {
 
 typedef struct {
     const broker_options_t *options;
+    reload_t *reload;
     void *router; /* the ZeroMQ socket */
     int signals;  /* signalfd */
     bool stopping;
@@ -169,6 +173,7 @@ typedef struct {
 } broker_t;
 
 /* options.c: as options_parse and options_fini. */
+extern const option_table_t broker_option_table;
 int broker_options_parse (int argc, char **argv, broker_options_t *options);
 void broker_options_fini (broker_options_t *options);
 

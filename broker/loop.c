@@ -1,13 +1,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "proto/notify.h"
+#include "proto/program.h"
 
 /* With so many workers something is always said. A pause lets their messages gather, and a turn serves them all. */
 enum { CROWD = 1000, CROWD_PAUSE_US = 5000 };
@@ -46,6 +47,8 @@ static long patience (const broker_t *self)
     due = endless < due ? endless : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
+    int64_t notify = notify_deadline ();
+    due = notify < due ? notify : due;
     if (self->again || self->returned || self->peers_changed)
         return 0;
     int64_t wait = due == INT64_MAX ? POLL_MAX_MS : due - clock_mono_ms ();
@@ -54,9 +57,25 @@ static long patience (const broker_t *self)
 
 static void take_signal (broker_t *self)
 {
-    struct signalfd_siginfo info;
-    if (read (self->signals, &info, sizeof info) == sizeof info)
+    program_asked_t asked = program_asked (self->signals, NULL);
+    if (asked == ASKED_STOP)
         self->stopping = true;
+    if (asked != ASKED_RELOAD)
+        return;
+    notify_reloading ();
+    reload_run (self->reload);
+    self->auth_moved = true; /* identities and their like are looked at, too, watched or not */
+    notify_ready ();
+}
+
+static void tell_manager (const broker_t *self)
+{
+    if (!notify_turn ())
+        return;
+    core_counts_t counts = core_counts (self->core);
+    notify_status ("%lld jobs wait, %lld run; %lld of %lld workers are there%s", (long long)counts.pending,
+                   (long long)counts.running, (long long)counts.online, (long long)counts.workers,
+                   self->disk_full ? "; the disk is full" : "");
 }
 
 static int zmq_number (void *socket, int option)
@@ -166,8 +185,11 @@ void broker_run (broker_t *self)
     self->monitor_fd = zmq_number (peers_monitor (self->peers), ZMQ_FD);
     self->curve_fd = self->curve ? curve_fd (self->curve) : -1;
     self->peers_changed = true; /* what came before the descriptor was looked at */
-    while (!self->stopping)
+    while (!self->stopping) {
         turn (self);
+        tell_manager (self);
+    }
+    notify_stopping ();
     self->again = true; /* one more, without waiting */
     turn (self);        /* what undelivered leases have changed */
     measure_stop (self);

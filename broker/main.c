@@ -12,11 +12,15 @@
 #include "broker/broker.h"
 #include "broker/enroll.h"
 #include "broker/folder.h"
+#include "broker/listen.h"
 #include "broker/token.h"
+#include "proto/activate.h"
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "proto/options.h"
 #include "proto/program.h"
+#include "proto/reload.h"
 
 enum { PATH_SIZE = FOLDER_PATH_MAX, PROBLEM_SIZE = 1024, PEER_QUEUE_MAX = 10000, BACKLOG = 4096, FDS_MAX = 65536 };
 
@@ -29,12 +33,8 @@ static int refuse (const char *problem)
 static bool trust_issuer (broker_t *self, char *problem)
 {
     const issuer_config_t *jwt = &self->options->jwt;
-    if (!jwt->key && !jwt->issuer && !jwt->audience)
+    if (!jwt->key)
         return true;
-    if (!jwt->key || !jwt->issuer || !jwt->audience) {
-        snprintf (problem, PROBLEM_SIZE, "--jwt-key, --jwt-issuer and --jwt-audience go together: give all of them.");
-        return false;
-    }
     issuer_t *issuer = issuer_new (jwt, problem, PROBLEM_SIZE);
     if (!issuer)
         return false;
@@ -107,35 +107,6 @@ static void raise_fds (void)
     setrlimit (RLIMIT_NOFILE, &limit);
 }
 
-static bool is_loopback (const char *endpoint)
-{
-    return strncmp (endpoint, "tcp://127.", 10) == 0 || strncmp (endpoint, "tcp://localhost:", 16) == 0 ||
-           strncmp (endpoint, "tcp://[::1]:", 12) == 0 || strncmp (endpoint, "ipc://", 6) == 0;
-}
-
-/* libzmq takes a port's lower 16 bits and says nothing. */
-static bool port_fits (const char *endpoint)
-{
-    const char *port = strrchr (endpoint, ':');
-    char *end = NULL;
-    if (strncmp (endpoint, "tcp://", 6) != 0 || !port || strcmp (port, ":*") == 0)
-        return true;
-    long number = strtol (port + 1, &end, 10);
-    return end > port + 1 && !*end && number >= 0 && number <= 65535;
-}
-
-/* An endpoint that other machines can reach, in clear text (`secured` false), is one that somebody has to ask for. */
-static bool listen_good (const broker_options_t *options, bool secured, char *problem)
-{
-    if (secured || options->insecure || is_loopback (options->listen))
-        return true;
-    snprintf (problem, PROBLEM_SIZE,
-              "--listen: other machines can reach '%.200s', and what they send is in clear text: say --curve, "
-              "listen on tcp://127.0.0.1:PORT, or say --insecure.",
-              options->listen);
-    return false;
-}
-
 /* For --backup on this machine, whatever --listen says. */
 static void bind_control (void *router, const char *folder)
 {
@@ -159,14 +130,10 @@ static bool secure (broker_t *self, zsock_t *socket, const char *folder, char *p
     return self->curve != NULL;
 }
 
-static zsock_t *open_socket (broker_t *self, const char *folder, char *problem)
+static zsock_t *open_socket (broker_t *self, int passed, const char *folder, char *problem)
 {
     const broker_options_t *options = self->options;
-    if (!port_fits (options->listen)) {
-        snprintf (problem, PROBLEM_SIZE, "--listen: '%.200s' has no port from 0 to 65535.", options->listen);
-        return NULL;
-    }
-    if (!listen_good (options, options->curve, problem))
+    if (passed < 0 && !listen_check (options, options->listen, problem, PROBLEM_SIZE))
         return NULL;
     zsock_t *socket = zsock_new (ZMQ_ROUTER);
     if (!socket) {
@@ -174,18 +141,9 @@ static zsock_t *open_socket (broker_t *self, const char *folder, char *problem)
         return NULL;
     }
     limit_socket (socket);
-    if (!secure (self, socket, folder, problem)) {
+    if (!secure (self, socket, folder, problem) ||
+        !listen_bind (zsock_resolve (socket), options, passed, problem, PROBLEM_SIZE))
         zsock_destroy (&socket);
-        return NULL;
-    }
-    /* zsock_bind knows no port 0; libzmq's own call does. */
-    if (zmq_bind (zsock_resolve (socket), options->listen) != 0) {
-        snprintf (problem, PROBLEM_SIZE, "cannot listen on '%.200s': %s.", options->listen, zmq_strerror (errno));
-        zsock_destroy (&socket);
-        return NULL;
-    }
-    if (!self->curve && !is_loopback (options->listen))
-        log_event (LEVEL_WARN, "listening-openly", "%s: what is sent to this port is in clear text", options->listen);
     return socket;
 }
 
@@ -250,6 +208,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     measure_load (self);
     self->folder = folder;
     admit_begin (self);
+    notify_ready ();
     broker_run (self);
     log_event (LEVEL_INFO, "broker-stopped", "everything is on disk");
 }
@@ -288,6 +247,41 @@ static int serve_once (const broker_options_t *options)
     return status;
 }
 
+extern char **environ;
+
+/* --check-config */
+static int check_config (broker_options_t *options)
+{
+    char problem[PROBLEM_SIZE];
+    bool good = listen_check (options, options->listen, problem, sizeof problem);
+    broker_options_fini (options);
+    return good ? options_fine (&broker_option_table) : refuse (problem);
+}
+
+static int serve (broker_options_t *options, reload_t *reload)
+{
+    char problem[PROBLEM_SIZE];
+    char folder[PATH_SIZE];
+    int passed = -1;
+    if (!activate_take (&passed, problem, sizeof problem) || !notify_begin (problem, sizeof problem))
+        return refuse (problem);
+    broker_t self = { .options = options, .reload = reload, .signals = program_signals () };
+    zsys_handler_set (NULL); /* signals are ours */
+    raise_fds ();
+    zsock_t *socket = NULL;
+    bool good = folder_find (options->data, true, folder, problem, sizeof problem) &&
+                open_storage (&self, folder, problem) && open_secrets (&self, folder, problem) &&
+                start_core (&self, problem) && (socket = open_socket (&self, passed, folder, problem)) &&
+                watch_peers (&self, socket, problem);
+    if (good)
+        run (&self, socket, folder);
+    broker_fini (&self);
+    zsock_destroy (&socket);
+    curve_destroy (&self.curve); /* after the socket whose handshakes it answers */
+    notify_end ();
+    return good ? 0 : refuse (problem);
+}
+
 int main (int argc, char **argv)
 {
     if (argc > 1 && strcmp (argv[1], "token") == 0)
@@ -296,31 +290,21 @@ int main (int argc, char **argv)
         return enroll_command (argc - 1, argv + 1);
     broker_options_t options = { 0 };
     int status = broker_options_parse (argc, argv, &options);
-    if (status != OPTIONS_RUN)
+    if (status != OPTIONS_RUN && status != OPTIONS_CHECK)
         return status;
     log_init ("broker", log_level_find (options.log_level));
+    log_form (options.log_format);
     if (sodium_init () < 0)
         return refuse ("libsodium cannot start.");
+    if (status == OPTIONS_CHECK)
+        return check_config (&options);
     if (options.check || options.backup) {
         status = serve_once (&options);
-        broker_options_fini (&options);
-        return status;
+    } else {
+        reload_t *reload = reload_new (&broker_option_table, argc, argv, environ, &options, sizeof options);
+        status = serve (&options, reload);
+        reload_destroy (&reload);
     }
-    char problem[PROBLEM_SIZE];
-    char folder[PATH_SIZE];
-    broker_t self = { .options = &options, .signals = program_signals () };
-    zsys_handler_set (NULL); /* signals are ours */
-    raise_fds ();
-    zsock_t *socket = NULL;
-    bool good = folder_find (options.data, true, folder, problem, sizeof problem) &&
-                open_storage (&self, folder, problem) && open_secrets (&self, folder, problem) &&
-                start_core (&self, problem) && (socket = open_socket (&self, folder, problem)) &&
-                watch_peers (&self, socket, problem);
-    if (good)
-        run (&self, socket, folder);
-    broker_fini (&self);
-    zsock_destroy (&socket);
-    curve_destroy (&self.curve); /* after the socket whose handshakes it answers */
     broker_options_fini (&options);
-    return good ? 0 : refuse (problem);
+    return status;
 }

@@ -94,6 +94,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = YEARS,
       .value = "TIME",
+      .live = true,
       .help = "how long the record of a job that is over is kept; 0: for ever" },
     { .name = "keep-output",
       .type = OPT_DURATION,
@@ -102,6 +103,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = YEARS,
       .value = "TIME",
+      .live = true,
       .help = "how long its output is kept; 0: as long as the record" },
     { .name = "keep-artifacts",
       .type = OPT_DURATION,
@@ -110,6 +112,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = YEARS,
       .value = "TIME",
+      .live = true,
       .help = "how long its artifacts are kept; 0: as long as the record" },
     { .name = "keep-uploads",
       .type = OPT_DURATION,
@@ -118,6 +121,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = YEARS,
       .value = "TIME",
+      .live = true,
       .help = "how long an upload that no job refers to is kept; 0: for ever" },
     { .name = "data-max",
       .type = OPT_BYTES,
@@ -125,6 +129,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = (1LL << 50),
       .value = "SIZE",
+      .live = true,
       .help = "beyond this, unused uploads and then the oldest jobs that are over go; default: no limit" },
     { .name = "check",
       .type = OPT_FLAG,
@@ -184,24 +189,49 @@ static const option_t rows[] = {
       .fallback = "info",
       .choices = "debug|info|warn|error",
       .value = "LEVEL",
+      .live = true,
       .help = "lowest level that is logged: debug, info, warn or error" },
+    { .name = "log-format",
+      .type = OPT_CHOICE,
+      .at = AT (log_format),
+      .fallback = "auto",
+      .choices = "auto|text|json|journal",
+      .value = "FORM",
+      .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
 };
 
-static const option_table_t table = {
+static bool check (const void *given, char *problem, size_t problem_size)
+{
+    const broker_options_t *options = given;
+    const issuer_config_t *jwt = &options->jwt;
+    if (!jwt->key && !jwt->issuer && !jwt->audience)
+        return true;
+    if (!jwt->key || !jwt->issuer || !jwt->audience) {
+        snprintf (problem, problem_size, "--jwt-key, --jwt-issuer and --jwt-audience go together: give all of them.");
+        return false;
+    }
+    issuer_t *issuer = issuer_new (jwt, problem, problem_size);
+    bool good = issuer != NULL;
+    issuer_destroy (&issuer);
+    return good;
+}
+
+const option_table_t broker_option_table = {
     .program = "gleaner-broker",
     .summary = "owns the durable job queue and the registry of workers",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
+    .check = check,
 };
 
 extern char **environ;
 
 int broker_options_parse (int argc, char **argv, broker_options_t *options)
 {
-    return options_parse (&table, argc, argv, environ, options);
+    return options_parse (&broker_option_table, argc, argv, environ, options);
 }
 
 void broker_options_fini (broker_options_t *options)
 {
-    options_fini (&table, options);
+    options_fini (&broker_option_table, options);
 }

@@ -48,6 +48,11 @@ door_t *door_new (bool guarded, int64_t rate, int64_t burst)
     return self;
 }
 
+void door_set_rate (door_t *self, int64_t rate, int64_t burst)
+{
+    rate_set (self->rate, rate, burst);
+}
+
 void door_destroy (door_t **self_p)
 {
     door_t *self = *self_p;

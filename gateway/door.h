@@ -21,6 +21,8 @@ typedef enum {
  */
 door_t *door_new (bool guarded, int64_t rate, int64_t burst);
 void door_destroy (door_t **self_p);
+/* Other limits from now on. */
+void door_set_rate (door_t *self, int64_t rate, int64_t burst);
 
 /* The headers are there. Sets the request's `auth` and `peer` where it matters who it is. */
 enter_t door_enter (request_t *request);

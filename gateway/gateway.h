@@ -11,9 +11,11 @@
 #include "gateway/options.h"
 #include "gateway/tls.h"
 #include "proto/refusals.h"
+#include "proto/reload.h"
 
 typedef struct gateway {
     const gateway_options_t *options;
+    reload_t *reload;
     link_t *link;
     struct door *door;
     struct login *login;

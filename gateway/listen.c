@@ -46,7 +46,7 @@ static int bind_socket (const struct addrinfo *info)
     return -1;
 }
 
-static void describe (int fd, char *name, size_t name_size, bool *open)
+void listen_describe (int fd, char *name, size_t name_size, bool *open)
 {
     struct sockaddr_storage address = { 0 };
     socklen_t len = sizeof address;
@@ -59,21 +59,41 @@ static void describe (int fd, char *name, size_t name_size, bool *open)
     *open = !peer_is_loopback (host);
 }
 
-int listen_open (const char *address, char *name, size_t name_size, bool *open, char *problem, size_t problem_size)
+/* NULL and one sentence when there is no such address; freeaddrinfo is the caller's. */
+static struct addrinfo *look_up (const char *address, char *problem, size_t problem_size)
 {
     char host[256];
     const char *port = NULL;
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo *found = NULL;
-    if (!split (address, host, sizeof host, &port) || getaddrinfo (host, port, &hints, &found) != 0) {
-        snprintf (problem, problem_size, "--listen: '%s' is no address: say HOST:PORT or [IPV6]:PORT.", address);
+    if (split (address, host, sizeof host, &port) && getaddrinfo (host, port, &hints, &found) == 0)
+        return found;
+    snprintf (problem, problem_size, "--listen: '%s' is no address: say HOST:PORT or [IPV6]:PORT.", address);
+    return NULL;
+}
+
+int listen_open (const char *address, char *name, size_t name_size, bool *open, char *problem, size_t problem_size)
+{
+    struct addrinfo *found = look_up (address, problem, problem_size);
+    if (!found)
         return -1;
-    }
     int fd = bind_socket (found);
     if (fd < 0)
         snprintf (problem, problem_size, "Cannot listen on %s: %s.", address, strerror (errno));
     else
-        describe (fd, name, name_size, open);
+        listen_describe (fd, name, name_size, open);
     freeaddrinfo (found);
     return fd;
+}
+
+bool listen_check (const char *address, bool *open, char *problem, size_t problem_size)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    struct addrinfo *found = look_up (address, problem, problem_size);
+    if (!found)
+        return false;
+    getnameinfo (found->ai_addr, found->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+    *open = !peer_is_loopback (host);
+    freeaddrinfo (found);
+    return true;
 }

@@ -9,4 +9,9 @@
  * the address as it is, with the real port; `open` tells whether others than this machine can reach it. */
 int listen_open (const char *address, char *name, size_t name_size, bool *open, char *problem, size_t problem_size);
 
+/* Likewise of a socket that listens already (activate.h). */
+void listen_describe (int fd, char *name, size_t name_size, bool *open);
+/* Whether `address` is one, without listening there; `open` as above. False and one sentence in `problem`. */
+bool listen_check (const char *address, bool *open, char *problem, size_t problem_size);
+
 #endif

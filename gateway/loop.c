@@ -1,20 +1,21 @@
 #include "gateway/loop.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "gateway/door.h"
 #include "gateway/hello.h"
 #include "gateway/login.h"
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "proto/notify.h"
+#include "proto/program.h"
 
 enum {
     EVENTS = 64,
@@ -144,6 +145,8 @@ static int sleep_ms (const gateway_t *gateway)
     int64_t deadline_ms = link_deadline (gateway->link);
     int64_t hello_ms = hello_deadline (gateway);
     int64_t clients_ms = clients_deadline (gateway->clients);
+    int64_t notify_ms = notify_deadline ();
+    clients_ms = notify_ms < clients_ms ? notify_ms : clients_ms;
     deadline_ms = hello_ms < deadline_ms ? hello_ms : deadline_ms;
     int64_t left_ms = (clients_ms < deadline_ms ? clients_ms : deadline_ms) - clock_mono_ms ();
     if (left_ms < wait_ms)
@@ -161,15 +164,30 @@ static bool is_mark (const marks_t *marks, const void *ptr)
     return (const char *)ptr >= (const char *)marks && (const char *)ptr < (const char *)(marks + 1);
 }
 
-/* True when it asks to stop. */
-static bool take_signal (const gateway_t *gateway)
+static void reload (gateway_t *gateway)
 {
-    struct signalfd_siginfo info;
-    if (read (gateway->signal_fd, &info, sizeof info) != sizeof info)
-        return false;
-    if (info.ssi_signo == SIGHUP)
+    notify_reloading ();
+    if (reload_run (gateway->reload))
+        door_set_rate (gateway->door, gateway->options->rate, gateway->options->rate_burst);
+    if (gateway->tls)
         tls_reload (gateway->tls);
-    return info.ssi_signo != SIGHUP;
+    notify_ready ();
+}
+
+/* True when it asks to stop. */
+static bool take_signal (gateway_t *gateway)
+{
+    program_asked_t asked = program_asked (gateway->signal_fd, NULL);
+    if (asked == ASKED_RELOAD)
+        reload (gateway);
+    return asked == ASKED_STOP;
+}
+
+static void tell_manager (const gateway_t *gateway)
+{
+    if (notify_turn ())
+        notify_status ("%u connections; %s", connections (gateway),
+                       gateway->stopping ? "answering what is in progress" : "serving");
 }
 
 /* Waits and looks once. True when a signal asks to stop. */
@@ -221,13 +239,16 @@ int loop_run (gateway_t *gateway, int listen_fd, int signal_fd, const char *name
     }
     log_event (LEVEL_INFO, "gateway-ready", "listening on %s://%s", gateway->tls ? "https" : "http", name);
     hello_init (gateway, name);
+    notify_ready ();
     for (bool busy = false, stop = false; !stop;) {
         stop = wait_once (gateway, &marks, busy ? 0 : sleep_ms (gateway));
         hello_turn (gateway, loop_connections (gateway));
         login_turn (gateway);
         clients_turn (gateway->clients, clock_mono_ms ());
         busy = turn (gateway);
+        tell_manager (gateway);
     }
+    notify_stopping ();
     log_event (LEVEL_INFO, "gateway-stopping", "answering what is in progress");
     part (gateway, &marks);
     MHD_stop_daemon (gateway->daemon);

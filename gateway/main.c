@@ -1,9 +1,7 @@
 #include <malloc.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -14,8 +12,10 @@
 #include "gateway/loop.h"
 #include "gateway/page.h"
 #include "gateway/traffic.h"
+#include "proto/activate.h"
 #include "proto/curve_client.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "proto/program.h"
 
 extern char **environ;
@@ -56,7 +56,23 @@ static link_t *connect_broker (const gateway_options_t *options, char *problem, 
     return link;
 }
 
-static int serve (gateway_t *gateway, int signal_fd)
+#define OPEN_PROBLEM                                                                                                   \
+    "--listen: other machines can reach this address, and what they send is in clear text: give "                      \
+    "--tls-cert and --tls-key, listen on 127.0.0.1 behind a TLS proxy, or say --insecure."
+
+/* The socket that the service manager passed, else one of our own. -1 and one sentence in `problem`. */
+static int open_listener (const gateway_options_t *options, int passed, char name[128], bool *open, char *problem,
+                          size_t size)
+{
+    if (passed < 0)
+        return listen_open (options->listen, name, 128, open, problem, size);
+    listen_describe (passed, name, 128, open);
+    log_event (LEVEL_INFO, "socket-passed", "listening on %s as the service manager says, whatever --listen says",
+               name);
+    return passed;
+}
+
+static int serve (gateway_t *gateway, int passed, int signal_fd)
 {
     const gateway_options_t *options = gateway->options;
     char problem[512];
@@ -67,13 +83,12 @@ static int serve (gateway_t *gateway, int signal_fd)
     free (dir);
     if (!gateway->cache)
         return refuse (problem);
-    int listen_fd = listen_open (options->listen, name, sizeof name, &open, problem, sizeof problem);
+    int listen_fd = open_listener (options, passed, name, &open, problem, sizeof problem);
     if (listen_fd < 0)
         return refuse (problem);
     if (open && !options->insecure && !options->tls_cert) {
         close (listen_fd);
-        return refuse ("--listen: other machines can reach this address, and what they send is in clear text: give "
-                       "--tls-cert and --tls-key, listen on 127.0.0.1 behind a TLS proxy, or say --insecure.");
+        return refuse (OPEN_PROBLEM);
     }
     if (options->tls_cert)
         gateway->tls = tls_new (options->tls_cert, options->tls_key, problem, sizeof problem);
@@ -104,43 +119,62 @@ static void keep_memory (void)
     mallopt (M_TRIM_THRESHOLD, IDLE_MAX);
 }
 
-/* SIGHUP says that there is another certificate. Without TLS it ends the program, as it does everywhere. */
-static int take_hangup (int signal_fd)
+/* --check-config */
+static int check_config (const gateway_options_t *options)
 {
-    sigset_t set;
-    sigemptyset (&set);
-    sigaddset (&set, SIGHUP);
-    sigprocmask (SIG_BLOCK, &set, NULL);
-    sigaddset (&set, SIGINT);
-    sigaddset (&set, SIGTERM);
-    return signalfd (signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    char problem[512];
+    bool open = false;
+    if (!listen_check (options->listen, &open, problem, sizeof problem))
+        return refuse (problem);
+    if (open && !options->insecure && !options->tls_cert)
+        return refuse (OPEN_PROBLEM);
+    tls_t *tls = options->tls_cert ? tls_new (options->tls_cert, options->tls_key, problem, sizeof problem) : NULL;
+    bool good = tls || !options->tls_cert;
+    tls_destroy (&tls);
+    return good ? options_fine (&gateway_option_table) : refuse (problem);
 }
 
-int main (int argc, char **argv)
+static int run (gateway_options_t *options, reload_t *reload)
 {
-    gateway_options_t options = { 0 };
-    int status = gateway_options_parse (argc, argv, environ, &options);
-    if (status != OPTIONS_RUN)
-        return status;
-    log_init ("gateway", log_level_find (options.log_level));
-    keep_memory ();
-    int signal_fd = program_signals (); /* before the first thread, which ZeroMQ starts */
-    if (options.tls_cert)
-        signal_fd = take_hangup (signal_fd);
-    gateway_t gateway = { .options = &options };
+    char problem[512];
+    int passed = -1;
+    if (!activate_take (&passed, problem, sizeof problem) || !notify_begin (problem, sizeof problem))
+        return refuse (problem);
+    gateway_t gateway = { .options = options, .reload = reload };
     gateway.traffic = traffic_new ();
-    hosts_init (&gateway.hosts, options.host);
+    int signal_fd = program_signals (); /* before the first thread, which ZeroMQ starts */
+    hosts_init (&gateway.hosts, options->host);
     program_machine (gateway.machine, sizeof gateway.machine);
-    if (sodium_init () < 0)
-        status = EX_OSERR;
-    else
-        status = serve (&gateway, signal_fd);
+    int status = serve (&gateway, passed, signal_fd);
     link_destroy (&gateway.link);
     door_destroy (&gateway.door);
     login_destroy (&gateway.login);
     cache_destroy (&gateway.cache);
     traffic_destroy (&gateway.traffic);
     tls_destroy (&gateway.tls);
+    notify_end ();
+    return status;
+}
+
+int main (int argc, char **argv)
+{
+    gateway_options_t options = { 0 };
+    int status = gateway_options_parse (argc, argv, environ, &options);
+    if (status != OPTIONS_RUN && status != OPTIONS_CHECK)
+        return status;
+    log_init ("gateway", log_level_find (options.log_level));
+    log_form (options.log_format);
+    if (sodium_init () < 0) {
+        status = EX_OSERR;
+    } else if (status == OPTIONS_CHECK) {
+        log_level_set (LEVEL_ERROR); /* its own sentence is all that is to be said */
+        status = check_config (&options);
+    } else {
+        keep_memory ();
+        reload_t *reload = reload_new (&gateway_option_table, argc, argv, environ, &options, sizeof options);
+        status = run (&options, reload);
+        reload_destroy (&reload);
+    }
     gateway_options_fini (&options);
     return status;
 }

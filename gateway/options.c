@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,7 @@ static const option_t rows[] = {
       .min = KIB,
       .max = 1024 * TIB,
       .value = "BYTES",
+      .live = true,
       .help = "largest file that can be uploaded" },
     { .name = "body-max",
       .type = OPT_BYTES,
@@ -87,6 +89,7 @@ static const option_t rows[] = {
       .min = KIB,
       .max = GIB,
       .value = "BYTES",
+      .live = true,
       .help = "largest JSON body, but for those that carry output" },
     { .name = "result-max",
       .type = OPT_BYTES,
@@ -95,6 +98,7 @@ static const option_t rows[] = {
       .min = KIB,
       .max = GIB,
       .value = "BYTES",
+      .live = true,
       .help = "largest JSON body that carries a job's output" },
     { .name = "connection-limit",
       .type = OPT_INT,
@@ -135,6 +139,7 @@ static const option_t rows[] = {
       .min = 1,
       .max = GIB,
       .value = "BYTES",
+      .live = true,
       .help = "bytes a second, on average, of what may take longer" },
     { .name = "broker-timeout",
       .type = OPT_DURATION,
@@ -151,6 +156,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = 1000000,
       .value = "N",
+      .live = true,
       .help = "requests a second of one token, and from one address, where tokens are asked for; 0: no limit" },
     { .name = "rate-burst",
       .type = OPT_INT,
@@ -159,6 +165,7 @@ static const option_t rows[] = {
       .min = 1,
       .max = 1000000,
       .value = "N",
+      .live = true,
       .help = "of these, at once after a pause" },
     { .name = "login-idle",
       .type = OPT_DURATION,
@@ -186,14 +193,35 @@ static const option_t rows[] = {
       .fallback = "info",
       .choices = "debug|info|warn|error",
       .value = "LEVEL",
+      .live = true,
       .help = "lowest level that is logged" },
+    { .name = "log-format",
+      .type = OPT_CHOICE,
+      .at = AT (log_format),
+      .fallback = "auto",
+      .choices = "auto|text|json|journal",
+      .value = "FORM",
+      .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
 };
+
+static bool check (const void *given, char *problem, size_t problem_size)
+{
+    const gateway_options_t *options = given;
+    if (!options->tls_cert != !options->tls_key)
+        snprintf (problem, problem_size, "--tls-cert and --tls-key go together: give both or neither.");
+    else if (options->join && !options->curve_key)
+        snprintf (problem, problem_size, "--join needs --curve-key FILE, the file that it makes.");
+    else
+        return true;
+    return false;
+}
 
 const option_table_t gateway_option_table = {
     .program = "gleaner-gateway",
     .summary = "shows a Gleaner broker to the world as an HTTP API and a web page",
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],
+    .check = check,
 };
 
 /* Installed, the page is in the system's folder for data; built, beside the folder of programs. */
@@ -208,19 +236,9 @@ static char *find_page (void)
 int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_options_t *options)
 {
     int status = options_parse (&gateway_option_table, argc, argv, environ_p, options);
-    if (status != OPTIONS_RUN)
-        return status;
-    if (!options->web)
+    if ((status == OPTIONS_RUN || status == OPTIONS_CHECK) && !options->web)
         options->web = find_page ();
-    const char *problem = NULL;
-    if (!options->tls_cert != !options->tls_key)
-        problem = "--tls-cert and --tls-key go together: give both or neither.";
-    else if (options->join && !options->curve_key)
-        problem = "--join needs --curve-key FILE, the file that it makes.";
-    if (!problem)
-        return OPTIONS_RUN;
-    gateway_options_fini (options);
-    return program_refuse (gateway_option_table.program, problem);
+    return status;
 }
 
 void gateway_options_fini (gateway_options_t *options)

@@ -27,7 +27,7 @@ typedef struct {
     int64_t rate;
     int64_t rate_burst;
     int64_t login_idle_ms, login_max_ms;
-    const char *log_level;
+    const char *log_level, *log_format;
 } gateway_options_t;
 
 extern const option_table_t gateway_option_table;

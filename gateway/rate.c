@@ -19,11 +19,16 @@ struct rate {
     bucket_t buckets[SETS][WAYS];
 };
 
+void rate_set (rate_t *self, int64_t per_s, int64_t burst)
+{
+    self->per_ms = (double)per_s / 1000;
+    self->burst = (double)(burst > 1 ? burst : 1);
+}
+
 rate_t *rate_new (int64_t per_s, int64_t burst)
 {
     rate_t *self = xcalloc (1, sizeof *self);
-    self->per_ms = (double)per_s / 1000;
-    self->burst = (double)(burst > 1 ? burst : 1);
+    rate_set (self, per_s, burst);
     randombytes_buf (self->secret, sizeof self->secret);
     return self;
 }

@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "proto/options.h"
 #include "proto/program.h"
+#include "proto/reload.h"
 #include "worker/cgroup.h"
 #include "worker/folders.h"
 #include "worker/joined.h"
@@ -25,25 +27,60 @@
 
 enum { PROBLEM_SIZE = 1024 };
 
-static session_t *session; /* for the signal handler on the loop */
-
 static int refuse (const char *problem)
 {
     return program_refuse ("gleaner-worker", problem);
 }
 
+/* What the handler on the loop works on. */
+typedef struct {
+    int fd;
+    session_t *session;
+    reload_t *reload;
+    const worker_options_t *options;
+    char **token; /* that of --token-file */
+    transport_t *transport;
+} signals_t;
+
+/* Another token shows from the next call on. One that cannot be used changes nothing. */
+static void read_token_again (const signals_t *self)
+{
+    char problem[PROBLEM_SIZE];
+    char *token = NULL;
+    if (!self->options->token_file)
+        return;
+    if (!worker_token_read (self->options->token_file, &token, problem, sizeof problem)) {
+        log_event (LEVEL_ERROR, "token-refused", "the one from before stays in use: %s", problem);
+        return;
+    }
+    self->transport->auth = token;
+    free (*self->token);
+    *self->token = token;
+}
+
+static void reload (const signals_t *self)
+{
+    notify_reloading ();
+    if (reload_run (self->reload))
+        session_reload (self->session);
+    read_token_again (self);
+    notify_ready ();
+}
+
 static void on_signal (void *ctx, uint32_t events)
 {
     (void)events;
-    struct signalfd_siginfo info;
-    int fd = *(int *)ctx;
-    while (read (fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGUSR1)
-            session_sleep (session);
-        else if (info.ssi_signo == SIGUSR2)
-            session_wake (session);
+    const signals_t *self = ctx;
+    int number = 0;
+    for (program_asked_t asked; (asked = program_asked (self->fd, &number)) != ASKED_NOTHING;) {
+        if (number == SIGUSR1)
+            session_sleep (self->session);
+        else if (number == SIGUSR2)
+            session_wake (self->session);
+        else if (asked == ASKED_RELOAD)
+            reload (self);
         else
-            session_stop (session);
+            session_stop (self->session);
     }
 }
 
@@ -58,6 +95,7 @@ static int all_signals (void)
     sigprocmask (SIG_BLOCK, &set, NULL);
     sigaddset (&set, SIGINT);
     sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGHUP);
     return signalfd (fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -117,7 +155,7 @@ static bool open_cgroup (const worker_options_t *options, cgroup_t *cgroup)
     return open;
 }
 
-static int run (session_config_t *config, const curve_keys_t *keys, int signals)
+static int run (session_config_t *config, const curve_keys_t *keys, signals_t *signals)
 {
     const worker_options_t *options = config->options;
     assert (config->sandbox->ops); /* a worker without one has been refused */
@@ -139,8 +177,10 @@ static int run (session_config_t *config, const curve_keys_t *keys, int signals)
     config->transport->auth = config->token;
     cgroup_t cgroup = { 0 };
     config->cgroup = open_cgroup (options, &cgroup) ? &cgroup : NULL;
-    session = session_new (config);
-    loop_watch (config->loop, signals, EPOLLIN, on_signal, &signals);
+    session_t *session = session_new (config);
+    signals->session = session;
+    signals->transport = config->transport;
+    loop_watch (config->loop, signals->fd, EPOLLIN, on_signal, signals);
     loop_run (config->loop);
     int status = session_status (session);
     session_destroy (&session);
@@ -151,39 +191,35 @@ static int run (session_config_t *config, const curve_keys_t *keys, int signals)
     return status;
 }
 
-int main (int argc, char **argv)
+static int serve (worker_options_t *options, reload_t *reload)
 {
-    worker_options_t options = { 0 };
-    int status = worker_options_parse (argc, argv, &options);
-    if (status != OPTIONS_RUN)
-        return status;
-    log_init ("worker", log_level_find (options.log_level));
-    int signals = all_signals ();
-    zsys_handler_set (NULL); /* signals are ours */
-    curl_global_init (CURL_GLOBAL_DEFAULT);
-    if (sodium_init () < 0)
-        return refuse ("libsodium cannot start.");
+    int status = OPTIONS_RUN;
     char problem[PROBLEM_SIZE];
+    if (!notify_begin (problem, sizeof problem))
+        return refuse (problem);
+    signals_t signals = { .fd = all_signals (), .reload = reload, .options = options };
+    zsys_handler_set (NULL); /* signals are ours */
     char work_dir[FOLDER_PATH_MAX];
     char extractor[FOLDER_PATH_MAX];
     char collector[FOLDER_PATH_MAX];
     char keeper[FOLDER_PATH_MAX];
     char hostname[256] = "unknown";
     gethostname (hostname, sizeof hostname - 1);
-    if (!options.hostname)
-        options.hostname = xstrdup (hostname);
+    if (!options->hostname)
+        options->hostname = xstrdup (hostname);
     char *id = NULL;
     sandbox_t sandbox = { .filter_fd = -1 };
     joined_t joined = { 0 };
     char *token = NULL;
+    signals.token = &token;
     sandbox_t engine = { .filter_fd = -1 };
-    if (!worker_token_read (options.token_file, &token, problem, sizeof problem) ||
+    if (!worker_token_read (options->token_file, &token, problem, sizeof problem) ||
         !find_beside ("gleaner-extract", extractor, problem) || !find_beside ("gleaner-collect", collector, problem) ||
         !find_beside ("gleaner-keeper", keeper, problem) ||
-        !folders_open (options.work_dir, work_dir, problem, sizeof problem) ||
-        !open_sandboxes (&options, work_dir, keeper, &sandbox, &engine, problem) ||
-        !(id = folders_worker_id (work_dir, options.id, options.hostname, problem, sizeof problem)) ||
-        !joined_find (&options, work_dir, id, &joined, problem, sizeof problem))
+        !folders_open (options->work_dir, work_dir, problem, sizeof problem) ||
+        !open_sandboxes (options, work_dir, keeper, &sandbox, &engine, problem) ||
+        !(id = folders_worker_id (work_dir, options->id, options->hostname, problem, sizeof problem)) ||
+        !joined_find (options, work_dir, id, &joined, problem, sizeof problem))
         status = refuse (problem);
     sweeper_t *sweeper = status == OPTIONS_RUN ? sweeper_new (work_dir) : NULL;
     if (status == OPTIONS_RUN && !sweeper) {
@@ -191,10 +227,10 @@ int main (int argc, char **argv)
         status = refuse (problem);
     }
     session_config_t config = {
-        .options = &options,
+        .options = options,
         .worker_id = id,
         .token = token ? token : joined.token,
-        .hostname = options.hostname,
+        .hostname = options->hostname,
         .work_dir = work_dir,
         .sweeper = sweeper,
         .extractor = extractor,
@@ -205,13 +241,48 @@ int main (int argc, char **argv)
     if (status == OPTIONS_RUN)
         warn_of_root ();
     if (status == OPTIONS_RUN)
-        status = run (&config, &joined.keys, signals);
+        status = run (&config, &joined.keys, &signals);
     sweeper_destroy (&sweeper);
     joined_fini (&joined);
     free (id);
     sandbox_close (&sandbox);
     sandbox_close (&engine);
     free (token);
+    notify_end ();
+    return status;
+}
+
+/* --check-config */
+static int check_config (const worker_options_t *options)
+{
+    char problem[PROBLEM_SIZE];
+    char *token = NULL;
+    if (!worker_token_read (options->token_file, &token, problem, sizeof problem))
+        return refuse (problem);
+    free (token);
+    return options_fine (&worker_option_table);
+}
+
+extern char **environ;
+
+int main (int argc, char **argv)
+{
+    worker_options_t options = { 0 };
+    int status = worker_options_parse (argc, argv, &options);
+    if (status != OPTIONS_RUN && status != OPTIONS_CHECK)
+        return status;
+    log_init ("worker", log_level_find (options.log_level));
+    log_form (options.log_format);
+    curl_global_init (CURL_GLOBAL_DEFAULT);
+    if (sodium_init () < 0) {
+        status = refuse ("libsodium cannot start.");
+    } else if (status == OPTIONS_CHECK) {
+        status = check_config (&options);
+    } else {
+        reload_t *reload = reload_new (&worker_option_table, argc, argv, environ, &options, sizeof options);
+        status = serve (&options, reload);
+        reload_destroy (&reload);
+    }
     worker_options_fini (&options);
     curl_global_cleanup ();
     return status;

@@ -11,7 +11,6 @@
 #include "proto/lines.h"
 #include "proto/message.h"
 #include "proto/options.h"
-#include "proto/program.h"
 #include "worker/folders.h"
 
 #define AT(member) offsetof (worker_options_t, member)
@@ -81,6 +80,7 @@ static const option_t rows[] = {
       .min = 100,
       .max = WAIT_MAX,
       .value = "TIME",
+      .live = true,
       .help = "patience of a request for a job" },
     { .name = "network",
       .type = OPT_CHOICE,
@@ -120,11 +120,13 @@ static const option_t rows[] = {
       .min = 1024 * 1024,
       .max = (int64_t)JOB_MB_MAX * 1024 * 1024,
       .value = "SIZE",
+      .live = true,
       .help = "memory that a job gets at most, as 4G; default: no limit of this worker's" },
     { .name = "max-cpus",
       .type = OPT_TEXT,
       .at = AT (max_cpus),
       .value = "N",
+      .live = true,
       .help = "processors that a job gets at most, as 1.5; default: all" },
     { .name = "max-disk",
       .type = OPT_BYTES,
@@ -132,6 +134,7 @@ static const option_t rows[] = {
       .min = 1024 * 1024,
       .max = (int64_t)JOB_MB_MAX * 1024 * 1024,
       .value = "SIZE",
+      .live = true,
       .help = "what a job's folder takes at most, as 10G; default: no limit of this worker's" },
     { .name = "max-pids",
       .type = OPT_INT,
@@ -140,6 +143,7 @@ static const option_t rows[] = {
       .min = 1,
       .max = PIDS_MAX,
       .value = "N",
+      .live = true,
       .help = "processes and threads that a job has at once, at most" },
     { .name = "cgroup",
       .type = OPT_CHOICE,
@@ -156,6 +160,7 @@ static const option_t rows[] = {
       .min = 1,
       .max = ARCHIVE_FILES_LIMIT,
       .value = "N",
+      .live = true,
       .help = "files and folders that a job's archive may make" },
     { .name = "archive-size",
       .type = OPT_BYTES,
@@ -164,6 +169,7 @@ static const option_t rows[] = {
       .min = 1024,
       .max = 1LL << 40,
       .value = "SIZE",
+      .live = true,
       .help = "bytes that a job's archive may become" },
     { .name = "archive-ratio",
       .type = OPT_INT,
@@ -172,6 +178,7 @@ static const option_t rows[] = {
       .min = 1,
       .max = 100000,
       .value = "N",
+      .live = true,
       .help = "how many times its size an archive may become, once that is more than 16 MiB" },
     { .name = "archive-depth",
       .type = OPT_INT,
@@ -180,7 +187,17 @@ static const option_t rows[] = {
       .min = 1,
       .max = 256,
       .value = "N",
+      .live = true,
       .help = "how deep folders may be nested in an archive" },
+    { .name = "stop-wait",
+      .type = OPT_DURATION,
+      .at = AT (stop_wait_ms),
+      .fallback = "0",
+      .min = 0,
+      .max = 366LL * 24 * 60 * 60 * 1000,
+      .value = "TIME",
+      .live = true,
+      .help = "on SIGTERM, how long running jobs may go on before they are given back; 0: until they end" },
     { .name = "once", .type = OPT_FLAG, .at = AT (once), .help = "run one job, then stop" },
     { .name = "log-level",
       .type = OPT_CHOICE,
@@ -188,23 +205,16 @@ static const option_t rows[] = {
       .fallback = "info",
       .choices = "debug|info|warn|error",
       .value = "LEVEL",
+      .live = true,
       .help = "lowest level that is logged: debug, info, warn or error" },
+    { .name = "log-format",
+      .type = OPT_CHOICE,
+      .at = AT (log_format),
+      .fallback = "auto",
+      .choices = "auto|text|json|journal",
+      .value = "FORM",
+      .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
 };
-
-static const option_table_t table = {
-    .program = "gleaner-worker",
-    .summary = "lends this machine: pulls jobs and runs them",
-    .rows = rows,
-    .count = sizeof rows / sizeof *rows,
-};
-
-extern char **environ;
-
-static int refuse (worker_options_t *options, const char *problem)
-{
-    worker_options_fini (options);
-    return program_refuse (table.program, problem);
-}
 
 static bool has_prefix (const char *text, const char *prefix)
 {
@@ -341,28 +351,40 @@ static bool ca_check (const worker_options_t *options, char *problem, size_t pro
     return false;
 }
 
+static bool check (const void *given, char *problem, size_t problem_size)
+{
+    const worker_options_t *options = given;
+    limits_t limits;
+    if (options->server && (options->broker || options->join))
+        snprintf (problem, problem_size,
+                  "give one of --server http://HOST:3000, --broker tcp://HOST:5555 and --join CODE.");
+    else if (options->server && !has_prefix (options->server, "http://") && !has_prefix (options->server, "https://"))
+        snprintf (problem, problem_size, "--server must begin with http:// or https://.");
+    else if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
+        snprintf (problem, problem_size, "--broker must begin with tcp:// or ipc://.");
+    else
+        return (!options->ca || ca_check (options, problem, problem_size)) &&
+               labels_check (options, problem, problem_size) &&
+               worker_options_limits (options, &limits, problem, problem_size);
+    return false;
+}
+
+const option_table_t worker_option_table = {
+    .program = "gleaner-worker",
+    .summary = "lends this machine: pulls jobs and runs them",
+    .rows = rows,
+    .count = sizeof rows / sizeof *rows,
+    .check = check,
+};
+
+extern char **environ;
+
 int worker_options_parse (int argc, char **argv, worker_options_t *options)
 {
-    int status = options_parse (&table, argc, argv, environ, options);
-    if (status != OPTIONS_RUN)
-        return status;
-    if (options->server && (options->broker || options->join))
-        return refuse (options, "give one of --server http://HOST:3000, --broker tcp://HOST:5555 and --join CODE.");
-    if (options->server && !has_prefix (options->server, "http://") && !has_prefix (options->server, "https://"))
-        return refuse (options, "--server must begin with http:// or https://.");
-    if (options->broker && !has_prefix (options->broker, "tcp://") && !has_prefix (options->broker, "ipc://"))
-        return refuse (options, "--broker must begin with tcp:// or ipc://.");
-    char problem[PROBLEM_SIZE];
-    if (options->ca && !ca_check (options, problem, sizeof problem))
-        return refuse (options, problem);
-    limits_t limits;
-    if (!labels_check (options, problem, sizeof problem) ||
-        !worker_options_limits (options, &limits, problem, sizeof problem))
-        return refuse (options, problem);
-    return OPTIONS_RUN;
+    return options_parse (&worker_option_table, argc, argv, environ, options);
 }
 
 void worker_options_fini (worker_options_t *options)
 {
-    options_fini (&table, options);
+    options_fini (&worker_option_table, options);
 }

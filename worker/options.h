@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/buf.h"
+#include "proto/options.h"
 #include "worker/archive_limits.h"
 #include "worker/limits.h"
 #include "worker/sandbox.h"
@@ -34,8 +35,11 @@ typedef struct {
     const char *expose;
     const char *engine;
     const char *cgroup;
-    const char *log_level;
+    int64_t stop_wait_ms;
+    const char *log_level, *log_format;
 } worker_options_t;
+
+extern const option_table_t worker_option_table;
 
 /* As options_parse and options_fini; also checks the labels, and that just one of --server and --broker is given. */
 int worker_options_parse (int argc, char **argv, worker_options_t *options);

@@ -116,6 +116,7 @@ static void ready (session_t *self)
                self->config.worker_id, options->server ? options->server : options->broker, self->slot_count,
                self->slot_count == 1 ? "" : "s");
     self->was_ready = true;
+    session_tell_ready (self);
     for (int i = 0; i < self->slot_count; i++)
         session_poll (&self->slots[i]);
 }
@@ -141,6 +142,7 @@ static void on_registered (void *ctx, const call_answer_t *answer)
     }
     if (!self->backoff.failures)
         log_event (LEVEL_WARN, "server-away", "%s Trying again until it is there.", answer->text);
+    session_tell_ready (self); /* who waits for this start, as a boot does, shall not wait for another machine */
     loop_timer_set (self->config.loop, &self->register_timer, backoff_next_ms (&self->backoff), session_register, self);
 }
 
@@ -237,6 +239,7 @@ static void on_polled (void *ctx, const call_answer_t *answer)
         bool again = slice_eq_str (job->token, slot->token);
         slice_copy (job->token, slot->token, sizeof slot->token);
         slot->job = again ? job_decline (&self->host, job, slot->number) : job_start (&self->host, job, slot->number);
+        session_tell (self);
     }
 }
 
@@ -272,6 +275,7 @@ static void on_job_done (void *ctx, job_t *job)
     if (number >= 0)
         self->slots[number].job = NULL;
     job_destroy (&job);
+    session_tell (self);
     sleep_watch_wake (self->sleep); /* who ends jobs does not sleep */
     if (number >= 0 && self->config.options->once)
         session_stop (self);
@@ -358,6 +362,7 @@ void session_stop (session_t *self)
         self->config.transport->ops->cancel (self->config.transport, self->slots[i].poll);
         self->slots[i].poll = 0;
     }
+    session_tell_stopping (self);
     leave_if_done (self);
 }
 
@@ -426,7 +431,15 @@ session_t *session_new (const session_config_t *config)
     folders_sweep (config->work_dir, config->sweeper);
     folders_each_spool (config->work_dir, resume, self);
     loop_timer_set (config->loop, &self->register_timer, 0, session_register, self);
+    loop_timer_set (config->loop, &self->notify_timer, 0, session_tell, self);
     return self;
+}
+
+void session_reload (session_t *self)
+{
+    char problem[256];
+    worker_options_limits (self->config.options, &self->limits, problem, sizeof problem); /* checked as at the start */
+    say_limits (self);
 }
 
 void session_destroy (session_t **self_p)
@@ -438,6 +451,7 @@ void session_destroy (session_t **self_p)
     loop_timer_stop (&self->register_timer);
     loop_timer_stop (&self->heartbeat_timer);
     loop_timer_stop (&self->unsent_timer);
+    session_notify_fini (self);
     for (int i = 0; i < self->slot_count; i++) {
         loop_timer_stop (&self->slots[i].timer);
         job_destroy (&self->slots[i].job);

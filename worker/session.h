@@ -35,6 +35,8 @@ void session_stop (session_t *self);
 /* The machine goes to sleep, or is awake again, as somebody says; by itself the session hears it from sleep.h. */
 void session_sleep (session_t *self);
 void session_wake (session_t *self);
+/* The options have changed: those that are live count from now on, for jobs that begin. */
+void session_reload (session_t *self);
 /* 0; 1 when the server refused the worker. */
 int session_status (const session_t *self);
 

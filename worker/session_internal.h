@@ -1,4 +1,5 @@
-/* session_internal.h - what the files of a session share: session.c (registration, slots, stopping), session_sleep.c.
+/* session_internal.h - what the files of a session share: session.c (registration, slots, stopping), session_sleep.c,
+ * session_notify.c.
  */
 #ifndef GLEANER_WORKER_SESSION_INTERNAL_H
 #define GLEANER_WORKER_SESSION_INTERNAL_H
@@ -45,11 +46,15 @@ struct session {
     loop_timer_t register_timer;
     loop_timer_t heartbeat_timer;
     loop_timer_t unsent_timer;
+    loop_timer_t notify_timer;
+    loop_timer_t extend_timer;
+    loop_timer_t stop_timer;
     backoff_t backoff;
     int64_t heartbeat_ms;
     int64_t load_told_ms; /* when load and memory were last told */
     bool registered;
     bool was_ready;
+    bool told_ready; /* the service manager */
     bool stopping;
     bool leaving; /* goodbye is on its way */
     int status;
@@ -68,5 +73,14 @@ job_t *session_job_at (const session_t *self, int i);
 /* session_sleep.c */
 void session_sleep_init (session_t *self);
 void session_sleep_fini (session_t *self);
+
+/* session_notify.c */
+/* Something may be another than it was; also says that the loop turns, and sees to it that it does. */
+void session_tell (void *ctx);
+/* The worker does what it can: it is registered, or its server is away and it goes on trying. */
+void session_tell_ready (session_t *self);
+/* No more jobs. Those that run may go on for --stop-wait. */
+void session_tell_stopping (session_t *self);
+void session_notify_fini (session_t *self);
 
 #endif
