@@ -42,6 +42,7 @@ typedef struct gateway {
     refusals_t refusals;
     ready_t ready;
     struct traffic *traffic;
+    buf_t apidoc; /* the API's description, once somebody has asked for it */
 } gateway_t;
 
 #endif

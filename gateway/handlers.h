@@ -47,6 +47,9 @@ void artifacts_handle (request_t *request);
 /* events.c: GET /api/events and /api/jobs/events. */
 void events_handle (request_t *request);
 
+/* apidoc_answer.c: GET /api/openapi.json. */
+void apidoc_handle (request_t *request);
+
 /* page.c: GET of the web page's files. */
 void page_handle (request_t *request);
 

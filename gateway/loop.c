@@ -186,7 +186,7 @@ static bool take_signal (gateway_t *gateway)
 static void tell_manager (const gateway_t *gateway)
 {
     if (notify_turn ())
-        notify_status ("%u connections; %s", connections (gateway),
+        notify_status ("%u connections; %s", loop_connections (gateway),
                        gateway->stopping ? "answering what is in progress" : "serving");
 }
 

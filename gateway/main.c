@@ -152,6 +152,7 @@ static int run (gateway_options_t *options, reload_t *reload)
     cache_destroy (&gateway.cache);
     traffic_destroy (&gateway.traffic);
     tls_destroy (&gateway.tls);
+    buf_fini (&gateway.apidoc);
     notify_end ();
     return status;
 }

@@ -51,6 +51,7 @@ static const route_t routes[] = {
     { METHOD_POST, "/api/execute", execute_handle, MSG_JOB_CREATE, ROUTE_FORM, NULL },
     { METHOD_DELETE, "/api/execute", execute_stop_handle, MSG_JOB_CANCEL, 0, NULL },
     { METHOD_GET, "/api/info", info_handle, MSG_BROKER_INFO, ROUTE_REPEAT, NULL },
+    { METHOD_GET, "/api/openapi.json", apidoc_handle, MSG_COUNT, 0, NULL },
     { METHOD_GET, "/api/audit", translate_handle, MSG_AUDIT_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/stats", translate_handle, MSG_STATS_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/workers/activity", translate_handle, MSG_WORKER_ACTIVITY, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
@@ -65,6 +66,12 @@ static const route_t routes[] = {
 /* Below these, any name: the handler says 404. */
 static const route_t uploads = { METHOD_GET, "/uploads/", download_handle, MSG_BLOB_GET, 0, NULL };
 static const route_t pages = { METHOD_GET, "/", page_handle, MSG_COUNT, 0, NULL };
+
+const route_t *route_at (size_t at)
+{
+    enum { COUNT = sizeof routes / sizeof routes[0] };
+    return at < COUNT ? &routes[at] : at == COUNT ? &uploads : NULL;
+}
 
 static const struct {
     const char *name;

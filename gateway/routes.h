@@ -42,6 +42,8 @@ typedef struct route {
 
 /* One of METHOD_; 0 for a method that no path takes. */
 unsigned method_find (const char *method);
+/* The rows, with that of /uploads/ as the last; NULL behind it. The page's files are not among them. */
+const route_t *route_at (size_t at);
 /* The row for a path and method; NULL when there is none, and then `allowed` tells the methods that the path takes:
  * 0 when it is not known. */
 const route_t *route_find (const char *path, unsigned method, unsigned *allowed);

@@ -2,11 +2,15 @@
 
 import http.client
 import json
+import os
 import time
 import uuid
 
 from built import PATIENCE
 from zips import zip_of
+
+# Set: every answer that comes is held against the gateway's description of itself.
+CHECK_API = os.environ.get("GLEANER_CHECK_API")
 
 
 class Answer:
@@ -70,6 +74,9 @@ class Client:
                 answer = Answer(got.status, got.headers, got.read())
                 if got.will_close:
                     self.close()
+                if CHECK_API:
+                    import openapi  # only here: it needs one more package
+                    openapi.saw(method, path, answer.status, answer.headers, answer.body)
                 return answer
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self.close()
