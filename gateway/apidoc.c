@@ -134,7 +134,10 @@ static json_t *form_body (const call_t *self)
 {
     json_t *schema = json_pack ("{s:s,s:b}", "type", "object", "additionalProperties", false);
     const message_spec_t *spec = message_spec (self->route->type);
-    schema_add (schema, part_name (PART_FILE), json_pack ("{s:s}", "description", "the project, a ZIP"), true);
+    schema_add (schema, part_name (PART_FILE),
+                json_pack ("{s:s}", "description",
+                           "a ZIP: the project, or with `fileUrl` what has changed since; needed without it"),
+                false);
     schema_add (schema, part_name (PART_COMMANDS),
                 json_pack ("{s:s,s:i,s:i,s:s}", "type", "string", "minLength", 1, "maxLength", COMMAND_MAX,
                            "description", "shell commands, one a line, run in order until one fails"),

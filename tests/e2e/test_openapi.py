@@ -5,6 +5,7 @@ content type or a field that is not told. A route without an entry in gateway/ro
 """
 
 import contextlib
+import hashlib
 import http.client
 import json
 import random
@@ -301,6 +302,20 @@ def blobs(world):
     world.wants(404, "GET", "/uploads/none.zip")
 
 
+def blob_check(world):
+    data = zip_of({"known": "x"})
+    at = f"/api/blobs/check?sha256={hashlib.sha256(data).hexdigest()}"
+    assert world.wants(200, "GET", at)["known"] is False
+    world.admin.execute("true", data=data)
+    assert world.wants(200, "GET", at)["known"] is True
+    world.wants(400, "GET", "/api/blobs/check")
+
+
+def health(world):
+    for path in ("/healthz", "/readyz"):
+        assert world.wants(200, "GET", path, client=world.cluster.api).body == b"ok\n"
+
+
 def whole(world):
     world.wants(200, "GET", "/api/info")
     world.wants(200, "GET", "/api/stats?range=day")
@@ -355,6 +370,8 @@ CALLS = [
                "POST /api/workers/heartbeat", "POST /api/workers/sleep", "POST /api/workers/goodbye", "POST /api/workers/drain",
                "POST /api/workers/resume"]),
     (blobs, ["POST /api/blobs/put", "POST /api/blobs/commit", "GET /uploads/{NAME}"]),
+    (blob_check, ["GET /api/blobs/check"]),
+    (health, ["GET /healthz", "GET /readyz"]),
     (whole, ["GET /api/info", "GET /api/stats", "GET /api/audit"]),
     (join, ["POST /api/join"]),
     (session, ["GET /api/session", "POST /api/session", "DELETE /api/session"]),
