@@ -366,10 +366,9 @@ static json_t *operation (const call_t *self)
 
 static const route_t *route_of (const route_doc_t *doc)
 {
-    const route_t *route;
-    for (size_t at = 0; (route = route_at (at)); at++)
-        if (route->method == doc->method && strcmp (route->path, doc->path) == 0)
-            return route;
+    for (size_t at = 0; at + 1 < routes_count (); at++)
+        if (route_at (at)->method == doc->method && strcmp (route_at (at)->path, doc->path) == 0)
+            return route_at (at);
     return NULL;
 }
 

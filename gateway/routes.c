@@ -67,12 +67,6 @@ static const route_t routes[] = {
 static const route_t uploads = { METHOD_GET, "/uploads/", download_handle, MSG_BLOB_GET, 0, NULL };
 static const route_t pages = { METHOD_GET, "/", page_handle, MSG_COUNT, 0, NULL };
 
-const route_t *route_at (size_t at)
-{
-    enum { COUNT = sizeof routes / sizeof routes[0] };
-    return at < COUNT ? &routes[at] : at == COUNT ? &uploads : NULL;
-}
-
 static const struct {
     const char *name;
     unsigned method;
