@@ -12,6 +12,7 @@
 #include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/login.h"
+#include "gateway/traffic.h"
 
 enum { CALLS_MAX = 64, RUNS_MAX = 64, CLIENTS_MAX = 4, MEMORY = 14 * 1024 /* as in gateway/loop.c */ };
 
@@ -163,6 +164,7 @@ void fuzz_gateway_start (void)
     gateway.epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
     gateway.clients = clients_new (&gateway, CLIENTS_MAX);
     hosts_init (&gateway.hosts, NULL);
+    gateway.traffic = traffic_new ();
     gateway.daemon = MHD_start_daemon (
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, request_access, &gateway,
         MHD_OPTION_NOTIFY_COMPLETED, request_completed, &gateway, MHD_OPTION_URI_LOG_CALLBACK, request_log_uri,
