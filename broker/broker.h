@@ -185,7 +185,8 @@ void broker_die (err_t err) __attribute__ ((noreturn));
 /* socket.c */
 /* Takes up to TURN_MAX messages and handles each. True when there are no more. */
 bool socket_take (broker_t *self);
-/* Puts an answer into the outbox and forgets the request. A message with job text is a job-poll-ok. */
+/* Puts an answer into the outbox and forgets the request: each has one (rule 6 of proto/README.md). A message with job
+ * text is a job-poll-ok. */
 void broker_reply (broker_t *self, uint64_t request, message_t *message, int64_t job_seq);
 void broker_reply_error (broker_t *self, uint64_t request, err_t err);
 /* The turn's writes are lost: each answer that tells of one becomes a refusal. */

@@ -57,8 +57,8 @@ static depot_order_t *check_order (uint64_t request, const msg_blob_check_t *in)
     return order;
 }
 
-/* What the record and the disk both have need not be sent; it counts as used now, in this turn's commit, so that it is
- * still there when the job comes that names it. */
+/* What the record and the disk both have need not be sent (rule 46); it counts as used now, in this turn's commit, so
+ * that it is still there when the job comes that names it. */
 static void checked (broker_t *self, const depot_order_t *order)
 {
     char url[BLOB_URL_LEN + 1];

@@ -1,8 +1,8 @@
 /* core.h - the broker's rules as one pure state machine.
  *
  * core_step takes an event and says in effects what to store, what to answer and what to do with bytes. It owns no
- * socket, file, clock or thread: events carry the time, the seed makes all randomness (rule 1 of design: the same code
- * runs under the simulator). The driver carries the effects of a step out in their order: store effects into the open
+ * socket, file, clock or thread: events carry the time, the seed makes all randomness, so that the same code runs
+ * under the simulator. The driver carries the effects of a step out in their order: store effects into the open
  * transaction, replies kept back until that transaction is committed.
  */
 #ifndef GLEANER_CORE_H
@@ -49,7 +49,7 @@ typedef enum {
 typedef struct {
     event_kind_t kind;
     int64_t now_ms;  /* monotonic */
-    int64_t wall_ms; /* since the epoch */
+    int64_t wall_ms; /* since the epoch; no worker's clock is read (rule 11 of proto/README.md) */
 
     uint64_t request;             /* EVENT_REQUEST: the driver's handle for the answer */
     slice_t owner;                /* EVENT_REQUEST: name of who sends it; absent: nobody had to say */

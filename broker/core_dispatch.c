@@ -11,8 +11,9 @@ bool core_may_park (const core_t *self, int64_t wait_ms)
     return wait_ms != INT_ABSENT && wait_ms > 0 && self->parked < self->config.parked_max;
 }
 
-/* When a wait that begins now is over. A long one ends with others of about its length, up to a sixteenth of it sooner:
- * one wake-up answers them all, their workers ask again together, and send their next heartbeats together. */
+/* When a wait that begins now is over (rule 15). A long one ends with others of about its length, up to a sixteenth of
+ * it sooner: one wake-up answers them all, their workers ask again together, and send their next heartbeats together.
+ */
 static int64_t wait_end (const core_t *self, int64_t wait_ms)
 {
     int64_t end_ms = self->now_ms + wait_ms;

@@ -231,6 +231,7 @@ worker_t *core_worker_load (core_t *self, const worker_record_t *record);
 
 /* core_job.c */
 void core_on_job_create (core_t *self, const event_t *event);
+/* Rule 27. */
 void core_on_job_cancel (core_t *self, const event_t *event);
 void core_on_job_check_cancel (core_t *self, const event_t *event);
 /* The one final transition: records it, wakes followers, frees the job. `how` has state, reason and what else is known;
@@ -319,7 +320,7 @@ void core_attempt_retry (core_t *self, job_t *job, const attempt_end_t *end);
 void core_attempt_late (core_t *self, const event_t *event, const claim_t *claim);
 
 /* core_lease.c */
-/* A new attempt: the job is running. With worker NULL it is a group's. */
+/* A new attempt, which is a lease (rule 19): the job is running. With worker NULL it is a group's. */
 lease_t *core_lease_begin (core_t *self, job_t *job, worker_t *worker, int64_t slot);
 void core_lease_bind (core_t *self, lease_t *lease, worker_t *worker);
 /* A lease without effects: for begin and for the rebuild. */
@@ -332,7 +333,7 @@ void core_lease_free (core_t *self, job_t *job, bool cancelled);
 /* The attempt is over without a result: again after a back-off (`at_once`: without one, its worker has given it back),
  * or failed for good. */
 void core_lease_lost (core_t *self, job_t *job, const char *reason, slice_t text, bool at_once);
-/* Given back before anything was started: the attempt does not count. */
+/* Given back before anything was started: the attempt does not count (rule 26). */
 void core_lease_return (core_t *self, job_t *job);
 /* May this message write under the job's lease (rules 20 to 23)? Binds a group. Returns 0 or the refusal's code. */
 err_t core_lease_claim (core_t *self, job_t *job, slice_t worker_id, int64_t attempt, slice_t token);

@@ -169,6 +169,7 @@ static const char *limit_of_nothing (const msg_job_create_t *in, const char **te
     return NULL;
 }
 
+/* Rules 44 and 45. */
 err_t core_options_check_delta (const event_t *event, const char **field, const char **text)
 {
     const msg_job_create_t *in = &event->message->job_create;

@@ -153,6 +153,7 @@ static void result_of_finished (core_t *self, const event_t *event, const claim_
         core_attempt_late (self, event, claim);
 }
 
+/* The worker sends the rest, and the result again (rule 29). */
 static void refuse_mismatch (core_t *self, uint64_t request, stream_t stream, int64_t length)
 {
     core_refuse (self, request, ERR_OUTPUT_MISMATCH, NULL);

@@ -141,6 +141,7 @@ static void wake (core_t *self, worker_t *worker)
     }
 }
 
+/* Rule 14. */
 void core_worker_seen (core_t *self, worker_t *worker)
 {
     bool asleep = worker->asleep_since_ms != INT_ABSENT;
@@ -197,7 +198,8 @@ static bool keeps (const lease_t *lease, const list_t *keep)
     return false;
 }
 
-/* The worker runs nothing any more; leases whose results it still has to send, or has sent, are kept and renewed. */
+/* The worker runs nothing any more (rules 13 and 18 of proto/README.md); leases whose results it still has to send, or
+ * has sent, are kept and renewed. */
 static void give_back_leases (core_t *self, worker_t *worker, const list_t *keep, const char *why, bool at_once)
 {
     LIST_EACH (link, &worker->leases)
@@ -390,7 +392,7 @@ static void set_draining (core_t *self, worker_t *worker, bool draining)
     worker_store (self, worker);
 }
 
-/* What is parked stays so: asked anew, it would only be parked again. */
+/* What is parked stays so: asked anew, it would only be parked again (rule 34). */
 void core_on_worker_drain (core_t *self, const event_t *event)
 {
     worker_t *worker = core_find_worker (self, event->message->worker_drain.worker_id);

@@ -1,9 +1,9 @@
 /* curve.h - CURVE on the broker's socket: its key, and the handler that says who may connect (ZAP,
  * rfc.zeromq.org/spec/27).
  *
- * libzmq asks when a connection shakes hands, and then never again. So the handler only keeps strangers out, and names
- * each connection by its key (the User-Id of its messages): what a key may do is looked up for every message, and one
- * that is taken back ceases to count on a connection that is open.
+ * Rule 40 of proto/README.md. libzmq asks when a connection shakes hands, and then never again. So the handler only
+ * keeps strangers out, and names each connection by its key (the User-Id of its messages): what a key may do is looked
+ * up for every message, and one that is taken back ceases to count on a connection that is open.
  */
 #ifndef GLEANER_CURVE_H
 #define GLEANER_CURVE_H

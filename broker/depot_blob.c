@@ -116,7 +116,8 @@ static void write_out (upload_t *upload)
     upload->begun = upload->length;
 }
 
-/* Bytes that were sent before are skipped: a sender that heard no answer sends them again. */
+/* Bytes that were sent before are skipped: a sender that heard no answer sends them again (rule 30 of proto/README.md).
+ */
 static err_t upload_write (upload_t *upload, int64_t offset, slice_t data)
 {
     if (offset > upload->length)

@@ -167,7 +167,8 @@ void depot_append (depot_outputs_t *self, depot_order_t *order)
     int64_t offset = order->offset == INT_ABSENT ? file->length : order->offset;
     if (!order->err && offset > file->length && file->length < stream_max (self, order->stream))
         order->err = ERR_OUTPUT_GAP;
-    size_t had = offset < file->length ? (size_t)(file->length - offset) : 0; /* sent before: its answer was lost */
+    size_t had =
+        offset < file->length ? (size_t)(file->length - offset) : 0; /* sent before: its answer was lost (rule 28) */
     if (!order->err && had < order->data.len) {
         order->err = file_extend (self, file, slice_from (order->data.ptr + had, order->data.len - had));
         if (order->err)

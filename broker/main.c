@@ -82,11 +82,11 @@ static bool start_core (broker_t *self, char *problem)
 static void limit_socket (zsock_t *socket)
 {
     zsock_set_router_mandatory (socket, 1);
-    zsock_set_maxmsgsize (socket, FRAME_MAX);
-    zsock_set_sndhwm (socket, PEER_QUEUE_MAX);
+    zsock_set_maxmsgsize (socket, FRAME_MAX);  /* rule 3 of proto/README.md */
+    zsock_set_sndhwm (socket, PEER_QUEUE_MAX); /* rule 48 */
     zsock_set_rcvhwm (socket, PEER_QUEUE_MAX);
-    zsock_set_handshake_ivl (socket, 5000);
-    zsock_set_backlog (socket, BACKLOG); /* all workers come back at once after a restart */
+    zsock_set_handshake_ivl (socket, 5000); /* rule 47 of proto/README.md */
+    zsock_set_backlog (socket, BACKLOG);    /* all workers come back at once after a restart */
     /* A dead peer is found by the kernel: ZMTP's own pings cost the I/O thread a walk over the timers of all
      * connections each, most of a core at ten thousand of them. */
     zsock_set_tcp_keepalive (socket, 1);
@@ -135,7 +135,7 @@ static zsock_t *open_socket (broker_t *self, int passed, const char *folder, cha
     const broker_options_t *options = self->options;
     if (passed < 0 && !listen_check (options, options->listen, problem, PROBLEM_SIZE))
         return NULL;
-    zsock_t *socket = zsock_new (ZMQ_ROUTER);
+    zsock_t *socket = zsock_new (ZMQ_ROUTER); /* rule 1 of proto/README.md */
     if (!socket) {
         snprintf (problem, PROBLEM_SIZE, "cannot make a ZeroMQ socket.");
         return NULL;

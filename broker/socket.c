@@ -303,7 +303,7 @@ static bool take_one (broker_t *self)
     metrics_took (measure_metrics (self->measure), count > 1 ? zmq_msg_size (&frames[1]) : 0);
     if (endless_watches (self->endless))
         endless_spoke (self->endless, zmq_msg_get (&frames[0], ZMQ_SRCFD));
-    if (count == 2 && zmq_msg_size (&frames[0]) == 0) {
+    if (count == 2 && zmq_msg_size (&frames[0]) == 0) { /* rule 2 of proto/README.md */
         handle_body (self, peer, &frames[1]);
     } else if (count <= FRAMES_MAX) {
         fault_t fault;

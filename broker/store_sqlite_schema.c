@@ -148,6 +148,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE job_delta (seq INTEGER PRIMARY KEY, sha256 TEXT NOT NULL);",
 };
 
+/* Rule 51 of proto/README.md. */
 bool sqlite_version_known (sqlite3 *db, const char *path, char *problem, size_t size)
 {
     int64_t version = sqlite_ask (db, "PRAGMA user_version");

@@ -11,6 +11,7 @@
 #include "gateway/jsonout.h"
 #include "gateway/routes.h"
 #include "proto/log.h"
+#include "proto/options.h"
 
 void request_answer (request_t *self, unsigned status, struct MHD_Response *response)
 {
@@ -156,6 +157,12 @@ void request_fail_message (request_t *self, const message_t *error)
         return;
     }
     const msg_error_t *body = &error->error;
+    if (error_find (body->code) == ERR_UNSUPPORTED) { /* rule 50 of proto/README.md */
+        request_fail (self, ERR_UNSUPPORTED, NULL,
+                      "The broker is older than this gateway (" GLEANER_VERSION
+                      ") and does not know this call: upgrade it.");
+        return;
+    }
     if (error_find (body->code) == ERR_UNAUTHORIZED) {
         door_doubt (self->gateway);
         if (!self->auth.ptr && request_header (self, "Authorization").ptr) {

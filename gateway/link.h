@@ -34,7 +34,7 @@ typedef struct {
     link_done_fn *done; /* NULL: nobody waits for the answer */
     void *ctx;
     int64_t patience_ms; /* beyond the broker's timeout; below 0: less than that */
-    bool repeatable;     /* may be sent again when the connection broke: it changes nothing, or the same twice */
+    bool repeatable; /* may be sent again when the connection broke: it changes nothing, or the same twice (rule 32) */
 } link_order_t;
 
 /* Connects to `endpoint`, by CURVE with `keys` unless they are NULL. NULL and one sentence in `problem` when that is no

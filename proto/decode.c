@@ -7,6 +7,7 @@
 
 #include "field.h"
 #include "lines.h"
+#include "options.h"
 #include "wire.h"
 
 enum {
@@ -217,7 +218,7 @@ static err_t decode_map (const msgpack_object_map *map, message_t *out, void *me
         size_t at = (size_t)(field - spec->fields);
         uint64_t bit = 1ULL << at % 64;
         assert (at < PAIRS_MAX);
-        if (seen[at / 64] & bit)
+        if (seen[at / 64] & bit) /* rule 9 */
             return fault_set (fault, ERR_DUPLICATE_KEY, field->name, "`%s` stands twice in the message.", field->name);
         seen[at / 64] |= bit;
         err_t err = decode_field (&map->ptr[i].val, body, field, memory, fault);
@@ -307,6 +308,7 @@ static err_t read_envelope (slice_t frame, const msgpack_object_map *map, envelo
     return ERR_NONE;
 }
 
+/* Rule 8: neither another version nor a type that is not known is guessed at. */
 static err_t check_version (const msgpack_object *version, fault_t *fault)
 {
     int64_t number = 0;
@@ -317,8 +319,10 @@ static err_t check_version (const msgpack_object *version, fault_t *fault)
         return fault_set (fault, ERR_UNSUPPORTED, "v", "`v` must be the protocol version: this is version %d.",
                           PROTOCOL_VERSION);
     if (number != PROTOCOL_VERSION)
-        return fault_set (fault, ERR_UNSUPPORTED, "v", "Protocol version %lld is not known here: this is version %d.",
-                          (long long)number, PROTOCOL_VERSION);
+        return fault_set (fault, ERR_UNSUPPORTED, "v",
+                          "Protocol version %lld is not known here, in " GLEANER_VERSION
+                          ": this is version %d. Upgrade %s.",
+                          (long long)number, PROTOCOL_VERSION, number > PROTOCOL_VERSION ? "this side" : "the sender");
     return ERR_NONE;
 }
 
@@ -332,7 +336,9 @@ static err_t check_type (const msgpack_object *type, msg_type_t *out, fault_t *f
         return fault_set (fault, ERR_UNSUPPORTED, "type", "`type` must be text: the message's type.");
     msg_type_t found = message_find (name);
     if (found == MSG_COUNT)
-        return fault_set (fault, ERR_UNSUPPORTED, "type", "The message type '%s' is not known here.",
+        return fault_set (fault, ERR_UNSUPPORTED, "type",
+                          "The message type '%s' is not known here, in " GLEANER_VERSION
+                          ": if it is not misspelt, upgrade this side.",
                           text_escape (name, shown, sizeof shown));
     *out = found;
     return ERR_NONE;

@@ -1,7 +1,8 @@
 /* message.h - structs, limits and the msgpack codec of every message in messages.def.
  *
- * A frame is one msgpack map with string keys: `v` (PROTOCOL_VERSION), `type`, `id` (the sender's, echoed in the
- * answer; text or integer, may be missing), `auth` and `peer` (optional texts) and the message's fields.
+ * A frame is one msgpack map with string keys (rules 4 and 5 of README.md): `v` (PROTOCOL_VERSION), `type`, `id` (the
+ * sender's, echoed in the answer; text or integer, may be missing), `auth` and `peer` (optional texts) and the
+ * message's fields.
  */
 #ifndef GLEANER_MESSAGE_H
 #define GLEANER_MESSAGE_H

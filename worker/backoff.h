@@ -1,5 +1,5 @@
 /* backoff.h - how long to wait before a request is tried again: 200 ms, doubled each time up to 10 s, jittered, so that
- * a thousand workers do not come back in the same instant. */
+ * a thousand workers do not come back in the same instant (rule 31 of proto/README.md). */
 #ifndef GLEANER_WORKER_BACKOFF_H
 #define GLEANER_WORKER_BACKOFF_H
 

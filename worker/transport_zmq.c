@@ -204,7 +204,7 @@ static void on_retry (void *ctx)
     zmq_connect (self->raw, self->broker);
 }
 
-/* libzmq gives a connection up for good whose handshake was refused. */
+/* libzmq gives a connection up for good whose handshake was refused (rule 42 of proto/README.md). */
 static void refused (zmq_transport_t *self)
 {
     if (!self->refusal_logged)

@@ -7,6 +7,7 @@
 
 #include "filled.h"
 #include "proto/json.h"
+#include "proto/options.h"
 #include "proto/wire.h"
 
 #define HEAD "\xa1v\x01\xa4type"
@@ -252,7 +253,8 @@ static void test_a_refusal_says_what_is_wrong (void **state)
                       ERR_SCHEMA);
     assert_string_equal (fault.text, "`cpuCount` must be from 0 to 65536.");
     assert_int_equal (DECODE ("\x82" HEAD "\xa5no\x1b\xffp"), ERR_UNSUPPORTED);
-    assert_string_equal (fault.text, "The message type 'no\\x1b\\xffp' is not known here.");
+    assert_string_equal (fault.text, "The message type 'no\\x1b\\xffp' is not known here, in " GLEANER_VERSION
+                                     ": if it is not misspelt, upgrade this side.");
     assert_int_equal (DECODE ("\x82" HEAD "\x05"), ERR_UNSUPPORTED);
     assert_string_equal (fault.text, "`type` must be text: the message's type.");
     assert_int_equal (DECODE ("\x82\xa1v\xa1"
