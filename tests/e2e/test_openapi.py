@@ -316,6 +316,11 @@ def health(world):
         assert world.wants(200, "GET", path, client=world.cluster.api).body == b"ok\n"
 
 
+def metrics(world):
+    assert b"# TYPE" in world.wants(200, "GET", "/metrics").body
+    assert world.wants(200, "GET", "/metrics", headers={"Accept": "application/openmetrics-text"}).body.endswith(b"# EOF\n")
+
+
 def whole(world):
     world.wants(200, "GET", "/api/info")
     world.wants(200, "GET", "/api/stats?range=day")
@@ -371,6 +376,7 @@ CALLS = [
                "POST /api/workers/resume"]),
     (blobs, ["POST /api/blobs/put", "POST /api/blobs/commit", "GET /uploads/{NAME}"]),
     (blob_check, ["GET /api/blobs/check"]),
+    (metrics, ["GET /metrics"]),
     (health, ["GET /healthz", "GET /readyz"]),
     (whole, ["GET /api/info", "GET /api/stats", "GET /api/audit"]),
     (join, ["POST /api/join"]),
