@@ -45,8 +45,8 @@ unsigned method_find (const char *method);
 /* The row for a path and method; NULL when there is none, and then `allowed` tells the methods that the path takes:
  * 0 when it is not known. */
 const route_t *route_find (const char *path, unsigned method, unsigned *allowed);
-/* Every row has a number, from 0 to routes_count () - 1. The last two are the paths below which there is any name: that of
- * /uploads/, and the page's, which is no part of the API. */
+/* Every row has a number, from 0 to routes_count () - 1. The last two are the paths below which there is any name: that
+ * of /uploads/, and the page's, which is no part of the API. */
 size_t routes_count (void);
 size_t route_number (const route_t *route);
 const route_t *route_at (size_t number);
