@@ -136,6 +136,7 @@ typedef struct {
     endless_t *endless;
     int router_fd, monitor_fd; /* of their sockets (ZMQ_FD) */
     bool peers_changed;        /* there is news of connections */
+    int64_t gathered_us;       /* when a crowd's messages were last let gather */
     followers_t *followers;
     events_t *events;
     measure_t *measure;

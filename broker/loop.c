@@ -10,8 +10,9 @@
 #include "proto/notify.h"
 #include "proto/program.h"
 
-/* With so many workers something is always said. A pause lets their messages gather, and a turn serves them all. */
-enum { CROWD = 1000, CROWD_PAUSE_US = 5000 };
+/* With so many workers something is always said. Turns that are so far apart let their messages gather, and one serves
+ * them all; who comes after a silence waits for nothing. */
+enum { CROWD = 1000, CROWD_PACE_US = 3000 };
 
 void broker_die (err_t err)
 {
@@ -85,6 +86,14 @@ static int zmq_number (void *socket, int option)
     return zmq_getsockopt (socket, option, &number, &size) == 0 ? number : 0;
 }
 
+static void let_gather (broker_t *self)
+{
+    int64_t left_us = self->gathered_us + CROWD_PACE_US - clock_mono_us ();
+    if (left_us > 0)
+        usleep ((useconds_t)left_us);
+    self->gathered_us = clock_mono_us ();
+}
+
 /* zmq_poll asks each of its sockets before and after it waits, a system call a time. Here the kernel's poll does: a
  * socket's descriptor tells only that something changed, but the loop always takes all that there is, and what sending
  * has let pass (ZMQ_FD in zmq_getsockopt(3)) is asked for once, before the wait. */
@@ -99,7 +108,7 @@ static void wait_for_work (broker_t *self)
     poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
     metrics_turn (measure_metrics (self->measure));
     if ((there || fds[0].revents) && core_counts (self->core).online > CROWD)
-        usleep (CROWD_PAUSE_US);
+        let_gather (self);
     self->peers_changed = self->peers_changed || fds[3].revents;
     self->auth_moved = self->auth_moved || fds[4].revents;
     self->again = false;
