@@ -137,7 +137,7 @@ static void put_number (buf_t *out, int64_t value, int64_t divisor)
     int len = 0;
     int64_t rest = value % divisor;
     buf_printf (out, "%lld", (long long)(value / divisor));
-    for (int64_t place = divisor / 10; rest && place; place /= 10) {
+    for (int64_t place = divisor / 10; place > 0 && rest > 0; place /= 10) {
         digits[len++] = (char)('0' + rest / place);
         rest %= place;
     }

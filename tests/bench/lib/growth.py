@@ -1,5 +1,5 @@
 """What many jobs and workers cost: time, memory, a restart, parked polls, idleness."""
-import contextlib, json, resource, signal, statistics, subprocess
+import contextlib, json, resource, signal, statistics, subprocess, time
 
 from peers import free_port
 from programs import BIN, CREATE, Programs, operations, rss_kib, tool
@@ -147,4 +147,38 @@ def quiet(b):
         b.table.at_most(f"CPU when idle, {count:,} workers connected: share of a core", cost["cpu_share"] * 100, "%", 1)
 
 
-PARTS = (many, memory, restart, parked, quiet)
+def scrapes(b):
+    """GET /metrics while 10,000 workers are connected, poll and send heartbeats"""
+    count, reads = b.of(WORKERS, 20), b.of(1000, 50)
+    what = f"GET /metrics, {count:,} workers connected"
+    with b.table.measuring(what), Programs(b.new_folder("scrapes")) as p:
+        p.broker_and_gateway()
+        crowded = subprocess.Popen([BIN / "bench-workers", p.endpoint, str(p.broker.pid), "--workers", str(count), "--settle", "3",
+                                    "--seconds", str(b.of(30, 5))], stdout=subprocess.PIPE, text=True)
+        try:
+            wait_for_workers(p, count)
+            p.load(1, 10, "GET", "/metrics")
+            times = []
+            for _ in range(reads):  # apart from each other, as scrapes are: one after the other they would find the loop awake
+                time.sleep(0.011)
+                begun = time.perf_counter()
+                p.http.request("GET", "/metrics")
+                p.http.getresponse().read()
+                times.append((time.perf_counter() - begun) * 1000)
+        finally:
+            crowded.terminate()
+            crowded.wait(30)
+        times.sort()
+        b.table.at_most(f"{what}: median", statistics.median(times), "ms", 5)
+        b.table.at_most(f"{what}: p99", times[len(times) * 99 // 100], "ms", 5)
+
+
+def wait_for_workers(p, count):
+    for _ in range(1200):
+        if p.call("GET", "/api/info")["totalWorkers"] >= count:
+            return
+        time.sleep(0.1)
+    raise Failure(f"not all of {count} workers registered within two minutes")
+
+
+PARTS = (many, memory, restart, parked, quiet, scrapes)
