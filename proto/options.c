@@ -427,16 +427,17 @@ static bool find_config (parse_t *parse, int argc, char **argv, char **environ_p
     *path = env_get (environ_p, name);
     if (*path && !**path) /* as with every option, an empty variable is none */
         *path = NULL;
-    const char *given = NULL;
+    bool given = false;
     for (int i = 1; i < argc; i++) {
         bool joined = strncmp (argv[i], "--config=", 9) == 0;
         if (!joined && strcmp (argv[i], "--config") != 0)
             continue;
         if (given)
             return refuse (parse, "--config is given twice: give one file.");
-        if (!joined && i + 1 >= argc)
+        if (!joined && (i + 1 >= argc || !argv[i + 1]))
             return refuse (parse, "--config: a value is missing.");
-        *path = given = joined ? argv[i] + 9 : argv[++i];
+        *path = joined ? argv[i] + 9 : argv[++i];
+        given = true;
     }
     return true;
 }

@@ -126,6 +126,8 @@ static void print_man_row (const option_table_t *table, const option_t *row, boo
         put_roff (row->fallback, out);
     }
     fputs (bounded || row->fallback ? ").\n" : ".\n", out);
+    if (row->live)
+        fputs ("Read again on SIGHUP.\n", out);
     if (name)
         fprintf (out, ".br\n.Ev %s\n", name);
     if (row->alias && strcmp (name, row->alias) != 0)
@@ -195,6 +197,8 @@ static void print_markdown_row (const option_table_t *table, const option_t *row
         fprintf (out, " (the environment's `%s`, too)", row->alias);
     else if (row->alias)
         fprintf (out, " (in the environment `%s`)", row->alias);
+    if (row->live)
+        fputs ("; read again on SIGHUP", out);
     fputs (" |\n", out);
 }
 

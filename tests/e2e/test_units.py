@@ -67,7 +67,7 @@ answered, refused, first = 0, [], True
 while not os.path.exists("/tmp/enough"):
     try:
         line = http.client.HTTPConnection("127.0.0.1", 3000, timeout=30)
-        line.request("GET", "/api/info")
+        line.request("GET", "/healthz")
         answered += line.getresponse().status > 0
         if first:
             print("first", flush=True)
