@@ -10,7 +10,7 @@
 #include "proto/buf.h"
 #include "proto/secret.h"
 
-enum { LINE_SIZE = 2048, PATH_SIZE = 4096 };
+enum { LINE_SIZE = 2048 };
 
 char *cli_plain (char *text)
 {
@@ -33,16 +33,15 @@ int cli_say (int status, const char *format, ...)
     return status;
 }
 
-/* $XDG_CONFIG_HOME/gleaner/gleaner.conf, or below ~/.config (XDG Base Directory Specification); empty: no home. */
-static void config_path (char out[PATH_SIZE])
+void cli_config_path (char out[CLI_PATH_SIZE])
 {
     const char *base = getenv ("XDG_CONFIG_HOME");
     const char *home = getenv ("HOME");
     out[0] = '\0';
     if (base && base[0] == '/')
-        snprintf (out, PATH_SIZE, "%s/gleaner/gleaner.conf", base);
+        snprintf (out, CLI_PATH_SIZE, "%s/gleaner/gleaner.conf", base);
     else if (home && *home)
-        snprintf (out, PATH_SIZE, "%s/.config/gleaner/gleaner.conf", home);
+        snprintf (out, CLI_PATH_SIZE, "%s/.config/gleaner/gleaner.conf", home);
 }
 
 /* The first word of the token's file. */
@@ -73,9 +72,9 @@ static bool names_token_file (int argc, char **argv)
 
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options)
 {
-    char path[PATH_SIZE];
+    char path[CLI_PATH_SIZE];
     option_table_t whole = *table;
-    config_path (path);
+    cli_config_path (path);
     whole.config = *path ? path : NULL;
     whole.config_rows = CLI_IN_CONFIG;
     whole.common = CLI_COMMON;

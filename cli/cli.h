@@ -58,17 +58,22 @@ typedef struct {
 
 enum { CLI_COMMON = 4, CLI_IN_CONFIG = 3 }; /* rows; those of them that a config file may hold */
 
+enum { CLI_PATH_SIZE = 4096 };
+
 typedef int command_fn (int argc, char **argv);
 
-command_fn artifacts_command, cancel_command, completion_command, drain_command, help_command, jobs_command,
-    logs_command, resume_command, retry_command, run_command, status_command, submit_command, top_command, wait_command,
-    workers_command;
+command_fn artifacts_command, cancel_command, completion_command, doctor_command, drain_command, help_command,
+    jobs_command, logs_command, resume_command, retry_command, run_command, status_command, submit_command, top_command,
+    wait_command, workers_command;
 
 /* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
  * name a config file. */
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options);
 /* Frees what cli_parse has made. */
 void cli_fini (const option_table_t *table, common_t *options);
+/* The user's config file: $XDG_CONFIG_HOME/gleaner/gleaner.conf, or below ~/.config (XDG Base Directory
+ * Specification), whether it is there or not; empty: no home. */
+void cli_config_path (char out[CLI_PATH_SIZE]);
 /* What came from elsewhere must not steer the terminal: its control characters become '?'. Returns `text`. */
 char *cli_plain (char *text);
 /* Says "gleaner: ..." on stderr, in one line whatever the text holds. Returns `status`. */

@@ -9,13 +9,21 @@
 #include "proto/nearest.h"
 
 const command_t cli_commands[] = {
-    { "run", run_command, &run_table },          { "submit", submit_command, &submit_table },
-    { "status", status_command, &status_table }, { "logs", logs_command, &logs_table },
-    { "wait", wait_command, &wait_table },       { "cancel", cancel_command, &cancel_table },
-    { "retry", retry_command, &retry_table },    { "artifacts", artifacts_command, &artifacts_table },
-    { "jobs", jobs_command, &jobs_table },       { "workers", workers_command, &workers_table },
-    { "top", top_command, &top_table },          { "drain", drain_command, &drain_table },
-    { "resume", resume_command, &resume_table }, { "completion", completion_command, &completion_table },
+    { "run", run_command, &run_table },
+    { "submit", submit_command, &submit_table },
+    { "status", status_command, &status_table },
+    { "logs", logs_command, &logs_table },
+    { "wait", wait_command, &wait_table },
+    { "cancel", cancel_command, &cancel_table },
+    { "retry", retry_command, &retry_table },
+    { "artifacts", artifacts_command, &artifacts_table },
+    { "jobs", jobs_command, &jobs_table },
+    { "workers", workers_command, &workers_table },
+    { "top", top_command, &top_table },
+    { "drain", drain_command, &drain_table },
+    { "resume", resume_command, &resume_table },
+    { "doctor", doctor_command, &doctor_table },
+    { "completion", completion_command, &completion_table },
     { "help", help_command, &help_table },
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;

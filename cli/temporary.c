@@ -10,12 +10,16 @@
 
 #include "cli/cli.h"
 
-int temporary_file (void)
+const char *temporary_folder (void)
 {
     const char *folder = getenv ("TMPDIR");
+    return folder && *folder ? folder : "/tmp";
+}
+
+int temporary_file (void)
+{
+    const char *folder = temporary_folder ();
     char path[PATH_MAX];
-    if (!folder || !*folder)
-        folder = "/tmp";
     snprintf (path, sizeof path, "%s/gleaner-XXXXXX", folder);
     int fd = mkostemp (path, O_CLOEXEC);
     if (fd < 0)

@@ -4,5 +4,7 @@
 
 /* Open for reading and writing, below $TMPDIR or /tmp, gone when it is closed. -1 after one sentence. */
 int temporary_file (void);
+/* That folder; from the environment, or static. */
+const char *temporary_folder (void);
 
 #endif

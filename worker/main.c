@@ -17,6 +17,7 @@
 #include "proto/program.h"
 #include "proto/reload.h"
 #include "worker/cgroup.h"
+#include "worker/check.h"
 #include "worker/folders.h"
 #include "worker/joined.h"
 #include "worker/landlock.h"
@@ -252,6 +253,16 @@ static int serve (worker_options_t *options, reload_t *reload)
     return status;
 }
 
+/* --check: no server is needed. */
+static int check_machine (const worker_options_t *options)
+{
+    char problem[PROBLEM_SIZE];
+    char path[FOLDER_PATH_MAX];
+    bool there = find_beside ("gleaner-extract", path, problem) && find_beside ("gleaner-collect", path, problem) &&
+                 find_beside ("gleaner-keeper", path, problem);
+    return worker_check (options, there ? path : NULL, problem);
+}
+
 /* --check-config */
 static int check_config (const worker_options_t *options)
 {
@@ -278,6 +289,8 @@ int main (int argc, char **argv)
         status = refuse ("libsodium cannot start.");
     } else if (status == OPTIONS_CHECK) {
         status = check_config (&options);
+    } else if (options.check) {
+        status = check_machine (&options);
     } else {
         reload_t *reload = reload_new (&worker_option_table, argc, argv, environ, &options, sizeof options);
         status = serve (&options, reload);

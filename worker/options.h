@@ -29,6 +29,7 @@ typedef struct {
     int64_t max_pids;
     archive_limits_t archive;
     bool once;
+    bool check;
     bool unsafe_no_sandbox;
     const char *network;
     int64_t tmp_max;

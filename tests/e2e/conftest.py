@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -49,10 +50,11 @@ def shell(cluster, tmp_path):
 
 @pytest.fixture
 def pretend():
-    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path."""
+    """pretend (answer): the address of a server that answers every request with that, or with what it says of the path.
+    Its clock is `ahead` seconds ahead."""
     servers = []
 
-    def make(answer):
+    def make(answer, ahead=0):
         def said(path):
             body = answer(path) if callable(answer) else answer
             return body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -68,6 +70,9 @@ def pretend():
                 self.wfile.write(data)
 
             do_POST = do_GET
+
+            def date_time_string(self, timestamp=None):
+                return super().date_time_string((timestamp or time.time()) + ahead)
 
             def log_message(self, *_):
                 pass
