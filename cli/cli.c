@@ -70,7 +70,7 @@ static bool names_token_file (int argc, char **argv)
     return false;
 }
 
-int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options)
+int cli_parse_options (const option_table_t *table, int argc, char **argv, common_t *options)
 {
     char path[CLI_PATH_SIZE];
     option_table_t whole = *table;
@@ -78,7 +78,12 @@ int cli_parse (const option_table_t *table, int argc, char **argv, common_t *opt
     whole.config = *path ? path : NULL;
     whole.config_rows = CLI_IN_CONFIG;
     whole.common = CLI_COMMON;
-    int status = options_parse (&whole, argc, argv, environ, options);
+    return options_parse (&whole, argc, argv, environ, options);
+}
+
+int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options)
+{
+    int status = cli_parse_options (table, argc, argv, options);
     if (status != OPTIONS_RUN)
         return status;
     const char *token = getenv ("GLEANER_TOKEN");

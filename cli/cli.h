@@ -63,12 +63,14 @@ enum { CLI_PATH_SIZE = 4096 };
 typedef int command_fn (int argc, char **argv);
 
 command_fn artifacts_command, cancel_command, completion_command, doctor_command, drain_command, help_command,
-    jobs_command, logs_command, resume_command, retry_command, run_command, status_command, submit_command, top_command,
-    wait_command, workers_command;
+    jobs_command, logs_command, resume_command, retry_command, run_command, status_command, submit_command,
+    token_command, token_forget_command, token_save_command, top_command, wait_command, workers_command;
 
 /* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
  * name a config file. */
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options);
+/* The same without a token. */
+int cli_parse_options (const option_table_t *table, int argc, char **argv, common_t *options);
 /* Frees what cli_parse has made. */
 void cli_fini (const option_table_t *table, common_t *options);
 /* The user's config file: $XDG_CONFIG_HOME/gleaner/gleaner.conf, or below ~/.config (XDG Base Directory

@@ -22,6 +22,9 @@ const command_t cli_commands[] = {
     { "top", top_command, &top_table },
     { "drain", drain_command, &drain_table },
     { "resume", resume_command, &resume_table },
+    { "token", token_command, &token_table },
+    { "token save", token_save_command, &token_save_table },
+    { "token forget", token_forget_command, &token_forget_table },
     { "doctor", doctor_command, &doctor_table },
     { "completion", completion_command, &completion_table },
     { "help", help_command, &help_table },
@@ -53,6 +56,15 @@ const command_t *command_find (int count, char *const *words, int *taken)
         }
     }
     return found;
+}
+
+bool command_has_words (const command_t *command)
+{
+    size_t len = strlen (command->name);
+    for (size_t i = 0; i < cli_command_count && !command->table->operand; i++)
+        if (strncmp (cli_commands[i].name, command->name, len) == 0 && cli_commands[i].name[len] == ' ')
+            return true;
+    return false;
 }
 
 int command_unknown (const char *name)

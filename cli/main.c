@@ -29,5 +29,10 @@ int main (int argc, char **argv)
     if (strcmp (name, "--options-as") == 0)
         return printed (commands_reference (argc == 3 ? argv[2] : ""));
     const command_t *command = command_find (argc - 1, argv + 1, &taken);
+    if (command && taken < argc - 1 && argv[taken + 1][0] != '-' && command_has_words (command)) {
+        char words[128];
+        snprintf (words, sizeof words, "%.40s %.60s", command->name, argv[taken + 1]);
+        return command_unknown (words);
+    }
     return command ? printed (command->run (argc - taken, argv + taken)) : command_unknown (name);
 }
