@@ -55,7 +55,8 @@ static err_t check_create (const core_t *self, const msg_job_create_t *in, worke
         return ERR_NONE;
     *pinned = worker_of_machine (self, in);
     if (!*pinned && (in->network.ptr || in->image.ptr || in->delta_url.ptr))
-        *text = "Direct mode with `network` none, an `image` or a delta needs a worker on the gateway's machine that can do "
+        *text = "Direct mode with `network` none, an `image` or a delta needs a worker on the gateway's machine that "
+                "can do "
                 "that.";
     return *pinned ? ERR_NONE : ERR_NO_DIRECT_WORKER;
 }

@@ -324,7 +324,8 @@ static json_t *request_again (const json_t *job)
     static const char *const fields[] = { "command", "fileUrl",  "filename",    "timeoutMs", "maxAttempts",
                                           "name",    "priority", "env",         "onError",   "artifacts",
                                           "labels",  "requires", "retryOnExit", "backoffMs", "network",
-                                          "image",   "memoryMb", "cpus",        "diskMb",    "pids" };
+                                          "image",   "memoryMb", "cpus",        "diskMb",    "pids",
+                                          "deltaUrl" };
     json_t *request = json_object ();
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         json_t *value = json_object_get (job, fields[i]);

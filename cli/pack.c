@@ -5,9 +5,11 @@
 #include <fts.h>
 #include <libgen.h>
 #include <limits.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +28,12 @@ typedef struct {
     bool all;
     ignore_t *ignore;
     zip_write_t *zip;
+    sent_t *index; /* filled with what is packed; NULL: none is wanted */
+    sent_t *since; /* what was sent before: nothing is packed, but what differs goes into `differs`; NULL: all is */
+    struct sha256_ctx hash;
+    buf_t differs;   /* rows PATH NUL FILE NUL */
+    int64_t changed; /* files in it */
+    int64_t changed_bytes;
     int64_t files;
     int64_t left; /* links and the like */
     char first_left[256];
@@ -68,19 +76,72 @@ static void leave_at_home (walk_t *self, const char *path)
         snprintf (self->first_left, sizeof self->first_left, "%s", path);
 }
 
-static bool add_open (walk_t *self, const char *path, int fd)
+static void on_bytes (void *ctx, const void *bytes, size_t len)
+{
+    sha256_update (&((walk_t *)ctx)->hash, len, bytes);
+}
+
+static bool hash_file (walk_t *self, int fd, int64_t bytes, unsigned char out[SENT_HASH])
+{
+    static unsigned char piece[64 * 1024];
+    ssize_t got;
+    sha256_init (&self->hash);
+    while ((got = read (fd, piece, sizeof piece)) > 0) {
+        sha256_update (&self->hash, (size_t)got, piece);
+        bytes -= got;
+    }
+    sha256_digest (&self->hash, SENT_HASH, out);
+    return got == 0 && bytes == 0;
+}
+
+/* Looks whether a file differs from what was sent, and notes it if so. */
+static bool compare_open (walk_t *self, const char *path, const char *file, int fd, const struct stat *info)
+{
+    unsigned char sha256[SENT_HASH];
+    sent_file_t *sent = sent_find (self->since, path);
+    if (sent)
+        sent->here = true;
+    if (sent && sent_is_same (self->since, sent, info))
+        return true;
+    if (sent && sent->runs == !!(info->st_mode & S_IXUSR) && sent->size == info->st_size) {
+        if (!hash_file (self, fd, info->st_size, sha256))
+            return cli_say (0, "'%s' cannot be read to its end, or changed meanwhile: try again.", path);
+        if (memcmp (sha256, sent->sha256, SENT_HASH) == 0) {
+            sent_note (sent, info);
+            self->since->stale = true;
+            return true;
+        }
+    }
+    if (sent) /* what its times say is of no use any more: with these it may have had other bytes */
+        sent->inode = 0;
+    self->changed++;
+    self->changed_bytes += info->st_size;
+    buf_append (&self->differs, path, strlen (path) + 1);
+    buf_append (&self->differs, file, strlen (file) + 1);
+    return true;
+}
+
+/* `file` is where it is. */
+static bool add_open (walk_t *self, const char *path, const char *file, int fd)
 {
     struct stat info;
     char problem[PROBLEM_SIZE];
+    unsigned char sha256[SENT_HASH];
     if (fstat (fd, &info) != 0 || !S_ISREG (info.st_mode)) {
         leave_at_home (self, path);
         return true;
     }
     if (++self->files > PACK_FILES_MAX)
         return cli_say (0, "there are more than %d files: leave some out in .gleanerignore.", PACK_FILES_MAX);
+    if (self->since)
+        return compare_open (self, path, file, fd, &info);
+    sha256_init (&self->hash);
     int status = zip_write_add (self->zip, path, &info, fd, problem, sizeof problem);
     if (status < 0)
         return cli_say (0, "%s", problem);
+    sha256_digest (&self->hash, SENT_HASH, sha256);
+    if (self->index)
+        sent_add (self->index, path, &info, sha256);
     return status == 0 || cli_say (0, "'%s' cannot be read to its end, or changed meanwhile: try again.", path);
 }
 
@@ -99,7 +160,7 @@ static bool add_file (walk_t *self, const FTSENT *entry)
     int fd = open (entry->fts_accpath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return cli_say (0, "cannot read '%s': %s.", entry->fts_path, strerror (errno));
-    bool good = add_open (self, path, fd);
+    bool good = add_open (self, path, entry->fts_accpath, fd);
     close (fd);
     return good;
 }
@@ -133,7 +194,7 @@ static bool add_link (walk_t *self, const FTSENT *entry)
         return true;
     }
     int fd = open (real, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    bool good = fd >= 0 && add_open (self, path, fd);
+    bool good = fd >= 0 && add_open (self, path, real, fd);
     if (fd < 0)
         leave_at_home (self, path);
     else
@@ -186,7 +247,7 @@ static bool take_entry (walk_t *self, FTS *fts, FTSENT *entry)
     }
 }
 
-static bool walk (walk_t *self, char *path)
+static bool walk_folder (walk_t *self, char *path)
 {
     char *const paths[] = { path, NULL };
     FTS *fts = fts_open (paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
@@ -202,7 +263,21 @@ static bool walk (walk_t *self, char *path)
     return good;
 }
 
-static bool pack_folder (walk_t *self, const char *path, pack_t *out)
+static void name_after (const char *top, pack_t *out)
+{
+    char root[PATH_MAX];
+    snprintf (root, sizeof root, "%s", top);
+    snprintf (out->name, sizeof out->name, "%.200s.zip", strcmp (root, "/") == 0 ? "root" : basename (root));
+}
+
+static void tell_left (const walk_t *self)
+{
+    if (self->left)
+        cli_say (0, "left at home: '%s'%s, for links and special files do not travel.", self->first_left,
+                 self->left > 1 ? " and others" : "");
+}
+
+static bool pack_all (walk_t *self, const char *path, pack_t *out)
 {
     char problem[PROBLEM_SIZE];
     char root[PATH_MAX];
@@ -215,7 +290,9 @@ static bool pack_folder (walk_t *self, const char *path, pack_t *out)
     self->zip = zip_write_new (out->fd, problem, sizeof problem);
     if (!self->zip)
         return cli_say (0, "%s", problem);
-    bool good = walk (self, root);
+    if (self->index)
+        zip_write_tap (self->zip, on_bytes, self);
+    bool good = walk_folder (self, root);
     /* What is given up is ended, too, for the library frees nothing otherwise; the file has no name, and goes. */
     bool ended = zip_write_end (&self->zip, true, problem, sizeof problem);
     if (good && !ended)
@@ -223,8 +300,7 @@ static bool pack_folder (walk_t *self, const char *path, pack_t *out)
     if (good && self->files == 0)
         return cli_say (0, "there is no file in '%s' to send.", path);
     out->files = self->files;
-    snprintf (root, sizeof root, "%s", self->top);
-    snprintf (out->name, sizeof out->name, "%.200s.zip", strcmp (root, "/") == 0 ? "root" : basename (root));
+    name_after (self->top, out);
     return good;
 }
 
@@ -239,26 +315,143 @@ static bool open_zip (const char *path, pack_t *out)
     return true;
 }
 
-int pack_project (const char *path, bool all, pack_t *out)
+static int pack (walk_t *walk, const char *path, pack_t *out)
 {
     struct stat info;
-    *out = (pack_t){ .fd = -1 };
+    *out = (pack_t){ .fd = -1, .changed = -1 };
     if (stat (path, &info) != 0)
         return cli_say (STATUS_LOCAL, "cannot read '%s': %s.", path, strerror (errno));
     if (!S_ISDIR (info.st_mode) && !S_ISREG (info.st_mode))
         return cli_say (STATUS_LOCAL, "'%s' is neither a folder nor a ZIP.", path);
-    walk_t walk = { .all = all, .ignore = ignore_new () };
-    bool good = S_ISDIR (info.st_mode) ? pack_folder (&walk, path, out) : open_zip (path, out);
-    ignore_destroy (&walk.ignore);
+    walk->ignore = ignore_new ();
+    bool good = S_ISDIR (info.st_mode) ? pack_all (walk, path, out) : open_zip (path, out);
+    ignore_destroy (&walk->ignore);
     if (good && fstat (out->fd, &info) == 0) {
         out->bytes = info.st_size;
-        if (walk.left)
-            cli_say (0, "left at home: '%s'%s, for links and special files do not travel.", walk.first_left,
-                     walk.left > 1 ? " and others" : "");
+        tell_left (walk);
         return 0;
     }
     if (out->fd >= 0)
         close (out->fd);
     out->fd = -1;
     return STATUS_LOCAL;
+}
+
+int pack_project (const char *path, bool all, pack_t *out)
+{
+    walk_t walk = { .all = all };
+    return pack (&walk, path, out);
+}
+
+int pack_folder (const char *path, bool all, sent_t *index, pack_t *out)
+{
+    walk_t walk = { .all = all, .index = index };
+    return pack (&walk, path, out);
+}
+
+/* ---- what has changed ---- */
+
+static int64_t delta_max (const sent_t *since)
+{
+    int64_t share = since->base_bytes / PACK_DELTA_SHARE;
+    return share < PACK_DELTA_MAX ? share : PACK_DELTA_MAX;
+}
+
+/* The list of what is gone, in the order of the index. Returns its length, in files. */
+static int64_t list_removed (sent_t *since, buf_t *out)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < since->count; i++) {
+        if (since->files[i].here)
+            continue;
+        since->files[i].inode = 0; /* was not looked at in this walk */
+        buf_append_str (out, since->files[i].path);
+        buf_append (out, "\n", 1);
+        count++;
+    }
+    return count;
+}
+
+static bool add_list (walk_t *self, slice_t list)
+{
+    char problem[PROBLEM_SIZE];
+    int fd = memfd_create ("removed", MFD_CLOEXEC);
+    struct stat info = { .st_mode = S_IFREG | 0644, .st_size = (off_t)list.len };
+    bool good = fd >= 0 && write (fd, list.ptr, list.len) == (ssize_t)list.len && lseek (fd, 0, SEEK_SET) == 0 &&
+                zip_write_add (self->zip, "./removed", &info, fd, problem, sizeof problem) == 0;
+    if (fd >= 0)
+        close (fd);
+    return good;
+}
+
+static bool add_changed (walk_t *self, int zip, int64_t bytes_max)
+{
+    char problem[PROBLEM_SIZE];
+    bool good = true;
+    for (size_t at = 0; good && at < self->differs.len;) {
+        const char *path = self->differs.ptr + at;
+        const char *file = path + strlen (path) + 1;
+        at = (size_t)(file + strlen (file) + 1 - self->differs.ptr);
+        struct stat info;
+        int fd = open (file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        good = fd >= 0 && fstat (fd, &info) == 0 && S_ISREG (info.st_mode) &&
+               zip_write_add (self->zip, path, &info, fd, problem, sizeof problem) == 0 &&
+               lseek (zip, 0, SEEK_CUR) <= bytes_max;
+        if (fd >= 0)
+            close (fd);
+    }
+    return good;
+}
+
+/* Consumes nothing; `out->fd` is the ZIP. */
+static bool write_delta (walk_t *self, slice_t removed, int64_t bytes_max, pack_t *out)
+{
+    char problem[PROBLEM_SIZE];
+    out->fd = temporary_file ();
+    self->zip = out->fd < 0 ? NULL : zip_write_new (out->fd, problem, sizeof problem);
+    if (!self->zip)
+        return false;
+    bool good = (!removed.len || add_list (self, removed)) && add_changed (self, out->fd, bytes_max);
+    bool ended = zip_write_end (&self->zip, good, problem, sizeof problem);
+    out->bytes = lseek (out->fd, 0, SEEK_END);
+    return good && ended && out->bytes <= bytes_max;
+}
+
+/* The delta of a walk that went well. */
+static bool finish_delta (walk_t *self, pack_t *out)
+{
+    enum { PACKED_AT_MOST = 10 }; /* what is longer than so many times the bound is not tried */
+    buf_t removed = { 0 };
+    int64_t bytes_max = delta_max (self->since);
+    out->changed = self->changed + list_removed (self->since, &removed);
+    out->files = self->files;
+    name_after (self->top, out);
+    bool good = self->files && self->changed_bytes / PACKED_AT_MOST <= bytes_max && removed.len <= PACK_REMOVED_MAX;
+    if (good && out->changed)
+        good = write_delta (self, buf_slice (&removed), bytes_max, out);
+    buf_fini (&removed);
+    if (good || out->fd < 0)
+        return good;
+    close (out->fd);
+    out->fd = -1;
+    return false;
+}
+
+int pack_delta (const char *path, bool all, sent_t *since, pack_t *out)
+{
+    walk_t walk = { .all = all, .since = since, .ignore = ignore_new () };
+    char root[PATH_MAX];
+    sent_t *now = sent_new ();
+    *out = (pack_t){ .fd = -1, .changed = -1 };
+    snprintf (root, sizeof root, "%s", path);
+    bool walked = realpath (path, walk.top) && walk_folder (&walk, root);
+    bool good = walked && finish_delta (&walk, out);
+    if (good) {
+        tell_left (&walk);
+        since->taken_ns = now->taken_ns;
+    }
+    ignore_destroy (&walk.ignore);
+    sent_destroy (&now);
+    buf_fini (&walk.differs);
+    return good ? 0 : walked ? PACK_WHOLE : STATUS_LOCAL;
 }

@@ -22,6 +22,7 @@ typedef struct {
     const char *cpus;
     bool no_network;
     bool all;
+    bool full;
     bool keep_going;
     bool raw; /* of `run` */
     const char *image;

@@ -224,7 +224,8 @@ static err_t read_options (upload_t *self, message_t *out, fault_t *fault)
     return err;
 }
 
-/* The job that the form asks for; `file_url` is that of its file, absent: it has none. Returns 0 or the fault of a field. */
+/* The job that the form asks for; `file_url` is that of its file, absent: it has none. Returns 0 or the fault of a
+ * field. */
 static err_t make_job (upload_t *self, slice_t file_url, message_t *out, fault_t *fault)
 {
     err_t err = read_options (self, out, fault);

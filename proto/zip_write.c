@@ -14,6 +14,8 @@ enum { BLOCK = 64 * 1024 };
 
 struct zip_write {
     struct archive *archive;
+    zip_tap_fn *tap; /* NULL: none */
+    void *tap_ctx;
 };
 
 static bool cannot_write (const zip_write_t *self, char *problem, size_t size)
@@ -73,11 +75,19 @@ int zip_write_add (zip_write_t *self, const char *name, const struct stat *info,
             break;
         if (archive_write_data (self->archive, block, (size_t)got) != got)
             return cannot_write (self, problem, problem_size) - 1;
+        if (self->tap)
+            self->tap (self->tap_ctx, block, (size_t)got);
         left -= got;
     }
     if (archive_write_finish_entry (self->archive) != ARCHIVE_OK)
         return cannot_write (self, problem, problem_size) - 1;
     return left > 0;
+}
+
+void zip_write_tap (zip_write_t *self, zip_tap_fn *fn, void *ctx)
+{
+    self->tap = fn;
+    self->tap_ctx = ctx;
 }
 
 bool zip_write_end (zip_write_t **self_p, bool keep, char *problem, size_t problem_size)

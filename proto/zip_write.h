@@ -18,6 +18,9 @@ zip_write_t *zip_write_new (int fd, char *problem, size_t problem_size);
  * was read is kept; -1 and one sentence in `problem`: the ZIP cannot be written. */
 int zip_write_add (zip_write_t *self, const char *name, const struct stat *info, int fd, char *problem,
                    size_t problem_size);
+/* From now on `fn` hears the bytes of each file, as they are packed. */
+typedef void zip_tap_fn (void *ctx, const void *bytes, size_t len);
+void zip_write_tap (zip_write_t *self, zip_tap_fn *fn, void *ctx);
 /* Writes what is left, when `keep`. Consumes and nulls. False and one sentence in `problem`. */
 bool zip_write_end (zip_write_t **self_p, bool keep, char *problem, size_t problem_size);
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "proto/buf.h"
-#include "worker/zip_index.h"
+#include "worker/archive_delta.h"
 
 enum { BLOCK = 64 * 1024 };
 
@@ -179,25 +179,88 @@ static bool write_entries (extract_t *self, const zip_index_t *index)
     for (size_t i = 0; i < index->count; i++) {
         if (archive_read_next_header (self->zip, &found) != ARCHIVE_OK)
             return damaged (self);
-        if (!check_entry (self, found, &index->entries[i]) || !write_entry (self, &index->entries[i]))
+        if (!check_entry (self, found, &index->entries[i]) ||
+            (!index->entries[i].gone && !write_entry (self, &index->entries[i])))
             return false;
     }
     return archive_read_next_header (self->zip, &found) == ARCHIVE_EOF || damaged (self);
+}
+
+static bool add_length (extract_t *self, int fd)
+{
+    struct stat info;
+    if (fstat (fd, &info) != 0)
+        return archive_refuse_errno (self->refusal);
+    self->archive_bytes += info.st_size;
+    return true;
+}
+
+static bool write_all_of (extract_t *self, int fd, const zip_index_t *index)
+{
+    if (!index->count) /* the library does not take a ZIP without entries for one */
+        return true;
+    bool good = open_zip (self, fd) && write_entries (self, index);
+    close_zip (self);
+    return good;
 }
 
 bool archive_extract (int archive, int folder, const archive_limits_t *limits, archive_refusal_t *refusal)
 {
     extract_t self = { .folder = folder, .limits = limits, .refusal = refusal };
     zip_index_t index = { 0 };
-    struct stat info;
-    bool good = fstat (archive, &info) == 0 || archive_refuse_errno (refusal);
-    self.archive_bytes = good ? info.st_size : 0;
-    good = good && zip_index_read (&index, archive, limits, refusal);
-    if (good && index.count) { /* the library does not take a ZIP without entries for one */
-        good = open_zip (&self, archive) && write_entries (&self, &index);
-        close_zip (&self);
-    }
+    bool good = add_length (&self, archive) && zip_index_read (&index, archive, limits, refusal) &&
+                write_all_of (&self, archive, &index);
     zip_index_fini (&index);
+    return good;
+}
+
+/* ---- a delta ---- */
+
+static bool read_list (extract_t *self, const zip_entry_t *entry, buf_t *out)
+{
+    struct archive_entry *found = NULL;
+    if (entry->bytes > DELTA_REMOVED_MAX)
+        return archive_refuse (self->refusal, "ARCHIVE_LIMIT", "its list of what is to be removed is too long.");
+    if (archive_read_next_header (self->zip, &found) != ARCHIVE_OK)
+        return damaged (self);
+    if (!check_entry (self, found, entry))
+        return false;
+    buf_reserve (out, (size_t)entry->bytes + 1);
+    for (ssize_t got = 1; got > 0 && (int64_t)out->len <= entry->bytes; out->len += got > 0 ? (size_t)got : 0) {
+        got = archive_read_data (self->zip, out->ptr + out->len, (size_t)entry->bytes + 1 - out->len);
+        if (got < 0)
+            return damaged (self);
+    }
+    return (int64_t)out->len == entry->bytes ||
+           refuse_entry (self, "CORRUPT_ZIP", entry, "does not have the size that it says");
+}
+
+/* The paths that the delta removes, one a line; empty: none. */
+static bool read_removed (extract_t *self, int fd, const zip_index_t *delta, buf_t *out)
+{
+    if (!delta->count || !delta->entries[0].gone)
+        return true;
+    bool good = open_zip (self, fd) && read_list (self, &delta->entries[0], out);
+    close_zip (self);
+    return good;
+}
+
+bool archive_extract_delta (int archive, int delta, int folder, const archive_limits_t *limits,
+                            archive_refusal_t *refusal)
+{
+    extract_t self = { .folder = folder, .limits = limits, .refusal = refusal };
+    zip_index_t base = { 0 };
+    zip_index_t over = { 0 };
+    buf_t removed = { 0 };
+    bool good = add_length (&self, archive) && add_length (&self, delta) &&
+                zip_index_read_part (&base, archive, PART_BASE, refusal) &&
+                zip_index_read_part (&over, delta, PART_DELTA, refusal) &&
+                read_removed (&self, delta, &over, &removed) &&
+                archive_delta_apply (&base, &over, buf_slice (&removed), self.archive_bytes, limits, refusal) &&
+                write_all_of (&self, archive, &base) && write_all_of (&self, delta, &over);
+    buf_fini (&removed);
+    zip_index_fini (&base);
+    zip_index_fini (&over);
     return good;
 }
 

@@ -29,6 +29,10 @@ typedef struct {
  * is empty. Opens nothing else, and nothing to read. False with `refusal` filled: then the folder may hold a part. */
 bool archive_extract (int archive, int folder, const archive_limits_t *limits, archive_refusal_t *refusal);
 
+/* Likewise of two, as if what is in them were one archive (rule 44 of proto/README.md): `delta` is laid over it. */
+bool archive_extract_delta (int archive, int delta, int folder, const archive_limits_t *limits,
+                            archive_refusal_t *refusal);
+
 /* Reads a ZIP of its own, so that what the library does once is done before a process is forked, or shut in, that reads
  * another. */
 void archive_warm (void);
@@ -43,7 +47,7 @@ typedef struct {
 void archive_names_fini (archive_names_t *self);
 /* Checks an entry's path: relative, without "..", backslashes, control characters; not seen before; no file where a
  * folder is, nor the reverse. Two names are the same if they are so in NFC and without regard to letter case. False
- * with `refusal` filled. */
+ * with `refusal` filled. Without names the path alone is checked. */
 bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, const archive_limits_t *limits,
                          archive_refusal_t *refusal);
 

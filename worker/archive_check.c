@@ -206,6 +206,8 @@ bool archive_path_check (archive_names_t *self, const char *path, bool is_folder
     why = check_parts (path, limits->depth, &code);
     if (why)
         return archive_refuse_entry (refusal, code, path, why);
+    if (!self)
+        return true;
     if (!enter_all (self, path, is_folder))
         return archive_refuse_entry (refusal, "DUPLICATE_PATH", path, "stands twice, or is both a file and a folder");
     if (self->count > limits->files)

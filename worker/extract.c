@@ -1,13 +1,15 @@
 /* extract.c - the program gleaner-extract: a process of its own for bytes that somebody else made, forked from one that
  * the worker has started before.
  *
- * usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH: the last four are archive_limits_t. Exit status: 0
- * done; 3 refused: on stdout one sentence, before it its code and a colon; 4 the disk is full, 5 another fault that is
- * not the archive's: one sentence; 2 wrong usage.
+ * usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH [DELTA SHA256]: four of archive_limits_t, the archive
+ * that is laid over the first (empty: none), and the hash that the first must have (empty: it was looked at). Exit
+ * status: 0 done; 3 refused: on stdout one sentence, before it its code and a colon; 4 the disk is full, 5 another
+ * fault that is not the archive's: one sentence; 6 it has another hash; 2 wrong usage.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/id.h"
+#include "proto/limits.h"
 #include "worker/archive.h"
 #include "worker/enclose.h"
 #include "worker/fork_serve.h"
@@ -24,6 +28,8 @@ enum {
     EXIT_REFUSED = 3,
     EXIT_DISK_FULL = 4,
     EXIT_FAULT = 5,
+    EXIT_OTHER_HASH = 6,
+    PIECE = 64 * 1024,
     CPU_SECONDS_MAX = 300,
     FILES_MAX = 128, /* open at once */
 };
@@ -64,19 +70,45 @@ static int tell (int error, const char *what)
     return error == ENOSPC || error == EDQUOT ? EXIT_DISK_FULL : EXIT_FAULT;
 }
 
-static int extract (const enclose_t *walls, const char *archive_path, const char *folder_path,
-                    const archive_limits_t *limits)
+static bool has_hash (int archive, const char *wanted)
+{
+    static unsigned char piece[PIECE];
+    unsigned char digest[SHA256_DIGEST_SIZE];
+    char hex[SHA256_HEX + 1];
+    struct sha256_ctx hash;
+    ssize_t got;
+    sha256_init (&hash);
+    for (off_t at = 0; (got = pread (archive, piece, sizeof piece, at)) > 0; at += got)
+        sha256_update (&hash, (size_t)got, piece);
+    sha256_digest (&hash, SHA256_DIGEST_SIZE, digest);
+    hex_format (digest, sizeof digest, hex);
+    return got == 0 && strcmp (hex, wanted) == 0;
+}
+
+typedef struct {
+    const char *archive, *folder, *delta, *sha256;
+    archive_limits_t limits;
+} order_t;
+
+static int extract (const enclose_t *walls, const order_t *order)
 {
     archive_refusal_t refusal;
-    int archive = open (archive_path, O_RDONLY | O_CLOEXEC);
-    int folder = archive < 0 ? -1 : open (folder_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int delta = -1;
+    int archive = open (order->archive, O_RDONLY | O_CLOEXEC);
+    if (archive >= 0 && *order->delta)
+        delta = open (order->delta, O_RDONLY | O_CLOEXEC);
+    bool opened = archive >= 0 && (delta >= 0 || !*order->delta);
+    int folder = opened ? open (order->folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (folder < 0)
-        return tell (errno, archive < 0 ? "The archive cannot be opened" : "The job's folder cannot be opened");
-    limit_all (limits);
+        return tell (errno, opened ? "The job's folder cannot be opened" : "The archive cannot be opened");
+    limit_all (&order->limits);
     int error = enclose_enter (walls, folder);
     if (error)
         return tell (error, "The extractor cannot be shut in");
-    if (archive_extract (archive, folder, limits, &refusal))
+    if (*order->sha256 && !has_hash (archive, order->sha256))
+        return EXIT_OTHER_HASH;
+    if (delta < 0 ? archive_extract (archive, folder, &order->limits, &refusal)
+                  : archive_extract_delta (archive, delta, folder, &order->limits, &refusal))
         return 0;
     if (!refusal.code)
         return tell (refusal.error, "The archive cannot be unpacked");
@@ -87,16 +119,20 @@ static int extract (const enclose_t *walls, const char *archive_path, const char
 int main (int argc, char **argv)
 {
     enclose_t walls;
-    archive_limits_t limits;
+    order_t order;
     setlocale (LC_CTYPE, "C.UTF-8"); /* or the library cannot tell names */
     archive_warm ();                 /* once shut in, nothing can be loaded */
     int error = enclose_prepare (&walls, ENCLOSE_EXTRACT);
     fork_serve (&argc, &argv);
-    if (argc != 7 || !read_limits (argv + 3, &limits)) {
-        fprintf (stderr, "usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH\n");
+    if ((argc != 7 && argc != 9) || !read_limits (argv + 3, &order.limits)) {
+        fprintf (stderr, "usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH [DELTA SHA256]\n");
         return EXIT_USAGE;
     }
-    int status = error ? tell (error, "The extractor cannot be shut in") : extract (&walls, argv[1], argv[2], &limits);
+    order.archive = argv[1];
+    order.folder = argv[2];
+    order.delta = argc > 7 ? argv[7] : "";
+    order.sha256 = argc > 7 ? argv[8] : "";
+    int status = error ? tell (error, "The extractor cannot be shut in") : extract (&walls, &order);
     fflush (stdout);
     _exit (status); /* without what libraries do at an end: that cost a small archive as much as the rest */
 }

@@ -360,6 +360,7 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     self->timeout_ms = given->timeout_ms == INT_ABSENT ? TIMEOUT_DEFAULT_MS : given->timeout_ms;
     self->command = slice_dup (given->command);
     self->file_url = slice_dup (given->file_url);
+    self->delta_url = slice_dup (given->delta_url);
     self->env = slice_dup (given->env);
     take_secrets (self, given);
     self->goes_on = slice_eq_str (given->on_error, "continue");
@@ -447,6 +448,7 @@ void job_destroy (job_t **self_p)
         sweeper_take (self->host->sweeper, self->spool);
     free (self->command);
     free (self->file_url);
+    free (self->delta_url);
     free (self->env);
     wipe_secrets (self);
     free (self->image);

@@ -13,6 +13,7 @@
 #define GLEANER_WORKER_JOB_H
 
 #include "worker/archive_limits.h"
+#include "worker/archives.h"
 #include "worker/cgroup.h"
 #include "worker/fork_server.h"
 #include "worker/keepers.h"
@@ -32,6 +33,7 @@ typedef struct {
     keepers_t *keepers;
     fork_server_t *extractors; /* of gleaner-extract */
     projects_t *projects;
+    archives_t *archives;
     sweeper_t *sweeper;
     transport_t *transport;
     const limits_t *limits; /* that this worker gives a job at most */

@@ -1,18 +1,25 @@
-/* job_fetch.c - the project's archive, from its URL into the spool. */
+/* job_fetch.c - the project's archive, and the delta over it, from their URLs into the spool; or from what was kept. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/id.h"
+#include "proto/log.h"
 #include "worker/job_internal.h"
 
 enum { FETCH_TRIES_MAX = 8 }; /* an absolute URL, or a server that is away */
 
-void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320])
+void job_archive_path (const job_t *self, bool delta, char path[FOLDER_PATH_MAX + 320])
 {
-    snprintf (path, FOLDER_PATH_MAX + 320, "%s/archive.zip", self->spool);
+    snprintf (path, FOLDER_PATH_MAX + 320, "%s/%s", self->spool, delta ? "delta.zip" : "archive.zip");
+}
+
+static const char *url_of (const job_t *self)
+{
+    return self->in_delta ? self->delta_url : self->file_url;
 }
 
 static int on_bytes (void *ctx, const void *bytes, size_t len)
@@ -42,8 +49,25 @@ static bool hash_fits (job_t *self)
     char hex[SHA256_HEX + 1];
     sha256_digest (&self->hash, SHA256_DIGEST_SIZE, hash);
     hex_format (hash, sizeof hash, hex);
-    slice_t wanted = blob_url_sha256 (slice_of (self->file_url));
+    slice_t wanted = blob_url_sha256 (slice_of (url_of (self)));
     return !wanted.ptr || slice_eq_str (wanted, hex);
+}
+
+/* One of them is there. */
+static void fetched (job_t *self)
+{
+    char path[FOLDER_PATH_MAX + 320];
+    if (!self->in_delta && !self->kept) {
+        job_archive_path (self, false, path);
+        archives_keep (self->host->archives, blob_url_sha256 (slice_of (self->file_url)), path);
+    }
+    if (self->in_delta || !self->delta_url) {
+        job_extract (self);
+        return;
+    }
+    self->in_delta = true;
+    self->tries = 0;
+    job_fetch (self);
 }
 
 static void on_retry (void *ctx)
@@ -64,13 +88,13 @@ static void on_fetched (void *ctx, call_outcome_t outcome, const char *cause)
     if (again)
         loop_timer_set (self->host->loop, &self->retry_timer, backoff_next_ms (&self->backoff), on_retry, self);
     else if (outcome == CALL_OK && fits)
-        job_extract (self);
+        fetched (self);
     else if (self->disk_error)
         job_fail_errno (self, self->disk_error, "The worker could not write the project");
     else if (outcome == CALL_REFUSED)
-        job_fail (self, "file-missing", "%.700s could not be downloaded: %.250s", self->file_url, cause);
+        job_fail (self, "file-missing", "%.700s could not be downloaded: %.250s", url_of (self), cause);
     else
-        job_fail (self, "download-failed", "%.700s could not be downloaded: %.250s", self->file_url,
+        job_fail (self, "download-failed", "%.700s could not be downloaded: %.250s", url_of (self),
                   fits ? cause : "its bytes do not have the promised hash.");
 }
 
@@ -84,14 +108,14 @@ static void on_late (void *ctx)
     transport->ops->cancel (transport, self->fetch);
     self->fetch = 0;
     job_fetch_fini (self);
-    job_fail (self, "timeout", "%.700s could not be downloaded within the job's %lld.%03lld s.", self->file_url,
+    job_fail (self, "timeout", "%.700s could not be downloaded within the job's %lld.%03lld s.", url_of (self),
               (long long)(self->timeout_ms / 1000), (long long)(self->timeout_ms % 1000));
 }
 
 /* A stranger's server may send a byte now and then for as long as it likes. */
 static bool is_strangers (const job_t *self)
 {
-    return self->file_url[0] != '/';
+    return url_of (self)[0] != '/';
 }
 
 /* Where no job has a network, none is given one by way of the worker: what it is answered would be told, too. */
@@ -102,8 +126,26 @@ static bool may_fetch (job_t *self)
         return true;
     job_fail (self, "download-failed",
               "%.700s was not asked: this worker takes projects from its own server alone (--network none).",
-              self->file_url);
+              url_of (self));
     return false;
+}
+
+/* What is in the spool may be a link to what is kept: it is removed, and not written over. */
+static bool begin_file (job_t *self)
+{
+    char path[FOLDER_PATH_MAX + 320];
+    job_archive_path (self, self->in_delta, path);
+    unlink (path);
+    if (!self->in_delta && !self->anew) {
+        slice_t sha256 = blob_url_sha256 (slice_of (self->file_url));
+        self->kept = archives_take (self->host->archives, sha256, path, &self->sure);
+    }
+    if (!self->in_delta && self->kept)
+        return true;
+    self->archive_fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (self->archive_fd < 0)
+        job_fail_errno (self, errno, "The worker could not write the project");
+    return self->archive_fd >= 0;
 }
 
 void job_fetch (job_t *self)
@@ -112,16 +154,36 @@ void job_fetch (job_t *self)
         return;
     if (is_strangers (self) && self->tries == 0)
         loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_late, self);
-    char path[FOLDER_PATH_MAX + 320];
-    job_archive_path (self, path);
-    self->archive_fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (!begin_file (self))
+        return;
+    if (self->usage.bytes_in == INT_ABSENT)
+        self->usage.bytes_in = 0;
     if (self->archive_fd < 0) {
-        job_fail_errno (self, errno, "The worker could not write the project");
+        fetched (self);
         return;
     }
     sha256_init (&self->hash);
     fetch_to_t to = { on_bytes, on_fetched, self };
-    self->fetch = self->host->transport->ops->fetch (self->host->transport, self->file_url, &to);
+    self->fetch = self->host->transport->ops->fetch (self->host->transport, url_of (self), &to);
+}
+
+void job_fetch_anew (job_t *self)
+{
+    log_event (LEVEL_WARN, "archive-damaged", "job=%s what was kept of %.100s is not it: downloading it again",
+               self->lease.job_id, self->file_url);
+    archives_drop (self->host->archives, blob_url_sha256 (slice_of (self->file_url)));
+    self->anew = true;
+    self->kept = self->in_delta = false;
+    self->tries = 0;
+    self->state = STATE_FETCH;
+    buf_clear (&self->refusal);
+    sweeper_take (self->host->sweeper, self->folder); /* what was unpacked of it */
+    if (mkdir (self->folder, 0700) != 0) {
+        job_fail_errno (self, errno, "The worker could not make the job's folder");
+        return;
+    }
+    job_journal_phase (self, "download");
+    job_fetch (self);
 }
 
 void job_fetch_fini (job_t *self)

@@ -70,9 +70,10 @@ struct job {
     job_state_t state;
     char *command;
     char *file_url;
-    char *env;     /* as lines; NULL: none */
-    buf_t secrets; /* as rows; wiped at the end */
-    mask_t *mask;  /* of these; NULL: none */
+    char *delta_url; /* laid over that; NULL: none */
+    char *env;       /* as lines; NULL: none */
+    buf_t secrets;   /* as rows; wiped at the end */
+    mask_t *mask;    /* of these; NULL: none */
     bool secrets_lost;
     bool goes_on; /* after a command that failed */
     bool network_none;
@@ -96,6 +97,10 @@ struct job {
     int archive_fd;
     struct sha256_ctx hash;
     int tries;
+    bool in_delta; /* the base is there, and it is the delta's turn */
+    bool kept;     /* the base is one that was kept; */
+    bool sure;     /* its bytes were held against its hash in this run; */
+    bool anew;     /* the kept one was not what it should be: download it */
     loop_timer_t retry_timer;
     backoff_t backoff;
 
@@ -161,11 +166,13 @@ void job_fail_errno (job_t *self, int error, const char *what);
 void job_stopped (job_t *self);
 
 /* job_fetch.c */
-/* Downloads the project; then job_extract. */
+/* Downloads the project, unless it is kept, and its delta; then job_extract. */
 void job_fetch (job_t *self);
+/* The same once more, for what was kept of it was damaged. */
+void job_fetch_anew (job_t *self);
 void job_fetch_fini (job_t *self);
-/* Where the archive is put. */
-void job_archive_path (const job_t *self, char path[FOLDER_PATH_MAX + 320]);
+/* Where the archive, or its delta, is put. */
+void job_archive_path (const job_t *self, bool delta, char path[FOLDER_PATH_MAX + 320]);
 
 /* job_env.c */
 /* What the keeper reads (keeper.c): the job's commands and their environment, in memory; no command line shows them.

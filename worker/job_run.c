@@ -18,6 +18,7 @@ enum {
     DRAIN_TURNS_MAX = 4,
     EXTRACT_REFUSED = 3,
     EXTRACT_DISK_FULL = 4,
+    EXTRACT_OTHER_HASH = 6,
 };
 
 /* ---- pipes ---- */
@@ -346,12 +347,18 @@ static void extract_ended (job_t *self)
 {
     char text[REFUSAL_MAX + 1];
     refusal_text (self, text);
-    if (self->exit_code == 0)
-        projects_note (self->host->projects, blob_url_sha256 (slice_of (self->file_url)), self->folder);
+    slice_t sha256 = blob_url_sha256 (slice_of (self->file_url));
+    if (self->exit_code == 0 && !self->delta_url)
+        projects_note (self->host->projects, sha256, self->folder);
+    if (self->kept && self->exit_code == 0)
+        archives_sure (self->host->archives, sha256);
+    bool damaged = self->exit_code == EXTRACT_OTHER_HASH || self->exit_code == EXTRACT_REFUSED;
     if (self->stopping)
         job_stopped (self);
     else if (self->exit_code == 0)
         run_begin (self);
+    else if (damaged && self->kept)
+        job_fetch_anew (self);
     else if (self->exit_code == EXTRACT_DISK_FULL)
         job_fail (self, "disk-full", "The worker's disk is full: the archive could not be extracted.");
     else if (self->exit_code == EXTRACT_REFUSED)
@@ -428,7 +435,12 @@ static void on_pidfd (void *ctx, uint32_t events)
 void job_extract (job_t *self)
 {
     char archive[FOLDER_PATH_MAX + 320];
-    job_archive_path (self, archive);
+    char delta[FOLDER_PATH_MAX + 320];
+    char sha256[SHA256_HEX + 1] = "";
+    job_archive_path (self, false, archive);
+    job_archive_path (self, true, delta);
+    if (self->kept && !self->sure)
+        slice_copy (blob_url_sha256 (slice_of (self->file_url)), sha256, sizeof sha256);
     self->state = STATE_EXTRACT;
     job_journal_phase (self, "extract");
     char numbers[4][24];
@@ -437,7 +449,8 @@ void job_extract (job_t *self)
     for (int i = 0; i < 4; i++)
         snprintf (numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
     const char *argv[] = {
-        self->host->extractor, archive, self->folder, numbers[0], numbers[1], numbers[2], numbers[3], NULL
+        self->host->extractor,        archive, self->folder, numbers[0], numbers[1], numbers[2], numbers[3],
+        self->delta_url ? delta : "", sha256,  NULL
     };
     static const char *const env[] = { NULL };
     const child_spec_t spec = {
@@ -453,6 +466,8 @@ void job_extract (job_t *self)
 bool job_reuse (job_t *self)
 {
     bool known;
+    if (self->delta_url)
+        return false;
     int error = projects_give (self->host->projects, blob_url_sha256 (slice_of (self->file_url)), self->folder, &known);
     if (!known)
         return false;

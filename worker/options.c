@@ -198,6 +198,14 @@ static const option_t rows[] = {
       .value = "TIME",
       .live = true,
       .help = "on SIGTERM, how long running jobs may go on before they are given back; 0: until they end" },
+    { .name = "cache-max",
+      .type = OPT_BYTES,
+      .at = AT (cache_max),
+      .fallback = "2G",
+      .min = 0,
+      .max = OFFSET_MAX,
+      .value = "SIZE",
+      .help = "archives of projects that are kept for when they come again; 0: none" },
     { .name = "once", .type = OPT_FLAG, .at = AT (once), .help = "run one job, then stop" },
     { .name = "check",
       .type = OPT_FLAG,
@@ -265,13 +273,14 @@ static void label_default (buf_t *lines, const char *key, const char *value)
 /* The broker hands jobs out by these: nobody shall set them by hand. */
 static bool sandbox_labels (const sandbox_t *sandbox, const sandbox_t *engine, buf_t *lines, char *problem, size_t size)
 {
-    static const char *const names[] = { "sandbox", "network-none", "engine", "images" };
+    static const char *const names[] = { "sandbox", "network-none", "engine", "images", "deltas" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!lines_get (buf_slice (lines), slice_of (names[i])).ptr)
             continue;
         snprintf (problem, size, "--label: '%s' is set by the worker itself.", names[i]);
         return false;
     }
+    label_default (lines, "deltas", "yes");
     if (sandbox)
         label_default (lines, "sandbox", sandbox->ops->name);
     if (sandbox && sandbox->ops->cuts_network)

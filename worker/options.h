@@ -28,6 +28,7 @@ typedef struct {
     int64_t max_disk;
     int64_t max_pids;
     archive_limits_t archive;
+    int64_t cache_max;
     bool once;
     bool check;
     bool unsafe_no_sandbox;

@@ -395,12 +395,14 @@ session_t *session_new (const session_config_t *config)
     self->strays = strays_new (config->loop);
     fork_server_init (&self->extractors, config->extractor);
     self->projects = projects_new ();
+    self->archives = archives_new (config->work_dir, config->options->cache_max);
     self->host = (job_host_t){
         .loop = config->loop,
         .strays = self->strays,
         .keepers = &self->keepers,
         .extractors = &self->extractors,
         .projects = self->projects,
+        .archives = self->archives,
         .sweeper = config->sweeper,
         .transport = config->transport,
         .limits = &self->limits,
@@ -460,6 +462,7 @@ void session_destroy (session_t **self_p)
         job_destroy (&self->resumed[i]);
     fork_server_fini (&self->extractors);
     projects_destroy (&self->projects);
+    archives_destroy (&self->archives);
     keepers_fini (&self->keepers);
     strays_destroy (&self->strays);
     session_sleep_fini (self);

@@ -34,6 +34,7 @@ struct session {
     keepers_t keepers;
     fork_server_t extractors;
     projects_t *projects;
+    archives_t *archives;
     slot_t *slots;
     int slot_count;
     job_t *resumed[RESUMED_MAX];

@@ -31,7 +31,10 @@ enum {
     SYSTEM_DOS = 0,
     SYSTEM_UNIX = 3,
     DOS_FOLDER = 0x10,
+    PART_DEPTH_MAX = 256,
 };
+/* As much as the worker's options allow of a whole one. */
+#define PART_BYTES_MAX (1LL << 40)
 static const int64_t ALL16 = 0xffff;
 static const int64_t ALL32 = 0xffffffff;
 
@@ -55,6 +58,7 @@ typedef struct {
     const archive_limits_t *limits;
     archive_refusal_t *refusal;
     archive_names_t names;
+    bool part, delta; /* one of two archives; the second of them */
     zip_index_t *index;
 } scan_t;
 
@@ -383,7 +387,8 @@ static bool add (scan_t *self, const said_t *said, int64_t data)
         free (path);
         return false;
     }
-    if (!archive_path_check (&self->names, path, folder, self->limits, self->refusal)) {
+    bool list = self->delta && !folder && said->header == 0 && strcmp (path, DELTA_REMOVED) == 0;
+    if (!list && !archive_path_check (self->part ? NULL : &self->names, path, folder, self->limits, self->refusal)) {
         free (path);
         return false;
     }
@@ -396,6 +401,7 @@ static bool add (scan_t *self, const said_t *said, int64_t data)
         .bytes = said->bytes,
         .is_folder = folder,
         .runs = said->system == SYSTEM_UNIX && (said->attributes >> 16) & S_IXUSR,
+        .gone = list,
         .path = path,
     };
     return true;
@@ -449,21 +455,24 @@ static bool check_places (const scan_t *self)
     return true;
 }
 
+bool zip_sizes_check (int64_t bytes, int64_t archive_bytes, const archive_limits_t *limits, archive_refusal_t *refusal)
+{
+    if (bytes > limits->bytes)
+        return archive_refuse (refusal, "ARCHIVE_LIMIT", "it would become more than %lld bytes.",
+                               (long long)limits->bytes);
+    if (bytes > ARCHIVE_RATIO_FREE && bytes / limits->ratio > archive_bytes)
+        return archive_refuse (refusal, "ARCHIVE_LIMIT", "it would grow to more than %lld times its size.",
+                               (long long)limits->ratio);
+    return true;
+}
+
 /* By what it says; what it becomes is counted when it is unpacked. */
 static bool check_sizes (const scan_t *self)
 {
-    const archive_limits_t *limits = self->limits;
     int64_t bytes = 0;
-    for (size_t i = 0; i < self->index->count; i++) {
-        bytes += self->index->entries[i].bytes; /* each is below the limit */
-        if (bytes > limits->bytes)
-            return archive_refuse (self->refusal, "ARCHIVE_LIMIT", "it would become more than %lld bytes.",
-                                   (long long)limits->bytes);
-    }
-    if (bytes > ARCHIVE_RATIO_FREE && bytes / limits->ratio > self->directory.size)
-        return archive_refuse (self->refusal, "ARCHIVE_LIMIT", "it would grow to more than %lld times its size.",
-                               (long long)limits->ratio);
-    return true;
+    for (size_t i = 0; i < self->index->count; i++)
+        bytes += self->index->entries[i].bytes; /* each is below the limit: as many as may be do not overflow it */
+    return self->part || zip_sizes_check (bytes, self->directory.size, self->limits, self->refusal);
 }
 
 static bool read_all (scan_t *self)
@@ -486,22 +495,32 @@ static bool read_all (scan_t *self)
     return check_places (self) && check_sizes (self);
 }
 
-bool zip_index_read (zip_index_t *self, int fd, const archive_limits_t *limits, archive_refusal_t *refusal)
+static bool read_index (scan_t *scan, int fd)
 {
     static unsigned char windows[2][WINDOW]; /* one thread */
     struct stat info;
     if (fstat (fd, &info) != 0)
-        return archive_refuse_errno (refusal);
-    scan_t scan = {
-        .directory = { .fd = fd, .size = info.st_size, .step = DIRECTORY_STEP, .bytes = windows[0] },
-        .headers = { .fd = fd, .size = info.st_size, .step = HEADER_STEP, .bytes = windows[1] },
-        .limits = limits,
-        .refusal = refusal,
-        .index = self,
-    };
-    bool good = read_all (&scan);
-    archive_names_fini (&scan.names);
+        return archive_refuse_errno (scan->refusal);
+    scan->directory = (reader_t){ .fd = fd, .size = info.st_size, .step = DIRECTORY_STEP, .bytes = windows[0] };
+    scan->headers = (reader_t){ .fd = fd, .size = info.st_size, .step = HEADER_STEP, .bytes = windows[1] };
+    bool good = read_all (scan);
+    archive_names_fini (&scan->names);
     return good;
+}
+
+bool zip_index_read (zip_index_t *self, int fd, const archive_limits_t *limits, archive_refusal_t *refusal)
+{
+    scan_t scan = { .limits = limits, .refusal = refusal, .index = self };
+    return read_index (&scan, fd);
+}
+
+bool zip_index_read_part (zip_index_t *self, int fd, zip_part_t part, archive_refusal_t *refusal)
+{
+    static const archive_limits_t most = {
+        .files = ARCHIVE_FILES_LIMIT, .bytes = PART_BYTES_MAX, .ratio = 1, .depth = PART_DEPTH_MAX
+    };
+    scan_t scan = { .limits = &most, .refusal = refusal, .index = self, .part = true, .delta = part == PART_DELTA };
+    return read_index (&scan, fd);
 }
 
 void zip_index_fini (zip_index_t *self)
