@@ -257,19 +257,6 @@ def test_runs_at_the_same_time_do_not_disturb_each_other(cluster, shell):
 # ---- the server's side ----
 
 
-def test_a_base_that_expired_is_sent_anew(clusters, shell, tmp_path):
-    cluster = clusters(broker_args=["--keep-jobs", "1s", "--keep-uploads", "1s"])
-    shell.env["GLEANER_SERVER"] = cluster.server
-    cluster.worker("http")
-    seen(cluster, submit(shell))
-    age(shell.project)
-    blobs = cluster.folder / "data/blobs"
-    wait_until(lambda: not [p for p in blobs.glob("*/*")], 40)
-    (shell.project / "src/a.txt").write_text("edited\n")
-    job = submit(shell)
-    assert "changedFiles" not in job and seen(cluster, job) == expected(shell.project)
-
-
 def test_a_job_keeps_both_its_blobs(clusters, shell, tmp_path):
     cluster = clusters(broker_args=["--keep-jobs", "0s", "--keep-uploads", "1s", "--data-max", "1"])
     shell.env["GLEANER_SERVER"] = cluster.server
@@ -309,7 +296,7 @@ def delta_of(cluster):
     return sha256
 
 
-def test_the_blobs_of_a_job_go_with_its_record(clusters, shell):
+def test_the_blobs_of_a_job_go_with_its_record_and_are_sent_anew(clusters, shell):
     cluster = clusters(broker_args=["--keep-jobs", "2s", "--keep-uploads", "1s"])
     shell.env["GLEANER_SERVER"] = cluster.server
     cluster.worker("http")
@@ -320,6 +307,8 @@ def test_the_blobs_of_a_job_go_with_its_record(clusters, shell):
     cluster.api.wait_job(job["jobId"])
     wait_until(lambda: not list((cluster.folder / "data/blobs").glob("*/*")), 40)
     assert cluster.api.get("/api/info")["blobBytes"] == 0
+    job = submit(shell)
+    assert "changedFiles" not in job and job["sentBytes"] > 400_000 and seen(cluster, job) == expected(shell.project)
 
 
 def test_old_workers_get_no_delta(cluster, shell):

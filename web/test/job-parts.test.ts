@@ -165,6 +165,10 @@ describe("words and steps", () => {
     expect(requestAgain(job({})).requires).toBeUndefined();
     expect(requestAgain(job({ network: "none" })).network).toBe("none");
   });
+  it("runs a job again on the same project, with what was laid over it", () => {
+    expect(requestAgain(job({ deltaUrl: "/uploads/d.zip" }))).toMatchObject({ fileUrl: "/uploads/x.zip", deltaUrl: "/uploads/d.zip" });
+    expect(requestAgain(job({ deltaUrl: null })).deltaUrl).toBeUndefined();
+  });
   it("runs a job again within its limits, and one with secrets not without them", () => {
     const limits = { memoryMb: 512, cpus: 1.5, diskMb: 100, pids: 64 };
     expect(requestAgain(job(limits))).toMatchObject(limits);

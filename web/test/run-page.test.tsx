@@ -78,6 +78,13 @@ describe("the Run page", () => {
     expect((created()[0]?.body as { idempotencyKey: string }).idempotencyKey).toMatch(/^[0-9a-f]{32}$/);
     expect(history.value[0]?.command).toBe("make");
   });
+  it("runs with what was laid over that file, too", async () => {
+    takeJobFile({ ...file, deltaUrl: "/uploads/def" });
+    change({ command: "make" });
+    render(<Run />);
+    fireEvent.keyDown(command(), { key: "Enter", ctrlKey: true });
+    await waitFor(() => expect(created()[0]?.body).toMatchObject({ fileUrl: "/uploads/abc", deltaUrl: "/uploads/def" }));
+  });
   it("sends a job whose answer was lost again with the same key", async () => {
     takeJobFile(file);
     change({ command: "make" });

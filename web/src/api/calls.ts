@@ -49,6 +49,7 @@ export function requestAgain(job: Job): JobRequest {
     cpus: keep(job.cpus),
     diskMb: keep(job.diskMb),
     pids: keep(job.pids),
+    deltaUrl: keep(job.deltaUrl),
   };
   return request as JobRequest;
 }

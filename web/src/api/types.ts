@@ -20,6 +20,8 @@ export interface JobOptions {
   cpus?: number | null;
   diskMb?: number | null;
   pids?: number | null;
+  /** A second ZIP, laid over that of `fileUrl`. */
+  deltaUrl?: string | null;
 }
 
 /** What an attempt has used, by its worker's word. */

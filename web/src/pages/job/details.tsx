@@ -36,7 +36,7 @@ function usageOf(job: Job): string {
 
 export function Details({ job }: { job: Job }) {
   const rows: [string, ComponentChildren][] = [];
-  if (job.filename) rows.push(["Project", job.filename]);
+  if (job.filename) rows.push(["Project", job.deltaUrl ? `${job.filename}, and what had changed since it was sent` : job.filename]);
   if (filled(job.labels)) rows.push(["Labels", <Pairs map={job.labels} />]);
   if (filled(job.requires)) rows.push(["Requires", <Pairs map={job.requires} />]);
   if (job.directWorker) rows.push(["Only on", <span class="chip">{job.directWorker}</span>]);

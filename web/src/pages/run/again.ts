@@ -36,7 +36,7 @@ function take(job: Job): void {
   if (draft.value.command !== job.command) remember(draft.value.command); // what was typed is not lost
   draft.value = draftOf(job);
   const fileUrl = job.fileUrl ?? "";
-  takeJobFile({ jobId: job.jobId, filename: job.filename ?? "project.zip", fileUrl });
+  takeJobFile({ jobId: job.jobId, filename: job.filename ?? "project.zip", fileUrl, ...(job.deltaUrl ? { deltaUrl: job.deltaUrl } : {}) });
   filled.value = { jobId: job.jobId, fileGone: false };
   void dropIfGone(job.jobId, fileUrl);
 }

@@ -12,6 +12,8 @@ export interface Reuse {
   jobId: string;
   filename: string;
   fileUrl: string;
+  /** What is laid over it. */
+  deltaUrl?: string;
 }
 
 export interface Ready {

@@ -96,8 +96,10 @@ function step(name: Progress["step"], part: Partial<Progress> = {}): void {
   progress.value = { name: before?.name ?? "", sent, waiting: null, ...part, step: name };
 }
 
-async function fileFor(chosen: Source, info: Info, keep: Retrier, signal: AbortSignal): Promise<{ fileUrl: string; filename: string }> {
-  if (chosen.kind === "job") return { fileUrl: chosen.fileUrl, filename: chosen.filename };
+type Project = Pick<JobRequest, "fileUrl" | "filename" | "deltaUrl">;
+
+async function fileFor(chosen: Source, info: Info, keep: Retrier, signal: AbortSignal): Promise<Project> {
+  if (chosen.kind === "job") return { fileUrl: chosen.fileUrl, filename: chosen.filename, ...(chosen.deltaUrl ? { deltaUrl: chosen.deltaUrl } : {}) };
   if (chosen.kind === "bad") throw new Refused(chosen.problem, "source");
   if (chosen.kind !== "ready") throw new Refused("Choose a ZIP or a folder first.", "source");
   await checkReadable(chosen.blob);
