@@ -126,3 +126,34 @@ def test_options_that_are_named_there_are(path):
             continue
         for name in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", span):
             assert name in known, f"there is no option --{name}: `{span}`"
+
+
+def literals():
+    """Words that stand between quotes, or are rows of a table, in the programs' sources."""
+    found = set()
+    for path in [*TOP.glob("*/*.c"), *TOP.glob("*/*.h"), *TOP.glob("*/*.def")]:
+        text = path.read_text()
+        found |= set(re.findall(r'"([A-Za-z]+(?:[-_][A-Za-z0-9]+)*)"', text)) | set(re.findall(r"ERROR_ROW \((\w+)", text))
+        found |= set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)[ :]', text)) | set(re.findall(r'"/[\w/-]*/([\w-]+)"', text))
+    return found
+
+
+GUIDES = sorted(set((TOP / "deploy/docs").glob("*.md")) - {TOP / "deploy/docs" / name for name in ("options.md", "http-api.md")})
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+def test_events_reasons_and_codes_are_those_of_the_programs(path):
+    known = literals() | {path.name for path in TOP.glob("deploy/systemd/*")} | set(documents.OURS)
+    for span in re.findall(r"`([a-z]+(?:-[a-z]+)+|[A-Z]+(?:_[A-Z]+)+)`", path.read_text()):
+        if not span.startswith("GLEANER_") and not documents.PLACEHOLDER.fullmatch(span):
+            assert span in known, f"`{span}` is no word of the programs"
+
+
+def test_every_reason_is_explained():
+    """Reasons of failed jobs: those that workers may give, by the broker's table, and the broker's own."""
+    table = (TOP / "broker/core_result.c").read_text().split("} failures[] = {")[1].split("};")[0]
+    reasons = re.findall(r'"([a-z-]+)"', table)
+    assert len(reasons) >= 10
+    text = (TOP / "deploy/docs/jobs.md").read_text()
+    for reason in [*reasons, "exit-nonzero", "signal", "cancelled", "worker-lost"]:
+        assert f"`{reason}`" in text, f"{reason} is not explained"
