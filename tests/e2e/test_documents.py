@@ -121,9 +121,13 @@ def test_options_that_are_named_there_are(path):
     text = path.read_text().replace("\\-", "-")
     spans = re.findall(r"`([^`\n]+)`", text) if path.suffix == ".md" else []
     known = all_options() | FOREIGN
+    commands = (TOP / "deploy/docs/options.md").read_text()
     for span in spans:
         if not span.startswith("-") and documents.first_word(span) not in documents.OURS:
             continue
+        words = span.split()
+        if len(words) > 1 and words[0] in documents.OURS and words[1].islower() and words[1][0].isalpha():
+            assert f"### `{words[0]} {words[1]}" in commands, f"there is no such command: `{span}`"
         for name in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", span):
             assert name in known, f"there is no option --{name}: `{span}`"
 
