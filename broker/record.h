@@ -96,6 +96,13 @@ typedef struct {
     slice_t usage;       /* a usage item, encoded; absent: its worker told of none */
 } attempt_record_t;
 
+/* A receiver that is still to be told that the job is over. */
+typedef struct {
+    job_id_t id;
+    slice_t url;
+    int64_t ended_ms; /* wall */
+} hook_record_t;
+
 /* What a list of jobs is narrowed to. */
 typedef struct {
     int64_t before_seq; /* INT64_MAX: from the newest */

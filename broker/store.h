@@ -25,6 +25,7 @@ typedef bool store_pick_fn (void *ctx, const job_record_t *job);
 typedef void store_worker_fn (void *ctx, const worker_record_t *worker);
 typedef void store_attempt_fn (void *ctx, const attempt_record_t *attempt);
 typedef void store_blob_fn (void *ctx, slice_t sha256, int64_t bytes);
+typedef void store_hook_fn (void *ctx, const hook_record_t *hook);
 typedef void store_stat_fn (void *ctx, int kind, int64_t time, slice_t bytes);
 
 typedef struct {
@@ -84,6 +85,11 @@ typedef struct {
     err_t (*stat_put) (store_t *self, int kind, int64_t time, slice_t bytes);
     err_t (*stat_drop_before) (store_t *self, int kind, int64_t time);
     err_t (*stat_each) (store_t *self, store_stat_fn *fn, void *ctx);
+    /* Receivers that are still to be told of a job's end: written with that end, deleted once they know. hook_put: new,
+     * or in the old one's place. hook_delete: of one that is not there is nothing. hook_each: oldest job first. */
+    err_t (*hook_put) (store_t *self, const hook_record_t *hook);
+    err_t (*hook_delete) (store_t *self, int64_t seq, slice_t url);
+    err_t (*hook_each) (store_t *self, store_hook_fn *fn, void *ctx);
     /* A consistent copy into the file at `path`, some pages a call: 0 when there is more to do, 1 when it is complete
      * and on disk, -1 on failure (logged). `path` NULL gives up a copy that is under way. */
     int (*snapshot_step) (store_t *self, const char *path);

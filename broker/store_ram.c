@@ -30,6 +30,14 @@ typedef struct {
     size_t len;
 } ram_stat_t;
 
+/* What was said of a hook: that it is there, or no longer. */
+typedef struct {
+    job_id_t id;
+    char *url;
+    int64_t ended_ms;
+    bool gone;
+} ram_hook_t;
+
 typedef struct {
     store_t base;
     ram_job_t *jobs;
@@ -45,6 +53,9 @@ typedef struct {
     ram_stat_t *stats;
     size_t stat_count, stat_cap;
     size_t stats_committed;
+    ram_hook_t *hooks;
+    size_t hook_count, hook_cap;
+    size_t hooks_committed;
 } store_ram_t;
 
 static store_ram_t *ram_of (store_t *store)
@@ -432,6 +443,58 @@ static err_t stat_each (store_t *store, store_stat_fn *fn, void *ctx)
     return ERR_NONE;
 }
 
+/* ---- hooks: likewise ---- */
+
+static err_t hook_put (store_t *store, const hook_record_t *hook)
+{
+    store_ram_t *self = ram_of (store);
+    self->hooks = grown (self->hooks, self->hook_count, &self->hook_cap, sizeof *self->hooks);
+    self->hooks[self->hook_count++] = (ram_hook_t){ hook->id, slice_dup (hook->url), hook->ended_ms, false };
+    return ERR_NONE;
+}
+
+static err_t hook_delete (store_t *store, int64_t seq, slice_t url)
+{
+    hook_record_t hook = { .id.seq = seq, .url = url };
+    hook_put (store, &hook);
+    store_ram_t *self = ram_of (store);
+    self->hooks[self->hook_count - 1].gone = true;
+    return ERR_NONE;
+}
+
+static bool hook_holds (const store_ram_t *self, size_t at)
+{
+    const ram_hook_t *row = &self->hooks[at];
+    bool holds = !row->gone;
+    for (size_t i = at + 1; i < self->hook_count && holds; i++)
+        holds = self->hooks[i].id.seq != row->id.seq || strcmp (self->hooks[i].url, row->url) != 0;
+    return holds;
+}
+
+static int by_seq (const void *left, const void *right)
+{
+    const ram_hook_t *a = *(const ram_hook_t *const *)left;
+    const ram_hook_t *b = *(const ram_hook_t *const *)right;
+    return a->id.seq < b->id.seq ? -1 : a->id.seq > b->id.seq;
+}
+
+static err_t hook_each (store_t *store, store_hook_fn *fn, void *ctx)
+{
+    store_ram_t *self = ram_of (store);
+    const ram_hook_t **there = xcalloc (self->hook_count + 1, sizeof *there);
+    size_t count = 0;
+    for (size_t i = 0; i < self->hook_count; i++)
+        if (hook_holds (self, i))
+            there[count++] = &self->hooks[i];
+    qsort (there, count, sizeof *there, by_seq);
+    for (size_t i = 0; i < count; i++) {
+        hook_record_t hook = { there[i]->id, slice_of (there[i]->url), there[i]->ended_ms };
+        fn (ctx, &hook);
+    }
+    free (there);
+    return ERR_NONE;
+}
+
 /* ---- transactions ---- */
 
 static void worker_settle (ram_worker_t *worker, bool keep)
@@ -468,6 +531,9 @@ static void settle (store_ram_t *self, bool keep)
     while (!keep && self->stat_count > self->stats_committed)
         free (self->stats[--self->stat_count].bytes);
     self->stats_committed = self->stat_count;
+    while (!keep && self->hook_count > self->hooks_committed)
+        free (self->hooks[--self->hook_count].url);
+    self->hooks_committed = self->hook_count;
     while (self->job_count && !self->jobs[self->job_count - 1].committed)
         self->job_count--; /* added by the transaction that is gone */
     for (size_t i = 0; i < self->worker_count; i++)
@@ -561,6 +627,9 @@ static void store_close (store_t **self_p)
         free (self->attempts[i]);
     for (size_t i = 0; i < self->stat_count; i++)
         free (self->stats[i].bytes);
+    for (size_t i = 0; i < self->hook_count; i++)
+        free (self->hooks[i].url);
+    free (self->hooks);
     free (self->stats);
     free (self->attempts);
     free (self->jobs);
@@ -597,6 +666,9 @@ static const store_ops_t ram_ops = {
     .stat_put = stat_put,
     .stat_drop_before = stat_drop_before,
     .stat_each = stat_each,
+    .hook_put = hook_put,
+    .hook_delete = hook_delete,
+    .hook_each = hook_each,
     .snapshot_step = snapshot_step,
     .worker_each = worker_each,
     .job_count = job_count,

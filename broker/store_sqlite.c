@@ -347,6 +347,9 @@ const store_ops_t sqlite_ops = {
     .stat_put = sqlite_stat_put,
     .stat_drop_before = sqlite_stat_drop_before,
     .stat_each = sqlite_stat_each,
+    .hook_put = sqlite_hook_put,
+    .hook_delete = sqlite_hook_delete,
+    .hook_each = sqlite_hook_each,
     .snapshot_step = sqlite_snapshot_step,
     .close = store_close,
 };

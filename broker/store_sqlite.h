@@ -8,6 +8,7 @@
  *   store_sqlite_list.c  lists of jobs
  *   store_sqlite_keep.c  blobs, retention, sizes
  *   store_sqlite_stat.c  statistics
+ *   store_sqlite_hook.c  who is still to be told of a job's end
  *   store_sqlite_copy.c  snapshots and the check
  */
 #ifndef GLEANER_STORE_SQLITE_H
@@ -59,6 +60,9 @@ typedef enum {
     SQL_DELTA_PUT,
     SQL_DELTA_LEAVE,
     SQL_DELTA_DELETE,
+    SQL_HOOK_PUT,
+    SQL_HOOK_DELETE,
+    SQL_HOOK_EACH,
     SQL_COUNT
 } sql_t;
 
@@ -269,6 +273,11 @@ err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, in
 err_t sqlite_stat_put (store_t *store, int kind, int64_t time, slice_t bytes);
 err_t sqlite_stat_drop_before (store_t *store, int kind, int64_t time);
 err_t sqlite_stat_each (store_t *store, store_stat_fn *fn, void *ctx);
+
+/* store_sqlite_hook.c */
+err_t sqlite_hook_put (store_t *store, const hook_record_t *hook);
+err_t sqlite_hook_delete (store_t *store, int64_t seq, slice_t url);
+err_t sqlite_hook_each (store_t *store, store_hook_fn *fn, void *ctx);
 
 /* store_sqlite_copy.c */
 int sqlite_snapshot_step (store_t *store, const char *path);

@@ -59,9 +59,10 @@ static const char magic[8] = { 'G', 'L', 'N', 'R', 'R', 'E', 'D', 'O' };
 
 /* Codes on disk: one is never given another meaning. 0: a turn that ran it commits the database. */
 static const uint8_t codes[SQL_COUNT] = {
-    [SQL_JOB_INSERT] = 1,  [SQL_JOB_UPDATE] = 2, [SQL_JOB_BRIEF_PUT] = 3, [SQL_LABEL_INSERT] = 4,
-    [SQL_ATTEMPT_PUT] = 5, [SQL_WORKER_PUT] = 6, [SQL_WORKER_DELETE] = 7, [SQL_BLOB_REFER] = 8,
-    [SQL_BLOB_PUT] = 9,    [SQL_TOTAL_PUT] = 10, [SQL_DELTA_PUT] = 11,
+    [SQL_JOB_INSERT] = 1,   [SQL_JOB_UPDATE] = 2, [SQL_JOB_BRIEF_PUT] = 3, [SQL_LABEL_INSERT] = 4,
+    [SQL_ATTEMPT_PUT] = 5,  [SQL_WORKER_PUT] = 6, [SQL_WORKER_DELETE] = 7, [SQL_BLOB_REFER] = 8,
+    [SQL_BLOB_PUT] = 9,     [SQL_TOTAL_PUT] = 10, [SQL_DELTA_PUT] = 11,    [SQL_HOOK_PUT] = 12,
+    [SQL_HOOK_DELETE] = 13,
 };
 
 /* ---- noting statements ---- */

@@ -3,7 +3,7 @@
 
 #include "broker/store_sqlite.h"
 
-enum { SCHEMA_VERSION = 7 };
+enum { SCHEMA_VERSION = 8 };
 
 /* The job's archive is a blob. */
 #define ARCHIVED "length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
@@ -76,6 +76,9 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_DELTA_LEAVE] = "UPDATE blob SET refs = refs - 1 WHERE refs > 0 AND "
                         "sha256 = (SELECT sha256 FROM job_delta WHERE seq = ?1)",
     [SQL_DELTA_DELETE] = "DELETE FROM job_delta WHERE seq = ?1",
+    [SQL_HOOK_PUT] = "INSERT OR REPLACE INTO hook (seq, url, salt, ended_ms) VALUES (?1, ?2, ?3, ?4)",
+    [SQL_HOOK_DELETE] = "DELETE FROM hook WHERE seq = ?1 AND url = ?2",
+    [SQL_HOOK_EACH] = "SELECT seq, url, salt, ended_ms FROM hook ORDER BY seq",
 };
 
 /* Step N brings a database from version N to N + 1. */
@@ -146,6 +149,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
 
     /* A program that knows no deltas would let go of their blobs while jobs need them. */
     "CREATE TABLE job_delta (seq INTEGER PRIMARY KEY, sha256 TEXT NOT NULL);",
+
+    "CREATE TABLE hook (seq INTEGER, url TEXT, salt TEXT NOT NULL, ended_ms INTEGER NOT NULL, PRIMARY KEY (seq, url))"
+    " WITHOUT ROWID;",
 };
 
 /* Rule 51 of proto/README.md. */

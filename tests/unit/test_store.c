@@ -347,6 +347,50 @@ static void test_statistics (void **state)
     assert_string_equal (seen.bytes[1 - one], "another kind");
 }
 
+typedef struct {
+    char text[8][64];
+    size_t count;
+} hooks_seen_t;
+
+static void see_hook (void *ctx, const hook_record_t *hook)
+{
+    hooks_seen_t *seen = ctx;
+    assert_in_range (seen->count, 0, 7);
+    snprintf (seen->text[seen->count++], sizeof seen->text[0], "%lld %s " SLICE_FMT " %lld", (long long)hook->id.seq,
+              hook->id.salt, SLICE_ARG (hook->url), (long long)hook->ended_ms);
+}
+
+static void test_hooks (void **state)
+{
+    fixture_t *self = *state;
+    const store_ops_t *ops = self->store->ops;
+    hook_record_t hook = { .id = { 7, "abcdef" }, .url = SLICE ("http://a/"), .ended_ms = 70 };
+    assert_int_equal (ops->hook_put (self->store, &hook), 0);
+    hook.url = SLICE ("http://b/");
+    assert_int_equal (ops->hook_put (self->store, &hook), 0);
+    hook.id.seq = 5;
+    assert_int_equal (ops->hook_put (self->store, &hook), 0);
+    hook.id.seq = 6;
+    assert_int_equal (ops->hook_put (self->store, &hook), 0);
+    assert_int_equal (ops->commit (self->store), 0);
+    assert_int_equal (ops->hook_delete (self->store, 7, SLICE ("http://a/")), 0);
+    assert_int_equal (ops->hook_delete (self->store, 6, SLICE ("http://a/")), 0); /* there is none */
+    hook.id.seq = 5;
+    hook.ended_ms = 71;
+    assert_int_equal (ops->hook_put (self->store, &hook), 0);
+    assert_int_equal (ops->commit (self->store), 0);
+    hook.id.seq = 8;
+    assert_int_equal (ops->hook_put (self->store, &hook), 0);
+    assert_int_equal (ops->hook_delete (self->store, 6, SLICE ("http://b/")), 0);
+    crash (self);
+    hooks_seen_t seen = { 0 };
+    assert_int_equal (self->store->ops->hook_each (self->store, see_hook, &seen), 0);
+    assert_int_equal (seen.count, 3);
+    assert_string_equal (seen.text[0], "5 abcdef http://b/ 71");
+    assert_string_equal (seen.text[1], "6 abcdef http://b/ 70");
+    assert_string_equal (seen.text[2], "7 abcdef http://b/ 70");
+}
+
 static void test_a_second_broker_is_shut_out (void **state)
 {
     fixture_t *self = *state;
@@ -400,6 +444,7 @@ int main (void)
         BOTH (test_lists),
         cmocka_unit_test_setup_teardown (test_lists_leave_journals_in_their_rows, setup_sqlite, teardown),
         BOTH (test_workers),
+        BOTH (test_hooks),
         BOTH (test_statistics),
         cmocka_unit_test_setup_teardown (test_a_second_broker_is_shut_out, setup_sqlite, teardown),
         cmocka_unit_test_setup_teardown (test_a_newer_schema_is_left_alone, setup_sqlite, teardown),

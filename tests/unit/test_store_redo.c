@@ -97,6 +97,7 @@ static void digest_of (store_t *store, unsigned char out[DIGEST])
         "SELECT * FROM attempt ORDER BY seq, attempt", "SELECT * FROM worker ORDER BY worker_id",
         "SELECT * FROM job_label ORDER BY label, seq", "SELECT * FROM blob ORDER BY sha256",
         "SELECT * FROM stat ORDER BY kind, time",      "SELECT * FROM total WHERE name = 'blobs'",
+        "SELECT * FROM hook ORDER BY seq, url",
     };
     crypto_generichash_state state;
     crypto_generichash_init (&state, NULL, 0, DIGEST);
@@ -219,6 +220,17 @@ static void put_blob (fixture_t *self)
                       0);
 }
 
+static void put_hook (fixture_t *self, int64_t seq)
+{
+    hook_record_t hook = { { seq, "abc123" },
+                           roll (self, 2) ? SLICE ("http://a/") : SLICE ("http://b/"),
+                           roll (self, 999) };
+    if (roll (self, 3))
+        assert_int_equal (self->store->ops->hook_put (self->store, &hook), 0);
+    else
+        assert_int_equal (self->store->ops->hook_delete (self->store, seq, hook.url), 0);
+}
+
 static void job_gone (void *ctx, const job_record_t *job)
 {
     (void)job;
@@ -264,8 +276,10 @@ static void change_something (fixture_t *self)
         put_worker (self);
     else if (what < 90)
         assert_int_equal (self->store->ops->worker_delete (self->store, SLICE ("w3")), 0);
-    else if (what < 98)
+    else if (what < 94)
         put_blob (self);
+    else if (what < 98)
+        put_hook (self, seq);
     else if (what < 99)
         keep_house (self);
     else if (!roll (self, 5))
