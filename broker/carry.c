@@ -4,6 +4,7 @@
 #include "broker/apply.h"
 #include "broker/broker.h"
 #include "proto/log.h"
+#include "proto/traceparent.h"
 
 void order_take_frame (depot_order_t *order, zmq_msg_t *frame, slice_t data)
 {
@@ -72,6 +73,17 @@ static void open_secrets (broker_t *self, slice_t sealed, msg_job_poll_ok_t *out
                SLICE_ARG (out->job_id), self->secrets.path);
 }
 
+/* What runs the attempt is called from the attempt's own span. */
+static void enter_span (msg_job_poll_ok_t *out, char text[TRACEPARENT_LEN + 1])
+{
+    traceparent_t trace;
+    if (!traceparent_parse (out->traceparent, &trace))
+        return;
+    traceparent_span (trace.trace_id, out->job_id, SPAN_ATTEMPT, out->attempt, trace.parent_id);
+    traceparent_format (&trace, text);
+    out->traceparent = slice_from (text, TRACEPARENT_LEN);
+}
+
 /* The core knows leases, not texts: those come from the store. */
 static void carry_reply_job (broker_t *self, effect_t *effect)
 {
@@ -86,8 +98,10 @@ static void carry_reply_job (broker_t *self, effect_t *effect)
     out->filename = job.filename;
     message_t options;
     fault_t fault;
+    char traceparent[TRACEPARENT_LEN + 1];
     if (job.options.len && !message_decode_item (self->items, job.options, MSG_JOB_OPTIONS, &options, &fault)) {
         message_copy_common (&options, &effect->message);
+        enter_span (out, traceparent);
         if (options.job_options.sealed.len)
             open_secrets (self, options.job_options.sealed, out);
     }

@@ -31,6 +31,7 @@ typedef struct {
     int64_t backoff_max_ms; /* and no longer than this */
     int64_t sleep_max_ms;   /* a sleeping worker's leases are kept for this long at most */
     int64_t output_max;     /* told to workers: bytes kept of a printed stream */
+    bool trace;             /* a job that comes without a trace begins one */
     uint8_t seed[32];
 } core_config_t;
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/traceparent.h"
+
 /* Not blank, and no control characters but those that end or indent lines: what runs is what was shown. */
 static bool command_safe (slice_t command)
 {
@@ -71,6 +73,7 @@ static slice_t hash_request (core_t *self, const message_t *create, slice_t mark
 {
     message_t plain = *create;
     plain.job_create.idempotency_key = SLICE_ABSENT;
+    plain.job_create.traceparent = SLICE_ABSENT; /* a try again is another span of its sender's */
     plain.job_create.secrets = SLICE_ABSENT; /* their mark stands for them: nobody shall try words against the hash */
     buf_clear (&self->list);
     message_encode_item (&plain, &self->list);
@@ -123,6 +126,25 @@ static job_t *job_of (core_t *self, const msg_job_create_t *in, const message_t 
     return job;
 }
 
+/* The trace that it belongs to: the one that it came with, if that is one that counts (rule 52), or one of its own. */
+static slice_t trace_of (core_t *self, slice_t told, const job_t *job)
+{
+    traceparent_t trace;
+    if (!traceparent_parse (told, &trace)) {
+        uint64_t random[2] = { 0 };
+        if (!self->config.trace)
+            return SLICE_ABSENT;
+        for (int i = 0; i < 2; i++)
+            random[i] = core_random (self) | 1; /* an id of zeros is none */
+        hex_format (random, sizeof random, trace.trace_id);
+        traceparent_span (trace.trace_id, core_job_id_text (self, job), SPAN_JOB, 0, trace.parent_id);
+        trace.flags = TRACE_SAMPLED;
+    }
+    char *text = arena_alloc (&self->out->arena, TRACEPARENT_LEN + 1);
+    traceparent_format (&trace, text);
+    return slice_from (text, TRACEPARENT_LEN);
+}
+
 void core_on_job_create (core_t *self, const event_t *event)
 {
     const msg_job_create_t *in = &event->message->job_create;
@@ -151,6 +173,7 @@ void core_on_job_create (core_t *self, const event_t *event)
         return;
     }
     job->owner = slice_dup (event->owner);
+    options.job_options.traceparent = trace_of (self, in->traceparent, job);
     int64_t delay = delay_of (self, in);
     job_record_t *record = &core_effect (self, EFFECT_JOB_INSERT)->job;
     core_job_record (self, job, record);

@@ -11,6 +11,7 @@
 #include "proto/id.h"
 #include "proto/limits.h"
 #include "proto/lines.h"
+#include "proto/traceparent.h"
 
 #define AT(member) offsetof (submit_options_t, member)
 
@@ -234,6 +235,8 @@ static bool add_map (form_t *form, const char *field, const char *lines, value_f
 static bool fill_form (form_t *form)
 {
     const submit_options_t *options = form->options;
+    slice_t trace = slice_of (getenv ("TRACEPARENT"));
+    traceparent_t parsed;
     if (options->commands.count == 0)
         return cli_say (0, "what is to be run? Put it behind --: gleaner run -- make test");
     if (!quote_commands (&options->commands, &form->commands))
@@ -242,6 +245,7 @@ static bool fill_form (form_t *form)
     set_text (form, "mode", "distributed");
     set_text (form, "idempotencyKey", options->key ? options->key : form->key);
     set_text (form, "name", options->name);
+    set_text (form, "traceparent", traceparent_parse (trace, &parsed) ? trace.ptr : NULL);
     set_text (form, "artifacts", options->artifact);
     set_number (form, "timeoutMs", options->timeout_ms);
     set_number (form, "maxAttempts", options->attempts);

@@ -101,8 +101,10 @@ static json_t *parameters (const call_t *self)
     add_part_parameters (self, list, DOC_IS_QUERY, "query");
     if (self->route->flags & ROUTE_WORKER)
         add_parameter (list, "X-Worker-Id", "header", false, text_with ("The worker, when `workerId` does not say."));
-    if (self->route->flags & ROUTE_KEY)
+    if (self->route->flags & ROUTE_KEY) {
         add_parameter (list, "Idempotency-Key", "header", false, text_with ("As `idempotencyKey`."));
+        add_parameter (list, "traceparent", "header", false, text_with ("As `traceparent`, where that is absent."));
+    }
     add_part_parameters (self, list, DOC_IS_HEADER, "header");
     return list;
 }

@@ -2,6 +2,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/routes.h"
+#include "proto/traceparent.h"
 
 void source_fini (source_t *self)
 {
@@ -94,6 +95,15 @@ err_t translate_key (request_t *request, message_t *out, fault_t *fault)
     return 0;
 }
 
+void translate_trace (request_t *request, message_t *out)
+{
+    slice_t header = slice_trim (request_header (request, "traceparent"));
+    slice_t *field = &out->job_create.traceparent;
+    traceparent_t trace;
+    if (!field->len && request_header_count (request, "traceparent") == 1 && traceparent_parse (header, &trace))
+        *field = slice_from (header.ptr, TRACEPARENT_LEN); /* a later version's may be longer */
+}
+
 /* What the connection tells beside the request itself. The client's word on its own address does not count. */
 static err_t add_context (source_t *self, request_t *request, message_t *out, fault_t *fault)
 {
@@ -104,8 +114,10 @@ static err_t add_context (source_t *self, request_t *request, message_t *out, fa
         if (worker.ptr)
             err = fill (out, "workerId", worker, fault);
     }
-    if (!err && flags & ROUTE_KEY)
+    if (!err && flags & ROUTE_KEY) {
         err = translate_key (request, out, fault);
+        translate_trace (request, out);
+    }
     if (err || !(flags & ROUTE_PEER))
         return err;
     request_peer (request, self->peer);

@@ -26,6 +26,9 @@ err_t translate_request (source_t *self, request_t *request, msg_type_t type, me
 /* The header Idempotency-Key, into a job-create. Returns 0, or SCHEMA when there are two, or the message names
  * another one. */
 err_t translate_key (request_t *request, message_t *out, fault_t *fault);
+/* The header traceparent, into a job-create that names none itself. One that does not count is passed over, as W3C
+ * Trace Context wants it; so is tracestate, which it allows to drop. */
+void translate_trace (request_t *request, message_t *out);
 
 /* Presence (an empty text is a missing one), limits, UTF-8. Returns 0, MISSING_FIELD, SCHEMA or BAD_UTF8. */
 err_t translate_check (const message_t *message, fault_t *fault);

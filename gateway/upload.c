@@ -234,6 +234,7 @@ static err_t make_job (upload_t *self, slice_t file_url, message_t *out, fault_t
         err = translate_key (self->request, out, fault);
     if (err)
         return err;
+    translate_trace (self->request, out);
     job->command = field (self, PART_COMMANDS);
     if (job->file_url.ptr) /* the project is there already, and what was sent is what has changed since */
         job->delta_url = file_url;

@@ -362,6 +362,7 @@ static job_t *begin (const job_host_t *host, const msg_job_poll_ok_t *given, int
     self->file_url = slice_dup (given->file_url);
     self->delta_url = slice_dup (given->delta_url);
     self->env = slice_dup (given->env);
+    self->traceparent = slice_dup (given->traceparent);
     take_secrets (self, given);
     self->goes_on = slice_eq_str (given->on_error, "continue");
     self->network_none = slice_eq_str (given->network, "none");
@@ -450,6 +451,7 @@ void job_destroy (job_t **self_p)
     free (self->file_url);
     free (self->delta_url);
     free (self->env);
+    free (self->traceparent);
     wipe_secrets (self);
     free (self->image);
     free (self->artifacts);

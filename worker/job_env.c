@@ -56,6 +56,8 @@ static void put_ours (env_t *env, const job_t *self)
     put_text (env, "GLEANER_JOB_ID", self->lease.job_id);
     put_text (env, "GLEANER_ATTEMPT", attempt);
     put_text (env, "GLEANER_WORKER_ID", self->lease.worker_id);
+    if (self->traceparent)
+        put_text (env, "TRACEPARENT", self->traceparent);
 }
 
 static void put_wanted (env_t *env, const job_t *self, slice_t wanted)

@@ -70,10 +70,11 @@ struct job {
     job_state_t state;
     char *command;
     char *file_url;
-    char *delta_url; /* laid over that; NULL: none */
-    char *env;       /* as lines; NULL: none */
-    buf_t secrets;   /* as rows; wiped at the end */
-    mask_t *mask;    /* of these; NULL: none */
+    char *delta_url;   /* laid over that; NULL: none */
+    char *env;         /* as lines; NULL: none */
+    char *traceparent; /* NULL: it belongs to no trace */
+    buf_t secrets;     /* as rows; wiped at the end */
+    mask_t *mask;      /* of these; NULL: none */
     bool secrets_lost;
     bool goes_on; /* after a command that failed */
     bool network_none;
