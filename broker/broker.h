@@ -23,6 +23,8 @@
  *   follow.c    job-follow: output as it grows
  *   bytes.c     blobs
  *   secrets.c   the key of the jobs' secrets
+ *   courier.c   HTTP POSTs, in a thread of their own
+ *   webhooks.c  who is told of a job's end, and whether they know
  */
 #ifndef GLEANER_BROKER_H
 #define GLEANER_BROKER_H
@@ -33,6 +35,7 @@
 #include "broker/audit.h"
 #include "broker/auth.h"
 #include "broker/core.h"
+#include "broker/courier.h"
 #include "broker/curve.h"
 #include "broker/depot.h"
 #include "broker/endless.h"
@@ -43,6 +46,7 @@
 #include "broker/secrets.h"
 #include "broker/stats.h"
 #include "broker/store.h"
+#include "broker/webhook.h"
 #include "proto/options.h"
 #include "proto/refusals.h"
 #include "proto/reload.h"
@@ -78,6 +82,7 @@ typedef struct {
     issuer_config_t jwt; /* `key` NULL: none */
     bool insecure;
     bool curve;
+    webhook_options_t webhook;
     const char *log_level, *log_format;
 } broker_options_t;
 
@@ -94,6 +99,7 @@ typedef struct {
 typedef struct followers followers_t;
 typedef struct events events_t;
 typedef struct measure measure_t;
+typedef struct webhooks webhooks_t;
 
 /* What housekeeping remembers between its rounds. */
 typedef struct {
@@ -141,10 +147,12 @@ typedef struct {
     events_t *events;
     measure_t *measure;
     gateways_t gateways;
-    const char *folder;  /* the data directory */
-    decoder_t *items;    /* of stored options */
-    decoder_t *receipts; /* and receipts */
-    decoder_t *usages;   /* and what attempts have used */
+    courier_t *courier;   /* NULL: nobody is told anything by HTTP */
+    webhooks_t *webhooks; /* NULL: none */
+    const char *folder;   /* the data directory */
+    decoder_t *items;     /* of stored options */
+    decoder_t *receipts;  /* and receipts */
+    decoder_t *usages;    /* and what attempts have used */
     buf_t attempts;
     secrets_t secrets;
     buf_t sealed;   /* of the job that is being created */
@@ -313,6 +321,24 @@ void follow_read (broker_t *self, depot_order_t *order);
 void follow_wake (broker_t *self, int64_t seq, int streams);
 void follow_tick (broker_t *self);
 int64_t follow_deadline (const broker_t *self);
+
+/* webhooks.c */
+/* From the options. False with one sentence in `problem`. */
+bool webhooks_open (broker_t *self, char *problem, size_t problem_size);
+void webhooks_destroy (webhooks_t **self_p);
+/* Those that a broker before this one had not told yet. */
+void webhooks_load (broker_t *self);
+/* 0, or WEBHOOK_REFUSED for a job's own URL that is not allowed. */
+err_t webhooks_check (const broker_t *self, const msg_job_create_t *in);
+/* A step's effects are in the open transaction: who is to be told of jobs that have ended goes there, too. */
+void webhooks_step (broker_t *self);
+/* The turn is committed (or lost): they are told (or not). */
+void webhooks_publish (broker_t *self);
+void webhooks_forget (broker_t *self);
+void webhooks_tick (broker_t *self);
+void webhooks_outcome (broker_t *self, post_t *post);
+int64_t webhooks_deadline (const broker_t *self);
+void webhooks_info (const broker_t *self, msg_broker_info_ok_t *out);
 
 /* bytes.c */
 void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame);

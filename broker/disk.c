@@ -145,6 +145,7 @@ void disk_recover (broker_t *self)
     self->store->ops->compact (self->store);
     events_forget (self);
     measure_forget (self);
+    webhooks_forget (self);
     for (depot_order_t *order = self->discards; order;) {
         depot_order_t *next = order->next;
         depot_order_destroy (&order);

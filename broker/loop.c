@@ -46,6 +46,8 @@ static long patience (const broker_t *self)
     due = admission < due ? admission : due;
     int64_t endless = endless_deadline (self->endless);
     due = endless < due ? endless : due;
+    int64_t webhooks = webhooks_deadline (self);
+    due = webhooks < due ? webhooks : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
     int64_t notify = notify_deadline ();
@@ -100,9 +102,13 @@ static void let_gather (broker_t *self)
 static void wait_for_work (broker_t *self)
 {
     struct pollfd fds[] = {
-        { .fd = self->router_fd, .events = POLLIN },      { .fd = depot_fd (self->depot), .events = POLLIN },
-        { .fd = self->signals, .events = POLLIN },        { .fd = self->monitor_fd, .events = POLLIN },
-        { .fd = auth_fd (self->auth), .events = POLLIN }, { .fd = self->curve_fd, .events = POLLIN },
+        { .fd = self->router_fd, .events = POLLIN },
+        { .fd = depot_fd (self->depot), .events = POLLIN },
+        { .fd = self->signals, .events = POLLIN },
+        { .fd = self->monitor_fd, .events = POLLIN },
+        { .fd = auth_fd (self->auth), .events = POLLIN },
+        { .fd = self->curve_fd, .events = POLLIN },
+        { .fd = self->courier ? courier_fd (self->courier) : -1, .events = POLLIN },
     };
     bool there = zmq_number (self->router, ZMQ_EVENTS) & ZMQ_POLLIN;
     poll (fds, sizeof fds / sizeof *fds, there ? 0 : (int)patience (self));
@@ -133,6 +139,15 @@ static void end_endless (broker_t *self, bool drained)
     }
 }
 
+static void take_posts (broker_t *self)
+{
+    post_t *post = NULL;
+    while (self->courier && !self->lost && (post = courier_take (self->courier))) {
+        webhooks_outcome (self, post);
+        post_destroy (&post);
+    }
+}
+
 static void tick (broker_t *self, bool drained)
 {
     if (self->peers_changed || peers_deadline (self->peers) <= self->now_ms)
@@ -147,12 +162,15 @@ static void tick (broker_t *self, bool drained)
     disk_tick (self);
     keep_tick (self);
     measure_tick (self);
+    take_posts (self);
+    webhooks_tick (self);
 }
 
 static void publish (broker_t *self)
 {
     events_publish (self);
     measure_publish (self);
+    webhooks_publish (self);
 }
 
 static bool admit_key (void *ctx, slice_t key)

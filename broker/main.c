@@ -68,6 +68,16 @@ static bool open_secrets (broker_t *self, const char *folder, char *problem)
                          PROBLEM_SIZE);
 }
 
+/* Whoever is told by HTTP what goes on here. */
+static bool open_outside (broker_t *self, char *problem)
+{
+    if (!webhooks_open (self, problem, PROBLEM_SIZE))
+        return false;
+    if (self->webhooks)
+        self->courier = courier_new ("gleaner-broker/" GLEANER_VERSION, problem, PROBLEM_SIZE);
+    return self->courier || !self->webhooks;
+}
+
 static bool start_core (broker_t *self, char *problem)
 {
     self->started_ms = self->now_ms = clock_mono_ms ();
@@ -149,6 +159,8 @@ static zsock_t *open_socket (broker_t *self, int passed, const char *folder, cha
 
 static void broker_fini (broker_t *self)
 {
+    courier_destroy (&self->courier);
+    webhooks_destroy (&self->webhooks);
     depot_destroy (&self->depot);
     auth_destroy (&self->auth);
     audit_destroy (&self->audit);
@@ -206,6 +218,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->store->synced = metrics_synced;
     self->store->synced_ctx = measure_metrics (self->measure);
     measure_load (self);
+    webhooks_load (self);
     self->folder = folder;
     admit_begin (self);
     notify_ready ();
@@ -271,8 +284,8 @@ static int serve (broker_options_t *options, reload_t *reload)
     zsock_t *socket = NULL;
     bool good = folder_find (options->data, true, folder, problem, sizeof problem) &&
                 open_storage (&self, folder, problem) && open_secrets (&self, folder, problem) &&
-                start_core (&self, problem) && (socket = open_socket (&self, passed, folder, problem)) &&
-                watch_peers (&self, socket, problem);
+                open_outside (&self, problem) && start_core (&self, problem) &&
+                (socket = open_socket (&self, passed, folder, problem)) && watch_peers (&self, socket, problem);
     if (good)
         run (&self, socket, folder);
     broker_fini (&self);

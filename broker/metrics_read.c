@@ -28,6 +28,18 @@ static void put_room (broker_t *self, list_t *list, buf_t *raw)
     metrics_put (list, raw, METRIC_DISK_FULL, NULL, self->disk_full);
 }
 
+static void put_told (broker_t *self, list_t *list, buf_t *raw)
+{
+    message_t info;
+    message_init (&info, MSG_BROKER_INFO_OK);
+    const msg_broker_info_ok_t *told = &info.broker_info_ok;
+    webhooks_info (self, &info.broker_info_ok);
+    metrics_put (list, raw, METRIC_WEBHOOKS, "sent", told->webhooks_sent);
+    metrics_put (list, raw, METRIC_WEBHOOKS, "failed", told->webhooks_failed);
+    metrics_put (list, raw, METRIC_WEBHOOKS, "lost", told->webhooks_lost);
+    metrics_put (list, raw, METRIC_WEBHOOKS_WAITING, NULL, told->webhooks_waiting);
+}
+
 static void put_refusals (broker_t *self, list_t *list, buf_t *raw)
 {
     metrics_put (list, raw, METRIC_REFUSED_FRAMES, NULL, self->refused_frames);
@@ -55,6 +67,7 @@ void metrics_read (broker_t *self, uint64_t request)
     put_levels (self, &list, raw);
     metrics_list (measure_metrics (self->measure), &list, raw);
     put_room (self, &list, raw);
+    put_told (self, &list, raw);
     put_refusals (self, &list, raw);
     gateways_forget (&self->gateways, self->now_ms);
     metrics_put (&list, raw, METRIC_GATEWAYS, NULL, (int64_t)self->gateways.count);

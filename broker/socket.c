@@ -151,7 +151,12 @@ static void to_core (broker_t *self, uint64_t request, const message_t *message,
     };
     if (message->type == MSG_JOB_CREATE && disk_refuses (self, request))
         return;
-    err_t err = event_look_up (&event, self->core, self->store, &found);
+    err_t err = message->type == MSG_JOB_CREATE ? webhooks_check (self, &message->job_create) : ERR_NONE;
+    if (err) {
+        broker_reply_error (self, request, err);
+        return;
+    }
+    err = event_look_up (&event, self->core, self->store, &found);
     if (err)
         broker_die (err);
     unsigned char mark[SECRETS_MARK];

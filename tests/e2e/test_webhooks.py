@@ -1,0 +1,292 @@
+"""Receivers are told of a job's end: signed, at least once, and never at the cost of a job."""
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+from cluster import BIN, PATIENCE, wait_until
+from receiver import Receiver, signature_good
+
+SECRET = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+OTHER = "whsec_" + base64.b64encode(os.urandom(24)).decode()
+
+
+def secret_file(folder, text=SECRET, mode=0o600):
+    path = folder / "webhook.secret"
+    path.write_text(text + "\n")
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def receivers():
+    """Receivers of the test's own; each is closed at its end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(contextlib.closing(Receiver(*args, **options)))
+
+
+@pytest.fixture
+def hooked(clusters, tmp_path):
+    """A cluster whose broker tells `url`."""
+    def make(url=None, *args, secret=SECRET, **options):
+        told = ["--webhook", url] if url else []
+        return clusters(broker_args=[*told, "--webhook-secret-file", secret_file(tmp_path, secret), *args], **options)
+    return make
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def counts(cluster):
+    info = cluster.native().ask("broker-info")
+    return {name.removeprefix("webhooks").lower(): value for name, value in info.items() if name.startswith("webhooks")}
+
+
+def test_a_receiver_is_told_of_a_jobs_end_and_can_trust_it(hooked, receivers):
+    receiver = receivers()
+    cluster = hooked(receiver.url + "/gleaner?x=1", secret=f"{SECRET}\n{OTHER}")
+    cluster.worker()
+    job = cluster.api.submit("echo canary-of-the-output; echo hidden >&2; test $A = canary-of-the-env", name="told",
+                             env=json.dumps({"A": "canary-of-the-env"}), labels="team=red")
+    status = cluster.api.wait_job(job)
+    [posted] = wait_until(receiver.taken, what="the webhook")
+    assert signature_good(posted, SECRET) and signature_good(posted, OTHER) and posted.path == "/gleaner?x=1"
+    assert posted.headers["webhook-id"] == f"msg_{job}_ended" and posted.headers["Content-Type"] == "application/json"
+    told = posted.json
+    assert told["type"] == "job.completed" and told["data"]["jobId"] == job and told["data"]["labels"] == {"team": "red"}
+    for name in ("status", "exitCode", "workerId", "attempt", "createdAt", "startedAt", "completedAt", "stdoutBytes", "name"):
+        assert told["data"][name] == status[name], name
+    assert not {"command", "env", "stdout", "stderr", "lastLines", "fileUrl", "secretNames", "attempts"} & set(told["data"])
+    assert "canary" not in posted.body.decode() and len(posted.body) < 4096
+    assert wait_until(lambda: counts(cluster)["sent"]) == 1 and counts(cluster)["waiting"] == 0
+    failing = cluster.api.submit("exit 3")
+    cluster.api.wait_job(failing)
+    [_, posted] = wait_until(lambda: len(receiver.taken()) == 2 and receiver.taken())
+    assert posted.json["type"] == "job.failed" and posted.json["data"]["exitCode"] == 3
+
+
+def test_only_the_ends_that_are_asked_for(hooked, receivers):
+    receiver = receivers()
+    cluster = hooked(receiver.url, "--webhook-on", "failed")
+    cluster.worker()
+    cluster.api.wait_job(cluster.api.submit("true"))
+    bad = cluster.api.submit("false")
+    cluster.api.wait_job(bad)
+    cancelled = cluster.api.submit("sleep 100")
+    cluster.api.post("/api/jobs/cancel", {"jobId": cancelled})
+    wait_until(lambda: len(receiver.taken()) == 2)
+    assert {post.json["data"]["jobId"] for post in receiver.taken()} == {bad, cancelled}
+
+
+@pytest.mark.parametrize("first", [500, 302, 429, 404])
+def test_what_is_refused_is_told_again_under_the_same_id(hooked, receivers, first):
+    elsewhere = receivers()
+    answers = iter([(first, {"Location": elsewhere.url, "Retry-After": "1"} if first in (302, 429) else {}), 204])
+    receiver = receivers(lambda posted: next(answers))
+    cluster = hooked(receiver.url)
+    job = cluster.api.create()
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    one, two = wait_until(lambda: len(receiver.taken()) == 2 and receiver.taken())
+    assert one.headers["webhook-id"] == two.headers["webhook-id"] and one.body == two.body
+    assert signature_good(two, SECRET) and elsewhere.taken() == []
+    assert two.at - one.at >= (1 if first == 429 else 0.5)
+    assert f"job={job}" in cluster.broker.events("webhook-failed")[0] and f"HTTP status {first}" in cluster.broker.events("webhook-failed")[0]
+    assert wait_until(lambda: counts(cluster)["sent"]) == 1 and counts(cluster)["failed"] == 1
+
+
+def test_410_is_the_end_of_it(hooked, receivers):
+    receiver = receivers(410)
+    cluster = hooked(receiver.url)
+    for _ in range(2):
+        cluster.api.post("/api/jobs/cancel", {"jobId": cluster.api.create()})
+    assert wait_until(lambda: counts(cluster)["lost"] == 2 and counts(cluster))["waiting"] == 0
+    assert len(receiver.taken()) == 2 and cluster.broker.events("webhook-given-up")
+
+
+def test_it_is_given_up_in_the_end_and_said_so(hooked):
+    cluster = hooked(f"http://127.0.0.1:{closed_port()}", "--webhook-keep", "1s")
+    job = cluster.api.create()
+    cluster.api.post("/api/jobs/cancel", {"jobId": job})
+    assert wait_until(lambda: counts(cluster)["lost"]) == 1
+    assert f"job={job}" in cluster.broker.wait_event("webhook-given-up") and counts(cluster)["failed"] >= 1
+    cluster.broker.stop()
+    cluster.broker.start()
+    assert counts(cluster)["waiting"] == 0
+
+
+@pytest.mark.parametrize("dead", ["refused", "hanging"])
+def test_a_broker_that_is_killed_tells_after_its_restart(hooked, receivers, dead):
+    port = closed_port()
+    hanging = receivers(None, port=port) if dead == "hanging" else None
+    cluster = hooked(f"http://127.0.0.1:{port}")
+    worker = cluster.worker()
+    jobs = [cluster.api.submit("true") for _ in range(3)]
+    for job in jobs:
+        cluster.api.wait_job(job)
+    cluster.broker.kill()
+    early = hanging.taken() if hanging else []
+    if hanging:
+        hanging.close()
+        hanging.close = lambda: None
+    receiver = receivers(port=port)
+    cluster.broker.start()
+    cluster.broker.wait_event("webhooks-waiting")
+    wait_until(lambda: {post.json["data"]["jobId"] for post in receiver.taken()} == set(jobs))
+    ids = {post.headers["webhook-id"] for post in receiver.taken()}
+    assert ids == {f"msg_{job}_ended" for job in jobs} and {post.headers["webhook-id"] for post in early} <= ids
+    assert all(signature_good(post, SECRET) for post in receiver.taken())
+    wait_until(lambda: counts(cluster)["waiting"] == 0)
+    cluster.broker.kill()
+    cluster.broker.start()
+    assert counts(cluster)["waiting"] == 0, "what was told is forgotten"
+    assert worker.running
+
+
+def test_a_slow_receiver_delays_nobody_and_gets_few_at_once(hooked, receivers):
+    quick, slow = receivers(), receivers(None)
+    cluster = hooked(slow.url, "--webhook", quick.url)
+    begun = time.monotonic()
+    for _ in range(40):
+        cluster.api.post("/api/jobs/cancel", {"jobId": cluster.api.create()})
+    wait_until(lambda: len(quick.taken()) == 40)
+    assert time.monotonic() - begun < 10 * PATIENCE and len(slow.taken()) <= 8
+    begun = time.monotonic()
+    assert cluster.broker.stop() == 0 and time.monotonic() - begun < 5 * PATIENCE, "nor does it hold a stop up"
+    cluster.broker.start()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(hooked, tmp_path):
+    certificates = pytest.importorskip("certificates")
+    import ssl
+    import threading
+    cert, key = certificates.Authority(tmp_path / "ca").pair("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        got = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    plain, _ = listening.accept()
+                    with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as secure:
+                        got.append(secure.recv(1000))
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        cluster = hooked(f"https://localhost:{listening.getsockname()[1]}/")
+        cluster.api.post("/api/jobs/cancel", {"jobId": cluster.api.create()})
+        assert "certificate" in cluster.broker.wait_event("webhook-failed")
+        assert b"".join(got) == b""
+
+
+# ---- a job's own ----
+
+def test_a_job_names_its_own_receiver_where_that_is_allowed(hooked, receivers):
+    receiver = receivers()
+    cluster = hooked(None, "--webhook-allow", receiver.url + "/jobs/")
+    cluster.worker()
+    job = cluster.api.submit("true", webhook=receiver.url + "/jobs/7?token=canary")
+    status = cluster.api.wait_job(job)
+    [posted] = wait_until(receiver.taken)
+    assert posted.path == "/jobs/7?token=canary" and posted.json["data"]["jobId"] == job and signature_good(posted, SECRET)
+    everything = json.dumps([status, cluster.api.get("/api/jobs").json]) + cluster.broker.log.read_text() + posted.body.decode()
+    assert "canary" not in everything, "a URL that opens a door is shown to nobody"
+    cluster.api.wait_job(cluster.api.submit("true"))
+    assert len(receiver.taken()) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/jobs", "http://127.0.0.1:1/jobsx/7", "http://127.0.0.1:1/jobs/../admin",
+                                 "http://127.0.0.1:1/jobs/%2E%2e/admin", "http://127.0.0.1:1/jobs/..%2fadmin", "http://127.0.0.1:1/jobs/./7",
+                                 "http://127.0.0.1:1@evil.example/jobs/7", "http://127.0.0.1:1/jobs/\\7", "http://127.0.0.1:1/jobs/#x",
+                                 "https://127.0.0.1:1/jobs/7", "HTTP://127.0.0.1:1/jobs/7", "file:///etc/passwd", "http://169.254.169.254/",
+                                 "http://127.0.0.1:11/jobs/7", "x"])
+def test_other_urls_are_refused(allowing, url):
+    answer = allowing.api.post("/api/jobs/create", {"command": "true", "fileUrl": "/uploads/none.zip", "filename": "p.zip", "webhook": url})
+    assert answer.status == 403 and answer["code"] == "WEBHOOK_REFUSED", answer
+    assert allowing.api.get("/api/jobs")["total"] == 0
+
+
+@pytest.fixture(scope="module")
+def allowing(tmp_path_factory):
+    """A broker that allows one prefix, the same for all tests that are refused."""
+    from cluster import Cluster
+    folder = tmp_path_factory.mktemp("allowing")
+    cluster = Cluster(folder, broker_args=["--webhook-allow", "http://127.0.0.1:1/jobs/", "--webhook-secret-file", secret_file(folder)])
+    yield cluster
+    cluster.close()
+
+
+def test_where_nothing_is_allowed_no_job_may_name_one(shared):
+    answer = shared.native().ask("job-create", command="true", fileUrl="/uploads/none.zip", filename="p.zip", webhook="http://127.0.0.1:1/")
+    assert (answer["type"], answer["code"]) == ("error", "WEBHOOK_REFUSED")
+    assert not [name for name in shared.native().ask("broker-info") if name.startswith("webhooks")]
+
+
+# ---- the start ----
+
+@pytest.mark.parametrize("secret, mode, says", [
+    (SECRET, 0o644, "chmod 600"), (SECRET, 0o620, "chmod 600"), (None, 0, "cannot read"), ("", 0o600, "whsec_"),
+    ("hunter2", 0o600, "whsec_"), ("whsec_c2hvcnQ=", 0o600, "24 to 64"), (SECRET + "!", 0o600, "whsec_"), ("\n".join([SECRET] * 5), 0o600, "4 of them"),
+])
+def test_a_secret_that_is_none_is_refused_at_the_start(tmp_path, secret, mode, says):
+    path = secret_file(tmp_path, secret, mode) if secret is not None else tmp_path / "none"
+    refused(tmp_path, says, "--webhook", "http://127.0.0.1:1/", "--webhook-secret-file", path)
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--webhook", "http://127.0.0.1:1/"], "--webhook-secret-file"), (["--webhook", "ftp://x/"], "no plain http(s) URL"),
+    (["--webhook", "http://me@x/"], "no plain http(s) URL"), (["--webhook-allow", "https://hooks.example"], "a / at least"),
+    (["--webhook", "http://x/", "--webhook-on", "never"], "all|completed|failed"),
+])
+def test_options_that_cannot_be_meant_are_refused(tmp_path, args, says):
+    refused(tmp_path, says, *args)
+
+
+def refused(tmp_path, says, *args):
+    done = subprocess.run([BIN / "gleaner-broker", "--listen", "tcp://127.0.0.1:0", "--data", tmp_path / "data", *args],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and says in done.stderr.splitlines()[-1], done.stderr
+    assert SECRET.removeprefix("whsec_") not in done.stderr
+
+
+# ---- many ----
+
+def end_many(cluster, native, count):
+    """Seconds that so many jobs take from submission to their end."""
+    import msgpack
+    begun = time.monotonic()
+    frame = {"v": 1, "type": "job-create", "command": "true", "fileUrl": "/uploads/none.zip", "filename": "p.zip"}
+    ids = []
+    for _ in range(count // 200):
+        for _ in range(200):
+            native.send(b"", msgpack.packb(frame))
+        ids += [native.receive()["jobId"] for _ in range(200)]
+        for job in ids[-200:]:
+            native.send(b"", msgpack.packb({"v": 1, "type": "job-cancel", "jobId": job}))
+        assert all(native.receive()["type"] == "job-cancel-ok" for _ in range(200))
+    return time.monotonic() - begun
+
+
+def test_ten_thousand_jobs_and_a_dead_receiver(clusters, tmp_path):
+    plain = clusters(gateway=False)
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    hooked = clusters(gateway=False, broker_args=["--webhook", f"http://127.0.0.1:{closed_port()}", "--webhook-secret-file", secret_file(folder)])
+    natives = plain.native(), hooked.native()
+    took = [0, 0]
+    for _ in range(5):  # by turns, so that whatever else the machine does counts for both
+        for which, cluster in enumerate((plain, hooked)):
+            took[which] += end_many(cluster, natives[which], 2000)
+    ratio = took[1] / took[0]
+    print(f"10,000 jobs: {took[0]:.2f} s without webhooks, {took[1]:.2f} s with a dead receiver, ratio {ratio:.2f}")
+    assert ratio < 2, took
+    told = counts(hooked)
+    assert told["waiting"] == 10000 and told["failed"] < 60 and told["lost"] == 0
