@@ -25,6 +25,7 @@
  *   secrets.c   the key of the jobs' secrets
  *   courier.c   HTTP POSTs, in a thread of their own
  *   webhooks.c  who is told of a job's end, and whether they know
+ *   traces.c    spans, to a collector
  */
 #ifndef GLEANER_BROKER_H
 #define GLEANER_BROKER_H
@@ -83,6 +84,8 @@ typedef struct {
     bool insecure;
     bool curve;
     webhook_options_t webhook;
+    const char *otlp;
+    const char *otlp_headers;
     const char *log_level, *log_format;
 } broker_options_t;
 
@@ -100,6 +103,7 @@ typedef struct followers followers_t;
 typedef struct events events_t;
 typedef struct measure measure_t;
 typedef struct webhooks webhooks_t;
+typedef struct traces traces_t;
 
 /* What housekeeping remembers between its rounds. */
 typedef struct {
@@ -149,6 +153,7 @@ typedef struct {
     gateways_t gateways;
     courier_t *courier;   /* NULL: nobody is told anything by HTTP */
     webhooks_t *webhooks; /* NULL: none */
+    traces_t *traces;     /* NULL: likewise */
     const char *folder;   /* the data directory */
     decoder_t *items;     /* of stored options */
     decoder_t *receipts;  /* and receipts */
@@ -339,6 +344,19 @@ void webhooks_tick (broker_t *self);
 void webhooks_outcome (broker_t *self, post_t *post);
 int64_t webhooks_deadline (const broker_t *self);
 void webhooks_info (const broker_t *self, msg_broker_info_ok_t *out);
+
+/* traces.c: likewise. */
+bool traces_open (broker_t *self, char *problem, size_t problem_size);
+void traces_destroy (traces_t **self_p);
+void traces_step (broker_t *self);
+void traces_publish (broker_t *self);
+void traces_forget (broker_t *self);
+void traces_tick (broker_t *self);
+void traces_outcome (broker_t *self, post_t *post);
+int64_t traces_deadline (const broker_t *self);
+void traces_info (const broker_t *self, msg_broker_info_ok_t *out);
+/* After the last turn: sends what is left, within a few seconds. */
+void traces_stop (broker_t *self);
 
 /* bytes.c */
 void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame);

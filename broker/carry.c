@@ -159,6 +159,7 @@ void broker_step (broker_t *self, const event_t *event, zmq_msg_t *frame)
         broker_die (err);
     measure_step (self, &self->effects);
     webhooks_step (self);
+    traces_step (self);
     for (size_t i = 0; i < self->effects.count; i++)
         carry (self, &self->effects.items[i], frame);
 }

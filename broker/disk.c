@@ -111,6 +111,7 @@ err_t broker_load_core (broker_t *self)
     config.backoff_max_ms = self->options->backoff_max_ms;
     config.sleep_max_ms = self->options->sleep_max_ms;
     config.output_max = self->options->output_max;
+    config.trace = self->traces != NULL;
     randombytes_buf (config.seed, sizeof config.seed);
     core_destroy (&self->core);
     self->core = core_new (&config);
@@ -146,6 +147,7 @@ void disk_recover (broker_t *self)
     events_forget (self);
     measure_forget (self);
     webhooks_forget (self);
+    traces_forget (self);
     for (depot_order_t *order = self->discards; order;) {
         depot_order_t *next = order->next;
         depot_order_destroy (&order);

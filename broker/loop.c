@@ -48,6 +48,8 @@ static long patience (const broker_t *self)
     due = endless < due ? endless : due;
     int64_t webhooks = webhooks_deadline (self);
     due = webhooks < due ? webhooks : due;
+    int64_t traces = traces_deadline (self);
+    due = traces < due ? traces : due;
     due = self->disk_due_ms < due ? self->disk_due_ms : due;
     due = self->keep.due_ms < due ? self->keep.due_ms : due;
     int64_t notify = notify_deadline ();
@@ -143,7 +145,10 @@ static void take_posts (broker_t *self)
 {
     post_t *post = NULL;
     while (self->courier && !self->lost && (post = courier_take (self->courier))) {
-        webhooks_outcome (self, post);
+        if (post->ctx == self->traces)
+            traces_outcome (self, post);
+        else
+            webhooks_outcome (self, post);
         post_destroy (&post);
     }
 }
@@ -164,6 +169,7 @@ static void tick (broker_t *self, bool drained)
     measure_tick (self);
     take_posts (self);
     webhooks_tick (self);
+    traces_tick (self);
 }
 
 static void publish (broker_t *self)
@@ -171,6 +177,7 @@ static void publish (broker_t *self)
     events_publish (self);
     measure_publish (self);
     webhooks_publish (self);
+    traces_publish (self);
 }
 
 static bool admit_key (void *ctx, slice_t key)
@@ -220,4 +227,5 @@ void broker_run (broker_t *self)
     self->again = true; /* one more, without waiting */
     turn (self);        /* what undelivered leases have changed */
     measure_stop (self);
+    traces_stop (self);
 }

@@ -71,11 +71,11 @@ static bool open_secrets (broker_t *self, const char *folder, char *problem)
 /* Whoever is told by HTTP what goes on here. */
 static bool open_outside (broker_t *self, char *problem)
 {
-    if (!webhooks_open (self, problem, PROBLEM_SIZE))
+    if (!webhooks_open (self, problem, PROBLEM_SIZE) || !traces_open (self, problem, PROBLEM_SIZE))
         return false;
-    if (self->webhooks)
+    if (self->webhooks || self->traces)
         self->courier = courier_new ("gleaner-broker/" GLEANER_VERSION, problem, PROBLEM_SIZE);
-    return self->courier || !self->webhooks;
+    return self->courier || (!self->webhooks && !self->traces);
 }
 
 static bool start_core (broker_t *self, char *problem)
@@ -161,6 +161,7 @@ static void broker_fini (broker_t *self)
 {
     courier_destroy (&self->courier);
     webhooks_destroy (&self->webhooks);
+    traces_destroy (&self->traces);
     depot_destroy (&self->depot);
     auth_destroy (&self->auth);
     audit_destroy (&self->audit);

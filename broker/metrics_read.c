@@ -34,10 +34,13 @@ static void put_told (broker_t *self, list_t *list, buf_t *raw)
     message_init (&info, MSG_BROKER_INFO_OK);
     const msg_broker_info_ok_t *told = &info.broker_info_ok;
     webhooks_info (self, &info.broker_info_ok);
+    traces_info (self, &info.broker_info_ok);
     metrics_put (list, raw, METRIC_WEBHOOKS, "sent", told->webhooks_sent);
     metrics_put (list, raw, METRIC_WEBHOOKS, "failed", told->webhooks_failed);
     metrics_put (list, raw, METRIC_WEBHOOKS, "lost", told->webhooks_lost);
     metrics_put (list, raw, METRIC_WEBHOOKS_WAITING, NULL, told->webhooks_waiting);
+    metrics_put (list, raw, METRIC_SPANS, "sent", told->spans_sent);
+    metrics_put (list, raw, METRIC_SPANS, "lost", told->spans_lost);
 }
 
 static void put_refusals (broker_t *self, list_t *list, buf_t *raw)

@@ -476,6 +476,7 @@ void query_info (broker_t *self, uint64_t request)
     out->disk_bytes = self->disk_bytes ? self->disk_bytes : INT_ABSENT;
     out->disk_free_bytes = self->disk_bytes ? self->disk_free_bytes : INT_ABSENT;
     webhooks_info (self, out);
+    traces_info (self, out);
     buf_clear (&self->list);
     out->gateways = gateway_list (self, &self->list);
     out->refusals = refusals_list (&self->refusals, &self->list);
