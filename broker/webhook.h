@@ -1,4 +1,4 @@
-/* webhook.h - what receivers of webhooks are, and how they know us: the options, the secret, the signature.
+/* webhook.h - what receivers of webhooks are, and how they know us: the options, the secret, the signature (rule 54).
  *
  * By the Standard Webhooks specification (standardwebhooks.com): `webhook-id` is the same each time a thing is told,
  * `webhook-timestamp` says when in seconds since the epoch, and `webhook-signature` holds `v1,` and the base64 of

@@ -231,6 +231,7 @@ void webhooks_load (broker_t *self)
 
 /* ---- jobs end ---- */
 
+/* Rule 53: what the broker does not allow is not told to anybody. */
 err_t webhooks_check (const broker_t *self, const msg_job_create_t *in)
 {
     if (!in->webhook.len || (self->webhooks && webhook_allows (&self->webhooks->config, in->webhook)))
