@@ -1,7 +1,7 @@
 /* webhooks.c - who is told of a job's end, and whether they know.
  *
  * That somebody is to be told is written in the transaction that ends the job, and deleted once they have said yes
- * (any 2xx): so they are told at least once, whatever is killed between, and each time under the same webhook-id. What
+ * (rule 54): so they are told at least once, whatever is killed between, and each time under the same webhook-id. What
  * a receiver refuses is tried again, later and later, for --webhook-keep after the job's end; no try writes anything.
  * A receiver that does not answer is left alone for a while with all that there is for it: then one try looks whether
  * it is back. So a dead one costs a request a minute, however many jobs end.

@@ -340,8 +340,8 @@ def test_a_record_of_before_is_taken_over(cluster):
     assert cluster.api.status(job)["attempts"][0]["cpuMs"] == 7
     cluster.broker.stop()
     db = sqlite3.connect(cluster.folder / "data/gleaner.db", isolation_level=None)
-    db.execute("ALTER TABLE attempt DROP COLUMN usage")
-    db.execute("PRAGMA user_version = 5")
+    for undo in ("DROP TABLE hook", "DROP TABLE job_delta", "ALTER TABLE attempt DROP COLUMN usage", "PRAGMA user_version = 5"):
+        db.execute(undo)
     db.close()
     cluster.broker.start()
     attempt, = cluster.api.status(job)["attempts"]
@@ -391,8 +391,8 @@ def test_a_redo_log_of_before_is_taken_over(cluster):
     db = sqlite3.connect(path, isolation_level=None)
     key, = db.execute("SELECT bytes FROM total WHERE name = 'redo-key'").fetchone()
     assert db.execute("SELECT count (*) FROM attempt").fetchone() == (0,)
-    db.execute("ALTER TABLE attempt DROP COLUMN usage")
-    db.execute("PRAGMA user_version = 5")
+    for undo in ("DROP TABLE hook", "DROP TABLE job_delta", "ALTER TABLE attempt DROP COLUMN usage", "PRAGMA user_version = 5"):
+        db.execute(undo)
     db.close()
     redo = path.with_name("gleaner.db-redo")
     redo.write_bytes(without_usage(redo.read_bytes(), key))
