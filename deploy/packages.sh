@@ -13,7 +13,7 @@ has_node () {
 }
 has_node || GLEANER_PACKAGES="$GLEANER_PACKAGES nodejs npm"
 # To test.
-GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-jsonschema python3-zmq python3-msgpack python3-cryptography python3-jwt python3-prometheus-client dbus-daemon python3-dbus python3-gi clang libclang-rt-dev clang-format clang-tidy cppcheck strace valgrind binutils iproute2 man-db mandoc zsh fish"
+GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-jsonschema python3-zmq python3-msgpack python3-cryptography python3-jwt python3-prometheus-client dbus-daemon systemd python3-dbus python3-gi clang libclang-rt-dev clang-format clang-tidy cppcheck strace valgrind binutils iproute2 man-db mandoc zsh fish"
 [ -x /usr/bin/chromium ] || GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES chromium fonts-liberation"
 
 # need_packages NAME ...: installs those that are missing, as root or through sudo; says what to do otherwise.

@@ -31,12 +31,20 @@ static int read_all (int fd, buf_t *out)
     return 0;
 }
 
+bool secret_is_private (const char *path, mode_t mode)
+{
+    const char *folder = getenv ("CREDENTIALS_DIRECTORY");
+    size_t len = folder ? strlen (folder) : 0;
+    bool passed = len && strncmp (path, folder, len) == 0 && path[len] == '/' && !strchr (path + len + 1, '/');
+    return !(mode & (mode_t)(passed ? OTHERS & ~S_IRGRP : OTHERS));
+}
+
 bool secret_read (const char *path, buf_t *out, char *problem, size_t problem_size)
 {
     struct stat info = { 0 };
     int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int error = fd < 0 || fstat (fd, &info) != 0 ? errno : !S_ISREG (info.st_mode) ? EINVAL : 0;
-    bool open_to_all = !error && (info.st_mode & OTHERS);
+    bool open_to_all = !error && !secret_is_private (path, info.st_mode);
     if (!error && !open_to_all)
         error = read_all (fd, out);
     if (fd >= 0)

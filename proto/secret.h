@@ -3,6 +3,7 @@
 #define GLEANER_SECRET_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "buf.h"
 
@@ -16,5 +17,9 @@ bool secret_read (const char *path, buf_t *out, char *problem, size_t problem_si
 int secret_write (const char *path, slice_t content);
 /* As buf_fini, and nothing of it is left in memory. */
 void secret_fini (buf_t *secret);
+
+/* Whether a file of this mode is for its owner alone. What the service manager has put into $CREDENTIALS_DIRECTORY is for
+ * this user alone by its folder, and by a list of access rights that shows as the group's right to read. */
+bool secret_is_private (const char *path, mode_t mode);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "proto/buf.h"
 #include "proto/limits.h"
+#include "proto/secret.h"
 
 /* Takes the blanks from its end; false when what is left is no token. */
 static bool clean (char *text)
@@ -26,17 +27,17 @@ static bool clean (char *text)
 
 static bool read_file (const char *path, char text[AUTH_MAX + 2], char *problem, size_t size)
 {
-    struct stat info;
+    struct stat info = { 0 };
     int fd = open (path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd < 0 || fstat (fd, &info) != 0 ? -1 : read (fd, text, AUTH_MAX + 1);
     if (got < 0)
         snprintf (problem, size, "--token-file: cannot read '%.300s': %s.", path, strerror (errno));
-    else if (info.st_mode & 077)
+    else if (!secret_is_private (path, info.st_mode))
         snprintf (problem, size, "--token-file: others can read '%.300s': chmod 600 it.", path);
     if (fd >= 0)
         close (fd);
     text[got > 0 ? got : 0] = '\0';
-    return got >= 0 && !(info.st_mode & 077);
+    return got >= 0 && secret_is_private (path, info.st_mode);
 }
 
 bool worker_token_read (const char *path, char **token, char *problem, size_t problem_size)

@@ -285,6 +285,21 @@ def test_a_drain_asks_for_more_time_and_ends_with_stop_wait(cluster, tmp_path):
 
 # ---- what it passes ----
 
+@pytest.mark.parametrize("mode, where, status", [(0o440, "credentials", 0), (0o444, "credentials", 2), (0o440, "elsewhere", 2)])
+def test_a_credential_is_this_user_s_alone(tmp_path, mode, where, status):
+    """systemd gives it by a list of access rights, which shows as the group's right to read."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / where / "token"
+    file.write_text("word\n")
+    file.chmod(mode)
+    done = subprocess.run([BIN / "gleaner-worker", *good(tmp_path, "worker"), "--token-file", file, "--check-config"], capture_output=True,
+                          text=True, env={**SANITIZERS, **os.environ, "CREDENTIALS_DIRECTORY": str(folder)})
+    assert done.returncode == status and ("chmod 600" in done.stderr) == (status == 2), done.stderr
+
+
+
 def knock(port, stop, said):
     """Connects and asks until told to stop; counts answers, and connections that were refused."""
     while not stop.is_set():

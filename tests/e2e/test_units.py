@@ -12,6 +12,8 @@ import systemd
 from cluster import wait_until
 
 UNITS = sorted(systemd.UNITS.glob("*.service")) + sorted(systemd.UNITS.glob("*.socket"))
+DROPINS = {"gleaner-broker.service": {"WatchdogSec": "2"},
+           "gleaner-worker.service": {"LoadCredential": "token:/etc/gleaner/token"}}  # root's, and the broker asks for none
 EXPOSURE_MAX = 30  # of 100: systemd-analyze prints a tenth
 
 
@@ -38,6 +40,31 @@ def test_units_are_understood(tmp_path, folder, how):
     assert done.returncode == 0 and not ours, done.stderr
 
 
+LENDER = """[Service]
+Type=notify
+User=lender
+Environment=HOME=/run/lender/home XDG_RUNTIME_DIR=/run/lender SYSTEMD_UNIT_PATH=/etc/lender
+RuntimeDirectory=lender
+ExecStartPre=/bin/sh -c 'mkdir -p ~/.config/gleaner && echo server = http://127.0.0.1:3000 > ~/.config/gleaner/worker.conf'
+ExecStart=/lib/systemd/systemd --user --unit=basic.target
+Delegate=yes
+"""
+
+
+def lend(machine):
+    """Somebody who has logged in, with a systemd of their own."""
+    user = machine.etc / "lender"
+    user.mkdir()
+    for name in ("basic", "default", "shutdown"):
+        (user / f"{name}.target").write_text("[Unit]\nDefaultDependencies=no\n")
+    text = (systemd.UNITS / "user" / "gleaner-worker.service").read_text().replace("/usr/bin/gleaner", "/run/bin/gleaner")
+    (user / "gleaner-worker.service").write_text(text.replace("[Service]", "[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0"))
+    (machine.units / "lender.service").write_text(LENDER)
+    (machine.folder / "lender.conf").write_text("u lender - - /home/lender /bin/sh\n")
+    done = subprocess.run(["systemd-sysusers", f"--root={machine.folder}", machine.folder / "lender.conf"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory):
     why = systemd.missing()
@@ -46,10 +73,14 @@ def booted(tmp_path_factory):
     machine = systemd.Systemd(tmp_path_factory.mktemp("systemd"))
     try:
         for unit in UNITS:
-            machine.unit(unit.name, **({"WatchdogSec": "2"} if unit.name == "gleaner-broker.service" else {}))
+            machine.unit(unit.name, **DROPINS.get(unit.name, {}))
+        (machine.etc / "gleaner" / "token").write_text("word\n")
+        (machine.etc / "gleaner" / "token").chmod(0o600)
         (machine.etc / "gleaner" / "broker.conf").write_text("listen = tcp://127.0.0.1:5555\n")
         (machine.etc / "gleaner" / "gateway.conf").write_text("listen = 127.0.0.1:3000\n")
-        (machine.etc / "gleaner" / "worker.conf").write_text("server = http://127.0.0.1:3000\nslots = 2\n")
+        (machine.etc / "gleaner" / "worker.conf").write_text("server = http://127.0.0.1:3000\nslots = 2\n"
+                                                           "token-file = /run/credentials/gleaner-worker.service/token\n")
+        lend(machine)
         for users in systemd.UNITS.glob("*.sysusers"):
             done = subprocess.run(["systemd-sysusers", f"--root={machine.folder}", users], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
@@ -90,7 +121,7 @@ def test_started_as_its_own_user_when_it_is_ready(booted, name):
     unit = f"gleaner-{name}.service"
     assert booted.show(unit, "ActiveState") == "active"
     pid = booted.show(unit, "MainPID")
-    assert booted.does("ps", "-o", "user:32=", "-p", pid).strip() == f"gleaner-{name}"
+    assert booted.does("stat", "-c", "%U", f"/proc/{pid}").strip() == f"gleaner-{name}"
     wait_until(lambda: booted.show(unit, "StatusText"), what="a status")
 
 
@@ -100,8 +131,25 @@ def test_a_job_runs_in_its_sandbox_below_the_worker_s_unit(booted):
     assert "NoNewPrivs:\t1" in out and "wrote" in out and "gleaner-broker" not in out, out
 
 
+def test_a_lender_s_own_systemd_runs_a_worker(booted):
+    booted.does("systemctl", "start", "lender.service")
+
+    def mine(*command):
+        return booted.does("setpriv", "--reuid=lender", "--regid=lender", "--clear-groups", "env", "XDG_RUNTIME_DIR=/run/lender", "systemctl",
+                           "--user", *command).strip()
+    mine("start", "gleaner-worker")
+    assert mine("is-active", "gleaner-worker") == "active"
+    pid = mine("show", "--value", "-p", "MainPID", "gleaner-worker")
+    assert booted.does("stat", "-c", "%U", f"/proc/{pid}").strip() == "lender"
+    assert booted.does("cut", "-d", " ", "-f", "19", f"/proc/{pid}/stat").strip() == "19"  # nice
+    mine("stop", "gleaner-worker")
+    assert mine("show", "--value", "-p", "Result", "gleaner-worker") == "success"
+    booted.does("systemctl", "kill", "--signal=KILL", "lender.service")
+
+
 def test_events_are_fields_of_the_journal(booted):
-    line = booted.does("journalctl", "--no-pager", "-o", "json", "GLEANER_EVENT=worker-ready").splitlines()[-1]
+    line = booted.does("journalctl", "--no-pager", "-o", "json", "GLEANER_EVENT=worker-ready",
+                       "_SYSTEMD_UNIT=gleaner-worker.service").splitlines()[-1]
     entry = json.loads(line)
     assert entry["MESSAGE"].startswith("worker-ready worker ") and entry["PRIORITY"] == "6", entry
     assert (entry["SYSLOG_IDENTIFIER"], entry["_SYSTEMD_UNIT"]) == ("gleaner-worker", "gleaner-worker.service")

@@ -28,6 +28,7 @@ INNER = """set -eu
 for folder in {machine}; do
     if touch "$folder/.gleaner-probe" 2>/dev/null; then echo "this could write to $folder" >&2; exit 1; fi
 done
+mount --make-rshared /
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t proc proc /proc
 SYSTEMD_UNIT_PATH=/run/units container=gleaner-test exec {program} --system --log-target=console --unit=multi-user.target
