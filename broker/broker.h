@@ -20,6 +20,7 @@
  *   measure.c   statistics: what feeds them, and how they are kept
  *   measure_read.c   stats-read, worker-activity, gateway-hello
  *   metrics_read.c   metrics-read
+ *   usage.c     usage-read
  *   follow.c    job-follow: output as it grows
  *   bytes.c     blobs
  *   secrets.c   the key of the jobs' secrets
@@ -86,6 +87,8 @@ typedef struct {
     webhook_options_t webhook;
     const char *otlp;
     const char *otlp_headers;
+    const char *tariff_run_hour, *tariff_cpu_hour, *tariff_gib_hour, *tariff_gib_in, *tariff_gib_out; /* tariff.h */
+    const char *currency;
     const char *log_level, *log_format;
 } broker_options_t;
 
@@ -104,6 +107,7 @@ typedef struct events events_t;
 typedef struct measure measure_t;
 typedef struct webhooks webhooks_t;
 typedef struct traces traces_t;
+typedef struct usage usage_t;
 
 /* What housekeeping remembers between its rounds. */
 typedef struct {
@@ -150,6 +154,7 @@ typedef struct {
     followers_t *followers;
     events_t *events;
     measure_t *measure;
+    usage_t *usage;
     gateways_t gateways;
     courier_t *courier;   /* NULL: nobody is told anything by HTTP */
     webhooks_t *webhooks; /* NULL: none */
@@ -312,6 +317,14 @@ void measure_read_activity (broker_t *self, uint64_t request);
 void gateway_hello (broker_t *self, uint64_t request, const msg_gateway_hello_t *in);
 /* Those that are there; `raw` keeps their bytes. */
 list_t gateway_list (broker_t *self, buf_t *raw);
+
+/* usage.c */
+usage_t *usage_new (void);
+void usage_destroy (usage_t **self_p);
+/* Begins a query; it is answered by some later turn. */
+void usage_begin (broker_t *self, uint64_t request, const msg_usage_read_t *in);
+/* Goes on with those that there are. */
+void usage_tick (broker_t *self);
 
 /* metrics_read.c */
 void metrics_read (broker_t *self, uint64_t request);

@@ -170,6 +170,7 @@ static void tick (broker_t *self, bool drained)
     take_posts (self);
     webhooks_tick (self);
     traces_tick (self);
+    usage_tick (self);
 }
 
 static void publish (broker_t *self)

@@ -175,6 +175,7 @@ static void broker_fini (broker_t *self)
     followers_destroy (&self->followers);
     events_destroy (&self->events);
     measure_destroy (&self->measure);
+    usage_destroy (&self->usage);
     decoder_destroy (&self->decoder);
     decoder_destroy (&self->items);
     decoder_destroy (&self->receipts);
@@ -216,6 +217,7 @@ static void run (broker_t *self, zsock_t *socket, const char *folder)
     self->usages = decoder_new ();
     self->events = events_new (self->wall_ms);
     self->measure = measure_new ();
+    self->usage = usage_new ();
     self->store->synced = metrics_synced;
     self->store->synced_ctx = measure_metrics (self->measure);
     measure_load (self);

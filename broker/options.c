@@ -1,6 +1,9 @@
+#include <string.h>
+
 #include "proto/options.h"
 
 #include "broker/broker.h"
+#include "broker/tariff.h"
 
 #define AT(member) offsetof (broker_options_t, member)
 enum { MINUTE = 60 * 1000, DAY = 24 * 60 * MINUTE };
@@ -175,6 +178,42 @@ static const option_t rows[] = {
       .fallback = "role",
       .value = "NAME",
       .help = "the claim that holds viewer, submitter, worker or admin" },
+    { .name = "tariff-run-hour",
+      .type = OPT_TEXT,
+      .at = AT (tariff_run_hour),
+      .value = "PRICE",
+      .live = true,
+      .help = "what usage costs: an attempt's running for an hour, as 0.05; six decimals at most" },
+    { .name = "tariff-cpu-hour",
+      .type = OPT_TEXT,
+      .at = AT (tariff_cpu_hour),
+      .value = "PRICE",
+      .live = true,
+      .help = "an hour of CPU time" },
+    { .name = "tariff-gib-hour",
+      .type = OPT_TEXT,
+      .at = AT (tariff_gib_hour),
+      .value = "PRICE",
+      .live = true,
+      .help = "a GiB of memory for an hour: the most that an attempt used, for as long as it ran" },
+    { .name = "tariff-gib-in",
+      .type = OPT_TEXT,
+      .at = AT (tariff_gib_in),
+      .value = "PRICE",
+      .live = true,
+      .help = "a GiB that is downloaded for an attempt" },
+    { .name = "tariff-gib-out",
+      .type = OPT_TEXT,
+      .at = AT (tariff_gib_out),
+      .value = "PRICE",
+      .live = true,
+      .help = "a GiB of an attempt's output, journal and artifacts" },
+    { .name = "currency",
+      .type = OPT_TEXT,
+      .at = AT (currency),
+      .value = "NAME",
+      .live = true,
+      .help = "what the prices are in, as EUR" },
     { .name = "insecure",
       .type = OPT_FLAG,
       .at = AT (insecure),
@@ -243,9 +282,38 @@ static const option_t rows[] = {
       .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
 };
 
+enum { CURRENCY_MAX = 16 };
+
+static bool check_tariffs (const broker_options_t *options, char *problem, size_t problem_size)
+{
+    const struct {
+        const char *name, *text;
+    } prices[] = {
+        { "run-hour", options->tariff_run_hour }, { "cpu-hour", options->tariff_cpu_hour },
+        { "gib-hour", options->tariff_gib_hour }, { "gib-in", options->tariff_gib_in },
+        { "gib-out", options->tariff_gib_out },
+    };
+    int64_t micros;
+    for (size_t i = 0; i < sizeof prices / sizeof *prices; i++)
+        if (!tariff_parse (prices[i].text, &micros)) {
+            snprintf (problem, problem_size,
+                      "--tariff-%s: '%.40s' is no price: say a number of at most six decimals and a million, as 0.05.",
+                      prices[i].name, prices[i].text);
+            return false;
+        }
+    if (options->currency &&
+        (strlen (options->currency) > CURRENCY_MAX || !utf8_valid (slice_of (options->currency)))) {
+        snprintf (problem, problem_size, "--currency: a name of at most %d bytes is needed, as EUR.", CURRENCY_MAX);
+        return false;
+    }
+    return true;
+}
+
 static bool check (const void *given, char *problem, size_t problem_size)
 {
     const broker_options_t *options = given;
+    if (!check_tariffs (options, problem, problem_size))
+        return false;
     const issuer_config_t *jwt = &options->jwt;
     if (!jwt->key && !jwt->issuer && !jwt->audience)
         return true;

@@ -193,6 +193,9 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_STATS_READ:
         measure_read (self, request, &message->stats_read);
         break;
+    case MSG_USAGE_READ:
+        usage_begin (self, request, &message->usage_read);
+        break;
     case MSG_METRICS_READ:
         metrics_read (self, request);
         break;

@@ -28,6 +28,25 @@ typedef void store_blob_fn (void *ctx, slice_t sha256, int64_t bytes);
 typedef void store_hook_fn (void *ctx, const hook_record_t *hook);
 typedef void store_stat_fn (void *ctx, int kind, int64_t time, slice_t bytes);
 
+/* Where a walk over what is over stands: behind this one. */
+typedef struct {
+    int64_t ended_ms, seq, attempt;
+} ended_place_t;
+
+/* What is counted of it. Slices are valid while the function runs that is given it. */
+typedef struct {
+    ended_place_t place;
+    bool job;           /* a job is over; else it is an attempt with a row of its own */
+    bool ran;           /* it stands for an attempt */
+    int64_t started_ms; /* of the attempt */
+    slice_t worker_id;
+    slice_t owner;
+    slice_t options; /* the job's, encoded; env may be left out */
+    slice_t usage;   /* of the attempt: an item that has a usage's fields, encoded; absent: none */
+} ended_t;
+
+typedef void store_ended_fn (void *ctx, const ended_t *ended);
+
 typedef struct {
     const char *name;
     /* Writes; idempotent but for job_insert, whose seq, and idempotency key among its owner's, must be new. */
@@ -64,6 +83,10 @@ typedef struct {
     err_t (*worker_each) (store_t *self, store_worker_fn *fn, void *ctx);
     int64_t (*job_count) (store_t *self);    /* all jobs; O(1) after opening */
     int64_t (*job_last_seq) (store_t *self); /* 0 when there is none */
+    /* The next `limit` jobs (or attempts that have rows) that ended behind `*after`, which moves on, and before
+     * `until_ms`, by their end. `*count`: how many; fewer than `limit`: there is no more. */
+    err_t (*ended_each) (store_t *self, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+                         store_ended_fn *fn, void *ctx, int64_t *count);
     /* Housekeeping. Each removes up to `limit` rows within the open transaction and names them to `fn`, whose files can
      * go once that is committed. Jobs: final ones that were over before `before_ms`, oldest first, with their attempts;
      * `archived`: those only whose archive is a blob. Blobs: those that no job refers to and that were last used before

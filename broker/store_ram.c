@@ -400,6 +400,80 @@ static err_t worker_each (store_t *store, store_worker_fn *fn, void *ctx)
     return ERR_NONE;
 }
 
+/* ---- what is over ---- */
+
+static bool comes_before (const ended_place_t *a, const ended_place_t *b)
+{
+    if (a->ended_ms != b->ended_ms)
+        return a->ended_ms < b->ended_ms;
+    return a->seq != b->seq ? a->seq < b->seq : a->attempt < b->attempt;
+}
+
+/* Takes it for the next one if it is nearer. */
+static void consider (const ended_t *row, const ended_place_t *after, int64_t until_ms, ended_t *next)
+{
+    if (row->place.ended_ms < until_ms && comes_before (after, &row->place) &&
+        (!next->place.ended_ms || comes_before (&row->place, &next->place)))
+        *next = *row;
+}
+
+static void consider_job (store_ram_t *self, size_t at, const ended_place_t *after, int64_t until_ms, ended_t *next)
+{
+    const job_record_t *job = job_now (self, at);
+    ended_t row = { { job->completed_ms, job->id.seq, job->attempt },
+                    true,
+                    job->token.ptr != NULL,
+                    job->started_ms,
+                    job->worker_id,
+                    job->owner,
+                    job->options,
+                    job->receipt };
+    if (job->completed_ms)
+        consider (&row, after, until_ms, next);
+}
+
+static void consider_attempt (store_ram_t *self, size_t at, const ended_place_t *after, int64_t until_ms, ended_t *next)
+{
+    const attempt_record_t *row = self->attempts[at];
+    attempt_record_t newest;
+    if (attempt_get (&self->base, row->seq, row->attempt, &newest))
+        return;
+    ended_t ended = { { newest.completed_ms, newest.seq, newest.attempt },
+                      false,
+                      true,
+                      newest.started_ms,
+                      newest.worker_id,
+                      SLICE_ABSENT,
+                      SLICE_ABSENT,
+                      newest.usage };
+    for (size_t i = 0; i < self->job_count; i++) {
+        const job_record_t *job = job_now (self, i);
+        if (job->id.seq != newest.seq)
+            continue;
+        ended.owner = job->owner;
+        ended.options = job->options;
+    }
+    consider (&ended, after, until_ms, next);
+}
+
+static err_t ended_each (store_t *store, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+                         store_ended_fn *fn, void *ctx, int64_t *count)
+{
+    store_ram_t *self = ram_of (store);
+    for (*count = 0; *count < limit; ++*count) {
+        ended_t next = { 0 };
+        for (size_t at = 0; jobs && at < self->job_count; at++)
+            consider_job (self, at, after, until_ms, &next);
+        for (size_t at = 0; !jobs && at < self->attempt_count; at++)
+            consider_attempt (self, at, after, until_ms, &next);
+        if (!next.place.ended_ms)
+            break;
+        *after = next.place;
+        fn (ctx, &next);
+    }
+    return ERR_NONE;
+}
+
 /* ---- statistics: all that was said, in its order ---- */
 
 static void stat_say (store_ram_t *self, int kind, int64_t time, char *bytes, size_t len)
@@ -669,6 +743,7 @@ static const store_ops_t ram_ops = {
     .hook_put = hook_put,
     .hook_delete = hook_delete,
     .hook_each = hook_each,
+    .ended_each = ended_each,
     .snapshot_step = snapshot_step,
     .worker_each = worker_each,
     .job_count = job_count,

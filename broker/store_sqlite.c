@@ -350,6 +350,7 @@ const store_ops_t sqlite_ops = {
     .hook_put = sqlite_hook_put,
     .hook_delete = sqlite_hook_delete,
     .hook_each = sqlite_hook_each,
+    .ended_each = sqlite_ended_each,
     .snapshot_step = sqlite_snapshot_step,
     .close = store_close,
 };

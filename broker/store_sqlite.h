@@ -9,6 +9,7 @@
  *   store_sqlite_keep.c  blobs, retention, sizes
  *   store_sqlite_stat.c  statistics
  *   store_sqlite_hook.c  who is still to be told of a job's end
+ *   store_sqlite_ended.c  what is over, by its end
  *   store_sqlite_copy.c  snapshots and the check
  */
 #ifndef GLEANER_STORE_SQLITE_H
@@ -57,6 +58,8 @@ typedef enum {
     SQL_STAT_PUT,
     SQL_STAT_DROP,
     SQL_STAT_EACH,
+    SQL_ENDED_JOBS,
+    SQL_ENDED_ATTEMPTS,
     SQL_DELTA_PUT,
     SQL_DELTA_LEAVE,
     SQL_DELTA_DELETE,
@@ -278,6 +281,10 @@ err_t sqlite_stat_each (store_t *store, store_stat_fn *fn, void *ctx);
 err_t sqlite_hook_put (store_t *store, const hook_record_t *hook);
 err_t sqlite_hook_delete (store_t *store, int64_t seq, slice_t url);
 err_t sqlite_hook_each (store_t *store, store_hook_fn *fn, void *ctx);
+
+/* store_sqlite_ended.c */
+err_t sqlite_ended_each (store_t *store, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+                         store_ended_fn *fn, void *ctx, int64_t *count);
 
 /* store_sqlite_copy.c */
 int sqlite_snapshot_step (store_t *store, const char *path);

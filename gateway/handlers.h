@@ -24,6 +24,9 @@ void cancel_handle (request_t *request);
 /* info.c: GET /api/info. What the broker says, and this gateway of itself. */
 void info_handle (request_t *request);
 
+/* usage.c: GET /api/usage. */
+void usage_handle (request_t *request);
+
 /* metrics.c: GET /metrics. What the broker counts, and this gateway. */
 void metrics_handle (request_t *request);
 

@@ -55,6 +55,7 @@ static const route_t routes[] = {
     { METHOD_GET, "/api/openapi.json", apidoc_handle, MSG_COUNT, 0, NULL },
     { METHOD_GET, "/api/audit", translate_handle, MSG_AUDIT_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/stats", translate_handle, MSG_STATS_READ, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
+    { METHOD_GET, "/api/usage", usage_handle, MSG_USAGE_READ, ROUTE_SUCCESS | ROUTE_REPEAT | ROUTE_SLOW, NULL },
     { METHOD_GET, "/api/workers/activity", translate_handle, MSG_WORKER_ACTIVITY, ROUTE_SUCCESS | ROUTE_REPEAT, NULL },
     { METHOD_GET, "/api/session", session_show_handle, MSG_AUTH_CHECK, 0, NULL },
     { METHOD_POST, "/api/session", session_open_handle, MSG_AUTH_CHECK, ROUTE_LOGIN, NULL },

@@ -45,6 +45,7 @@ enum {
     STATS_REASONS_MAX = 64,  /* likewise */
     ACTIVITY_CELLS = 96,     /* quarters of an hour that are kept of a worker */
     GATEWAYS_MAX = 64,       /* listed; one more is refused */
+    USAGE_GROUPS_MAX = 1000, /* groups in one usage-read-ok, and one more for all others */
     METRICS_MAX = 1024,      /* samples in one metrics-read-ok: more than there are */
     REFUSALS_MAX = 256,      /* codes in one broker-info-ok: more than there are */
     BACKOFF_MAX = 24 * 60 * 60 * 1000,
@@ -68,6 +69,7 @@ enum {
 };
 
 #define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000) /* ms an attempt may run */
+#define TARIFF_MAX  (1000LL * 1000 * 1000 * 1000) /* millionths of a currency's unit */
 #define TIME_MAX    253402300799999LL            /* ms since the epoch, end of year 9999 */
 #define OFFSET_MAX  (1LL << 53)                  /* bytes; exact as a JSON number */
 #define COUNT_MAX   (1LL << 53)

@@ -50,6 +50,7 @@ static const unsigned rows[MSG_COUNT] = {
     [MSG_WORKER_ACTIVITY] = V | S,
     [MSG_STATS_READ] = V | S,
     [MSG_METRICS_READ] = V | S,
+    [MSG_USAGE_READ] = V | S, /* a submitter sees its own */
     [MSG_BROKER_INFO] = V | S,
 
     [MSG_AUDIT_READ] = ADMIN_ONLY,
