@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/buf.h"
+#include "proto/program.h"
 #include "proto/secret.h"
 
 enum { LINE_SIZE = 2048 };
@@ -42,6 +43,20 @@ void cli_config_path (char out[CLI_PATH_SIZE])
         snprintf (out, CLI_PATH_SIZE, "%s/gleaner/gleaner.conf", base);
     else if (home && *home)
         snprintf (out, CLI_PATH_SIZE, "%s/.config/gleaner/gleaner.conf", home);
+}
+
+bool cli_find_program (const char *name, char path[CLI_PATH_SIZE])
+{
+    if (program_beside (name, path, CLI_PATH_SIZE))
+        return true;
+    char *folders = xstrdup (getenv ("PATH") ? getenv ("PATH") : "/usr/bin:/bin");
+    bool found = false;
+    for (char *rest = folders, *folder; !found && (folder = strsep (&rest, ":"));) {
+        snprintf (path, CLI_PATH_SIZE, "%s/%s", folder, name);
+        found = *folder == '/' && access (path, X_OK) == 0;
+    }
+    free (folders);
+    return found;
 }
 
 /* The first word of the token's file. */

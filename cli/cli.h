@@ -64,7 +64,7 @@ typedef int command_fn (int argc, char **argv);
 
 command_fn artifacts_command, cancel_command, completion_command, doctor_command, drain_command, help_command,
     jobs_command, logs_command, resume_command, retry_command, run_command, status_command, submit_command,
-    token_command, token_forget_command, token_save_command, top_command, wait_command, workers_command;
+    token_command, token_forget_command, token_save_command, top_command, up_command, wait_command, workers_command;
 
 /* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
  * name a config file. */
@@ -76,6 +76,8 @@ void cli_fini (const option_table_t *table, common_t *options);
 /* The user's config file: $XDG_CONFIG_HOME/gleaner/gleaner.conf, or below ~/.config (XDG Base Directory
  * Specification), whether it is there or not; empty: no home. */
 void cli_config_path (char out[CLI_PATH_SIZE]);
+/* The path of another program of ours: beside this one, or in PATH. False: there is none. */
+bool cli_find_program (const char *name, char path[CLI_PATH_SIZE]);
 /* What came from elsewhere must not steer the terminal: its control characters become '?'. Returns `text`. */
 char *cli_plain (char *text);
 /* Says "gleaner: ..." on stderr, in one line whatever the text holds. Returns `status`. */

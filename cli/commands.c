@@ -25,6 +25,7 @@ const command_t cli_commands[] = {
     { "token", token_command, &token_table },
     { "token save", token_save_command, &token_save_table },
     { "token forget", token_forget_command, &token_forget_table },
+    { "up", up_command, &up_table },
     { "doctor", doctor_command, &doctor_table },
     { "completion", completion_command, &completion_table },
     { "help", help_command, &help_table },

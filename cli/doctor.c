@@ -15,14 +15,12 @@
 #include "cli/temporary.h"
 #include "proto/checkup.h"
 #include "proto/clock.h"
-#include "proto/program.h"
 
 enum {
     CLOCK_OFF_MS = 5 * 1000,
     DAY_MS = 24 * 3600 * 1000,
     EXPIRY_DAYS = 14, /* a certificate or token that ends sooner is told of */
     PROBE_MS = 15 * 1000,
-    PATH_SIZE = 4096,
 };
 
 #define TEMPORARY_SCANT (256LL << 20) /* bytes */
@@ -344,29 +342,14 @@ static void check_temporary (doctor_t *self)
         checkup_say (&self->checkup, CHECK_OK, "disk", "%s are free in '%s', to pack projects in", size, folder);
 }
 
-/* gleaner-worker beside this program, or in PATH. */
-static bool find_worker (char path[PATH_SIZE])
-{
-    if (program_beside ("gleaner-worker", path, PATH_SIZE))
-        return true;
-    char *folders = xstrdup (getenv ("PATH") ? getenv ("PATH") : "/usr/bin:/bin");
-    bool found = false;
-    for (char *rest = folders, *folder; !found && (folder = strsep (&rest, ":"));) {
-        snprintf (path, PATH_SIZE, "%s/gleaner-worker", folder);
-        found = *folder == '/' && access (path, X_OK) == 0;
-    }
-    free (folders);
-    return found;
-}
-
 /* The worker's own words. */
 static void check_worker (doctor_t *self)
 {
-    char path[PATH_SIZE];
+    char path[CLI_PATH_SIZE];
     char line[CHECKUP_TEXT_MAX + 64];
     char last[CHECKUP_TEXT_MAX / 2] = "nothing";
     bool told = false;
-    if (!find_worker (path)) {
+    if (!cli_find_program ("gleaner-worker", path)) {
         if (self->options->worker)
             checkup_say (&self->checkup, CHECK_FAIL, "worker", "gleaner-worker is not in PATH: install it");
         return;
