@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/client.h"
 #include "proto/buf.h"
 #include "proto/program.h"
 #include "proto/secret.h"
@@ -43,6 +44,13 @@ void cli_config_path (char out[CLI_PATH_SIZE])
         snprintf (out, CLI_PATH_SIZE, "%s/gleaner/gleaner.conf", base);
     else if (home && *home)
         snprintf (out, CLI_PATH_SIZE, "%s/.config/gleaner/gleaner.conf", home);
+}
+
+void cli_add_hangup (sigset_t *set)
+{
+    struct sigaction now;
+    if (sigaction (SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+        sigaddset (set, SIGHUP);
 }
 
 bool cli_find_program (const char *name, char path[CLI_PATH_SIZE])
@@ -93,7 +101,14 @@ int cli_parse_options (const option_table_t *table, int argc, char **argv, commo
     whole.config = *path ? path : NULL;
     whole.config_rows = CLI_IN_CONFIG;
     whole.common = CLI_COMMON;
-    return options_parse (&whole, argc, argv, environ, options);
+    int status = options_parse (&whole, argc, argv, environ, options);
+    if (status == OPTIONS_RUN && !client_server_good (options->server)) {
+        status =
+            cli_say (STATUS_USAGE, "'%.200s' is no server's address: http://HOST:3000, say (--server, GLEANER_SERVER).",
+                     options->server);
+        cli_fini (table, options);
+    }
+    return status;
 }
 
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options)

@@ -6,6 +6,7 @@
 #ifndef GLEANER_CLI_H
 #define GLEANER_CLI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ enum {
     STATUS_AWAY = 121,    /* the server cannot be reached, or does not answer as one */
     STATUS_REFUSED = 122, /* the server has refused */
     STATUS_LOCAL = 123,   /* something of this machine: a folder, a file, its disk */
+    STATUS_UNREAD = 141,  /* nobody reads what is printed any more: as a shell has it */
     STATUS_CUT = 130,     /* Ctrl-C; the job was cancelled or left running, as was said */
 };
 
@@ -80,6 +82,8 @@ void cli_config_path (char out[CLI_PATH_SIZE]);
 bool cli_find_program (const char *name, char path[CLI_PATH_SIZE]);
 /* What came from elsewhere must not steer the terminal: its control characters become '?'. Returns `text`. */
 char *cli_plain (char *text);
+/* Adds SIGHUP, unless it is ignored, as nohup has it: a blocked signal comes whether it is ignored or not. */
+void cli_add_hangup (sigset_t *set);
 /* Says "gleaner: ..." on stderr, in one line whatever the text holds. Returns `status`. */
 int cli_say (int status, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 

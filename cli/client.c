@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
@@ -18,11 +19,51 @@ struct client {
     char fault[CURL_ERROR_SIZE];
 };
 
+/* A part of the address, which curl_free frees; NULL: there is none. */
+static char *part_of (const char *server, CURLUPart part, bool *good)
+{
+    char *text = NULL;
+    CURLU *url = curl_url ();
+    *good = url && curl_url_set (url, CURLUPART_URL, server, 0) == CURLUE_OK;
+    if (*good)
+        curl_url_get (url, part, &text, 0);
+    curl_url_cleanup (url);
+    return text;
+}
+
+bool client_server_good (const char *server)
+{
+    static const CURLUPart none[] = { CURLUPART_QUERY, CURLUPART_FRAGMENT, CURLUPART_USER, CURLUPART_PASSWORD };
+    bool good = strncasecmp (server, "http://", 7) == 0 || strncasecmp (server, "https://", 8) == 0;
+    for (size_t i = 0; good && i < sizeof none / sizeof *none; i++) {
+        char *part = part_of (server, none[i], &good);
+        good = good && !part;
+        curl_free (part);
+    }
+    return good;
+}
+
+/* By its name: what is asked for may be behind a proxy. */
+static void warn_of_clear_text (const common_t *common)
+{
+    static const char *const here[] = { "localhost", "[::1]" };
+    bool good;
+    char *host = part_of (common->server, CURLUPART_HOST, &good);
+    bool near = !host || strncmp (host, "127.", 4) == 0;
+    for (size_t i = 0; host && i < sizeof here / sizeof *here; i++)
+        near = near || strcasecmp (host, here[i]) == 0;
+    curl_free (host);
+    if (common->token && !near && strncasecmp (common->server, "http://", 7) == 0)
+        cli_say (0, "your token goes to %s in clear text: give the gateway a certificate, and say https://.",
+                 common->server);
+}
+
 client_t *client_new (const common_t *common)
 {
     client_t *self = xcalloc (1, sizeof *self);
     self->common = common;
     curl_global_init (CURL_GLOBAL_DEFAULT);
+    warn_of_clear_text (common);
     return self;
 }
 

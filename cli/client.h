@@ -19,7 +19,10 @@ typedef struct {
 
 enum { ANSWER_MAX = 64 * 1024 * 1024 }; /* bytes; a longer answer is none */
 
-/* `common` is borrowed. The caller destroys it. */
+/* Whether that is an address of a server: http or https, a host, and neither a question nor a fragment. */
+bool client_server_good (const char *server);
+/* `common` is borrowed. The caller destroys it. Says a word on stderr when its token will go to another machine in
+ * clear text. */
 client_t *client_new (const common_t *common);
 void client_destroy (client_t **self_p);
 

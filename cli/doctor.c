@@ -83,10 +83,7 @@ static void say_unreachable (doctor_t *self, CURLcode code, const char *fault)
 {
     const char *server = self->options->common.server;
     const char *why = fault[0] ? fault : curl_easy_strerror (code);
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
-        checkup_say (&self->checkup, CHECK_FAIL, "server",
-                     "'%s' is no address: give http://HOST:3000 by --server or GLEANER_SERVER", server);
-    else if (code == CURLE_COULDNT_RESOLVE_HOST)
+    if (code == CURLE_COULDNT_RESOLVE_HOST)
         checkup_say (&self->checkup, CHECK_FAIL, "server", "%s: nobody knows that name (%s): mend --server, or DNS",
                      server, why);
     else if (code == CURLE_COULDNT_CONNECT)

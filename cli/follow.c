@@ -27,13 +27,14 @@ typedef struct {
     follow_t *follow;
     const char *name; /* "stdout" */
     FILE *out;
-    CURL *easy;     /* NULL: not under way */
-    int64_t offset; /* bytes of the attempt that have come */
-    int attempt;    /* they belong to that; 0: not known yet */
-    bool ended;     /* all of the attempt has come */
-    int64_t again;  /* when to ask again, ms of the clock; 0: at once */
-    buf_t body;     /* of a refusal */
-    bool plain;     /* it goes to a terminal, which it must not steer */
+    CURL *easy;      /* NULL: not under way */
+    int64_t offset;  /* bytes of the attempt that have come */
+    int attempt;     /* they belong to that; 0: not known yet */
+    bool ended;      /* all of the attempt has come */
+    int64_t again;   /* when to ask again, ms of the clock; 0: at once */
+    buf_t body;      /* of a refusal */
+    int fault_errno; /* of writing `out` */
+    bool plain;      /* it goes to a terminal, which it must not steer */
     escape_t escape;
     buf_t shown;
     char fault[CURL_ERROR_SIZE];
@@ -88,7 +89,9 @@ static bool show (stream_t *stream, slice_t bytes)
         escape_append (&stream->escape, bytes, &stream->shown);
         bytes = buf_slice (&stream->shown);
     }
-    return fwrite (bytes.ptr, 1, bytes.len, stream->out) == bytes.len && fflush (stream->out) == 0;
+    bool good = fwrite (bytes.ptr, 1, bytes.len, stream->out) == bytes.len && fflush (stream->out) == 0;
+    stream->fault_errno = good ? 0 : errno;
+    return good;
 }
 
 static size_t on_output (char *bytes, size_t size, size_t count, void *ctx)
@@ -174,13 +177,25 @@ static void stream_refused (stream_t *stream, long status)
     free (text);
 }
 
+/* What it prints has nowhere to go. A pipe that was shut, by `head` say, is no fault; but a job that one waits for
+ * goes on, which its owner must know. */
+static void stream_unread (const stream_t *stream)
+{
+    follow_t *self = stream->follow;
+    self->status = STATUS_UNREAD;
+    if (stream->fault_errno != EPIPE)
+        self->status = cli_say (STATUS_LOCAL, "cannot write %s: %s.", stream->name, strerror (stream->fault_errno));
+    if (self->order->ctrl_c == CTRL_C_ASKS)
+        cli_say (0, "nobody reads what the job prints; it goes on, and gleaner logs -f %s shows it.", self->order->job);
+}
+
 static void stream_done (stream_t *stream, CURLcode code)
 {
     long status = 0;
     curl_easy_getinfo (stream->easy, CURLINFO_RESPONSE_CODE, &status);
     stream_stop (stream);
-    if (code == CURLE_WRITE_ERROR && ferror (stream->out))
-        stream->follow->status = cli_say (STATUS_LOCAL, "cannot write %s: %s.", stream->name, strerror (errno));
+    if (code == CURLE_WRITE_ERROR && stream->fault_errno)
+        stream_unread (stream);
     else if (code != CURLE_OK)
         stream_broke (stream, code);
     else if (status != 200)
@@ -393,6 +408,7 @@ static int begin_signals (sigset_t *before)
     sigemptyset (&set);
     sigaddset (&set, SIGINT);
     sigaddset (&set, SIGTERM);
+    cli_add_hangup (&set);
     sigprocmask (SIG_BLOCK, &set, before);
     return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -407,6 +423,7 @@ int follow_job (client_t *client, const follow_order_t *order, json_t **job_p)
                       .look_at = clock_mono_ms () + (order->tell ? LOOK_MS / 4 : 0),
                       .status = OPTIONS_RUN };
     self.signals = begin_signals (&self.before);
+    signal (SIGPIPE, SIG_IGN); /* a pipe that was shut is told by the write */
     self.streams[0] = (stream_t){ .follow = &self, .name = "stdout", .out = stdout };
     self.streams[1] = (stream_t){ .follow = &self, .name = "stderr", .out = stderr };
     for (size_t i = 0; i < 2; i++)
@@ -420,6 +437,8 @@ int follow_job (client_t *client, const follow_order_t *order, json_t **job_p)
     }
     curl_multi_cleanup (self.multi);
     close (self.signals);
+    if (self.status != STATUS_UNREAD) /* else what is left in the buffer would raise it */
+        signal (SIGPIPE, SIG_DFL);
     sigprocmask (SIG_SETMASK, &self.before, NULL); /* what follows, a download say, can be interrupted */
     *job_p = self.job;
     return self.status;

@@ -36,7 +36,7 @@ static int each (client_t *client, const options_t *options, one_fn *one)
     slice_t line;
     int first = STATUS_GOOD;
     json_t *all = json_array ();
-    while (first != STATUS_CUT && rest.ptr && lines_next (&rest, &line)) {
+    while (first != STATUS_CUT && first != STATUS_UNREAD && rest.ptr && lines_next (&rest, &line)) {
         json_t *out = NULL;
         char *name = slice_dup (line);
         int status = one (client, options, name, &out);

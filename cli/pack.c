@@ -59,8 +59,8 @@ static bool read_patterns (walk_t *self, const char *folder, const char *inside,
         return errno == ENOENT || errno == ELOOP || cli_say (0, "cannot read '%s': %s.", path, strerror (errno));
     char *text = xcalloc (1, PATTERNS_BYTES_MAX + 1);
     ssize_t len = read (fd, text, PATTERNS_BYTES_MAX);
+    bool good = len < PATTERNS_BYTES_MAX && (len >= 0 || errno == EISDIR); /* a folder has no rules, as git has it */
     close (fd);
-    bool good = len >= 0 && len < PATTERNS_BYTES_MAX;
     if (good)
         ignore_read (self->ignore, inside, text);
     free (text);

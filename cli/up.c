@@ -429,7 +429,7 @@ int up_command (int argc, char **argv)
     sigemptyset (&set);
     sigaddset (&set, SIGINT);
     sigaddset (&set, SIGTERM);
-    sigaddset (&set, SIGHUP);
+    cli_add_hangup (&set);
     sigprocmask (SIG_BLOCK, &set, &self.before);
     self.signals = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     status = run (&self);

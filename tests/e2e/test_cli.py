@@ -332,7 +332,7 @@ def test_one_sentence_and_a_status_for_whatever_is_wrong(cluster, shell):
         (["status"], 2, "which job"),
         (["status", "job-none"], 1, "no job"),
         (["jobs", "--server", "http://127.0.0.1:1"], AWAY, "does not answer"),
-        (["jobs", "--server", "nothing"], AWAY, "nothing"),
+        (["jobs", "--server", "nothing"], 2, "nothing"),
         (["jobs", "--server", f"{cluster.server}/elsewhere"], 1, ""),
         (["jobs", "--config", "conf"], 2, "conf:2: unknown option 'lable'"),
         (["jobs", "--token-file", "token"], LOCAL, "chmod 600"),

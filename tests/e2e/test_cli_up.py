@@ -112,6 +112,18 @@ def test_killed_it_leaves_nothing_behind(shell, up):
     one.nothing_runs()
 
 
+def test_nohup_holds(shell, tmp_path):
+    with shell.start("up", "--unsafe-no-sandbox", "--data", tmp_path / "d", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                     preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        while "Ctrl-C" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize("which", ["broker", "gateway", "worker"])
 def test_one_that_ends_is_named_and_the_others_end(up, which):
     one = up()
