@@ -1,5 +1,6 @@
-/* gleaner-extract's work on a ZIP: one of the input's bytes, or one that is built as the input says and then damaged,
- * since few random bytes are a ZIP. Whatever comes of it: nothing but files and folders, and no more than allowed. */
+/* gleaner-extract's work on a ZIP, or on one and a delta over it: of the input's bytes, or built as the input says and
+ * then damaged, since few random bytes are a ZIP. Whatever comes of it: nothing but files and folders, and no more than
+ * allowed. */
 #include "worker/archive.h"
 
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 
 enum { ENTRIES_MAX = 8, FILES = 20, DEPTH = 6, BYTES = 1 << 20 };
 
-static int zip_fd, folder_fd;
+static int zip_fd, delta_fd, folder_fd;
 
 int LLVMFuzzerInitialize (int *argc, char ***argv)
 {
@@ -25,8 +26,9 @@ int LLVMFuzzerInitialize (int *argc, char ***argv)
     snprintf (path, sizeof path, "%s/out", fuzz_folder ());
     mkdir (path, 0700);
     zip_fd = memfd_create ("zip", MFD_CLOEXEC);
+    delta_fd = memfd_create ("delta", MFD_CLOEXEC);
     folder_fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CHECK (zip_fd >= 0 && folder_fd >= 0);
+    CHECK (zip_fd >= 0 && delta_fd >= 0 && folder_fd >= 0);
     return 0;
 }
 
@@ -142,23 +144,33 @@ static void build (slice_t in, buf_t *out)
 
 /* ---- the target ---- */
 
+static void fill (int fd, slice_t in, bool built)
+{
+    buf_t zip = { 0 };
+    if (built)
+        build (in, &zip);
+    else
+        buf_append (&zip, in.ptr, in.len);
+    CHECK (ftruncate (fd, 0) == 0 && pwrite (fd, zip.ptr, zip.len, 0) == (ssize_t)zip.len);
+    buf_fini (&zip);
+}
+
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
     static const archive_limits_t limits = { .files = FILES, .bytes = BYTES, .ratio = 50, .depth = DEPTH };
     slice_t in = slice_from (data, size);
-    buf_t zip = { 0 };
     archive_refusal_t refusal = { .text = "" };
-    if (fuzz_byte (&in) & 1)
-        build (in, &zip);
-    else
-        buf_append (&zip, in.ptr, in.len);
-    CHECK (ftruncate (zip_fd, 0) == 0 && pwrite (zip_fd, zip.ptr, zip.len, 0) == (ssize_t)zip.len);
-    bool done = archive_extract (zip_fd, folder_fd, &limits, &refusal);
+    uint8_t how = fuzz_byte (&in);
+    bool two = how & 2;
+    if (two)
+        fill (delta_fd, fuzz_take (&in, fuzz_16 (&in)), how & 1);
+    fill (zip_fd, in, how & 1);
+    bool done = two ? archive_extract_delta (zip_fd, delta_fd, folder_fd, &limits, &refusal)
+                    : archive_extract (zip_fd, folder_fd, &limits, &refusal);
     CHECK (done || (refusal.code && refusal.text[0]));
     for (const char *at = refusal.text; *at; at++)
         CHECK (*at >= ' ' && *at <= '~');
     int folder = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CHECK (fuzz_empty (folder) <= FILES);
-    buf_fini (&zip);
     return 0;
 }

@@ -137,6 +137,11 @@ def archives():
             "large-numbers": zip_by_hand(Entry("b", bytes=0xFFFFFFFF, extra=extra_field(1, struct.pack("<Q", 1)), own={"bytes": 0xFFFFFFFF})),
             "fifo": zip_by_hand(Entry("f", mode=0o10644)), "prefix": zip_by_hand(Entry("a"), prefix=b"MZ")}.items():
         yield name, b"\0" + data
+    base = ((4, b"a", b"x"), (4, b"b/c", b"y"))
+    for name, delta in {"delta": ((4, b"./removed", b"b/c\n"), (8, b"a", b"z")), "delta-clash": ((4, b"A", b"z"),), "delta-of-more": ((4, b"./removed", b"c\n"),),
+                        "delta-as-a-folder": ((4, b"a/b", b"z"),)}.items():
+        over = built(*delta)[1:]
+        yield name, b"\3" + struct.pack("<H", len(over)) + over + built(*base)[1:]
 
 
 def configs():

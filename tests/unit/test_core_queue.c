@@ -1,6 +1,9 @@
 /* Submitting, the queue, patience: who gets which job, and when. */
 #include "core_story.h"
 
+#define HASH  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void test_jobs_go_out_in_order (void **state)
 {
     story_t *self = *state;
@@ -15,6 +18,35 @@ static void test_jobs_go_out_in_order (void **state)
         free (jobs[i]);
     }
     story_poll (self, "w", 3, INT_ABSENT, NULL);
+    assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
+}
+
+/* Only to who says that it can take one, and only with blobs that are there. */
+static void test_a_delta_goes_to_who_knows_deltas (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "old", 1, NULL);
+    assert_false (core_takes_deltas (self->core));
+    message_init (&self->message, MSG_JOB_CREATE);
+    msg_job_create_t *job = &self->message.job_create;
+    job->command = SLICE ("make");
+    job->filename = SLICE ("x.zip");
+    job->file_url = SLICE ("/uploads/" HASH ".zip");
+    job->delta_url = SLICE ("/uploads/y.zip");
+    story_send (self, NULL);
+    assert_refused (self, "BAD_FILE_URL");
+    job->delta_url = SLICE ("/uploads/" OTHER ".zip");
+    job->file_url = SLICE ("http://host/x.zip");
+    story_send (self, NULL);
+    assert_refused (self, "BAD_FILE_URL");
+    job->file_url = SLICE ("/uploads/" HASH ".zip");
+    story_send (self, NULL);
+    assert_refused (self, "NO_SUCH_BLOB");
+    story_event (
+        self, (event_t){ .kind = EVENT_REQUEST, .request = ++self->request, .message = &self->message, .blobs = true });
+    const job_record_t *record = &story_effect (self, EFFECT_JOB_INSERT, 0)->job;
+    assert_slice (record->delta, OTHER);
+    story_poll (self, "old", 0, INT_ABSENT, NULL);
     assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
 }
 
@@ -247,6 +279,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         STORY (test_jobs_go_out_in_order),
+        STORY (test_a_delta_goes_to_who_knows_deltas),
         STORY (test_the_assignment_is_stored_with_its_token),
         STORY (test_a_parked_poll_is_answered_when_a_job_comes),
         STORY (test_patience_ends),
