@@ -120,7 +120,7 @@ void sent_add (sent_t *self, const char *path, const struct stat *info, const un
 
 /* ---- where ---- */
 
-/* False: the user has no home. */
+/* False: the user has no home, or it would be a part of the project itself. */
 static bool path_of (const char *server, const char *folder, buf_t *out)
 {
     char name[HASH_HEX + 1];
@@ -134,7 +134,9 @@ static bool path_of (const char *server, const char *folder, buf_t *out)
         buf_printf (out, "%s/gleaner/%s", cache, name);
     else if (home && home[0] == '/')
         buf_printf (out, "%s/.cache/gleaner/%s", home, name);
-    return out->len > 0;
+    size_t len = strlen (folder);
+    bool inside = len < 2 || (out->len > len && strncmp (out->ptr, folder, len) == 0 && out->ptr[len] == '/');
+    return out->len && !inside;
 }
 
 static void make_folders (char *path)

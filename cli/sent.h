@@ -4,7 +4,8 @@
  *
  * A file whose length, times, inode and mode are those that the index has is taken to be the same and is not read,
  * unless it was changed within SENT_RACY_MS of when the index was taken: then it may have been changed once more in the
- * same tick of its disk's clock, as git calls it racy. An index that is missing, of another version or damaged is none.
+ * same tick of its disk's clock, as git calls it racy. An index that is missing, of another version or damaged is none,
+ * and a folder that has the cache in it gets none.
  */
 #ifndef GLEANER_CLI_SENT_H
 #define GLEANER_CLI_SENT_H
