@@ -3,7 +3,7 @@
 
 #include "broker/store_sqlite.h"
 
-enum { SCHEMA_VERSION = 9 };
+enum { SCHEMA_VERSION = 7 };
 
 /* The job's archive is a blob. */
 #define ARCHIVED "length (file_url) = 77 AND substr (file_url, 1, 9) = '/uploads/' AND substr (file_url, 74) = '.zip'"
@@ -156,12 +156,10 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "ALTER TABLE attempt ADD COLUMN usage BLOB;",
 
     /* A program that knows no deltas would let go of their blobs while jobs need them. */
-    "CREATE TABLE job_delta (seq INTEGER PRIMARY KEY, sha256 TEXT NOT NULL);",
-
+    "CREATE TABLE job_delta (seq INTEGER PRIMARY KEY, sha256 TEXT NOT NULL);"
+    /* Who is still to be told of a job's end. */
     "CREATE TABLE hook (seq INTEGER, url TEXT, salt TEXT NOT NULL, ended_ms INTEGER NOT NULL, PRIMARY KEY (seq, url))"
-    " WITHOUT ROWID;",
-
-    /* Attempts by their end. */
+    " WITHOUT ROWID;"
     "CREATE INDEX attempt_over ON attempt (completed_ms);",
 };
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from cluster import Program, wait_until
+from record import BACK_TO_6
 
 CREATE = {"command": "true", "fileUrl": "/uploads/none.zip", "filename": "p.zip"}
 LIMITS = {"memoryMb": 300, "cpus": 1.5, "diskMb": 100, "pids": 64}
@@ -340,7 +341,7 @@ def test_a_record_of_before_is_taken_over(cluster):
     assert cluster.api.status(job)["attempts"][0]["cpuMs"] == 7
     cluster.broker.stop()
     db = sqlite3.connect(cluster.folder / "data/gleaner.db", isolation_level=None)
-    for undo in ("DROP TABLE hook", "DROP TABLE job_delta", "ALTER TABLE attempt DROP COLUMN usage", "PRAGMA user_version = 5"):
+    for undo in (*BACK_TO_6, "ALTER TABLE attempt DROP COLUMN usage", "PRAGMA user_version = 5"):
         db.execute(undo)
     db.close()
     cluster.broker.start()
@@ -391,7 +392,7 @@ def test_a_redo_log_of_before_is_taken_over(cluster):
     db = sqlite3.connect(path, isolation_level=None)
     key, = db.execute("SELECT bytes FROM total WHERE name = 'redo-key'").fetchone()
     assert db.execute("SELECT count (*) FROM attempt").fetchone() == (0,)
-    for undo in ("DROP TABLE hook", "DROP TABLE job_delta", "ALTER TABLE attempt DROP COLUMN usage", "PRAGMA user_version = 5"):
+    for undo in (*BACK_TO_6, "ALTER TABLE attempt DROP COLUMN usage", "PRAGMA user_version = 5"):
         db.execute(undo)
     db.close()
     redo = path.with_name("gleaner.db-redo")

@@ -10,6 +10,7 @@ import pytest
 
 import tokens
 from cluster import BIN, SANITIZERS, wait_until
+from record import BACK_TO_6
 
 TARIFFS = ["--tariff-run-hour", "0.36", "--tariff-cpu-hour", "3.6", "--tariff-gib-hour", "1.25", "--tariff-gib-in", "0.5",
            "--tariff-gib-out", "2", "--currency", "EUR"]
@@ -125,9 +126,8 @@ def test_a_database_of_before_has_its_sums(used):
     before = usage(cluster.api, by="worker")["groups"]
     cluster.broker.stop()
     db = sqlite3.connect(cluster.folder / "data/gleaner.db")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    db.execute("DROP INDEX attempt_over")
-    db.execute(f"PRAGMA user_version = {version - 1}")
+    for undo in BACK_TO_6:
+        db.execute(undo)
     db.commit()
     db.close()
     cluster.broker.start()

@@ -8,6 +8,9 @@ from cluster import BIN
 FINAL = ("completed", "failed")
 ENDED = ("completed", "failed", "lost", "cancelled")
 
+# What takes a database back to the schema before today's.
+BACK_TO_6 = ("DROP INDEX attempt_over", "DROP TABLE hook", "DROP TABLE job_delta", "PRAGMA user_version = 6")
+
 
 def jobs_of(cluster):
     """Every job there is, by id, as the lists show them."""
