@@ -18,8 +18,8 @@ int secret_write (const char *path, slice_t content);
 /* As buf_fini, and nothing of it is left in memory. */
 void secret_fini (buf_t *secret);
 
-/* Whether a file of this mode is for its owner alone. What the service manager has put into $CREDENTIALS_DIRECTORY is for
- * this user alone by its folder, and by a list of access rights that shows as the group's right to read. */
+/* Whether a file of this mode is for its owner alone. What the service manager has put into $CREDENTIALS_DIRECTORY is
+ * for this user alone by its folder, and by a list of access rights that shows as the group's right to read. */
 bool secret_is_private (const char *path, mode_t mode);
 
 #endif
