@@ -70,7 +70,7 @@ static void take_signal (broker_t *self)
     notify_reloading ();
     reload_run (self->reload);
     self->auth_moved = true; /* identities and their like are looked at, too, watched or not */
-    notify_ready ();
+    notify_reloaded ();
 }
 
 static void tell_manager (const broker_t *self)

@@ -171,7 +171,7 @@ static void reload (gateway_t *gateway)
         door_set_rate (gateway->door, gateway->options->rate, gateway->options->rate_burst);
     if (gateway->tls)
         tls_reload (gateway->tls);
-    notify_ready ();
+    notify_reloaded ();
 }
 
 /* True when it asks to stop. */

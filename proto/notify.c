@@ -20,6 +20,7 @@ static struct {
     int64_t watchdog_ms;  /* between two signs of life; 0: none is asked for */
     int64_t alive_due_ms; /* the next one */
     int64_t status_due_ms;
+    bool ready;
     bool stale; /* the loop has turned since the status was looked at */
     char status[STATUS_SIZE];
 } self = { .fd = -1 };
@@ -87,14 +88,22 @@ void notify_end (void)
 
 void notify_ready (void)
 {
+    self.ready = true;
     say ("READY=1");
+}
+
+void notify_reloaded (void)
+{
+    if (self.ready)
+        say ("READY=1");
 }
 
 void notify_reloading (void)
 {
     char text[64];
     snprintf (text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_awake_us ());
-    say (text);
+    if (self.ready)
+        say (text);
 }
 
 void notify_stopping (void)

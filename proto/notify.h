@@ -19,9 +19,11 @@ enum { NOTIFY_STATUS_MS = 1000 }; /* between two looks at the status, at least *
 bool notify_begin (char *problem, size_t problem_size);
 void notify_end (void);
 
-/* The program serves, or serves again after notify_reloading. */
+/* The program serves. */
 void notify_ready (void);
+/* It reads its options again, and has done so. Before it is ready neither is said: the second is READY=1, too. */
 void notify_reloading (void);
+void notify_reloaded (void);
 void notify_stopping (void);
 /* What is under way may take `ms` longer from now on than the unit's timeout says. */
 void notify_extend (int64_t ms);

@@ -65,7 +65,7 @@ static void reload (const signals_t *self)
     if (reload_run (self->reload))
         session_reload (self->session);
     read_token_again (self);
-    notify_ready ();
+    notify_reloaded ();
 }
 
 static void on_signal (void *ctx, uint32_t events)

@@ -13,7 +13,8 @@ from cluster import wait_until
 
 UNITS = sorted(systemd.UNITS.glob("*.service")) + sorted(systemd.UNITS.glob("*.socket"))
 DROPINS = {"gleaner-broker.service": {"WatchdogSec": "2"},
-           "gleaner-worker.service": {"LoadCredential": "token:/etc/gleaner/token"}}  # root's, and the broker asks for none
+           "gleaner-worker.service": {"LoadCredential": "token:/etc/gleaner/token",  # root's, and the broker asks for none
+                                      "TimeoutStopSec": "1"}}
 EXPOSURE_MAX = 30  # of 100: systemd-analyze prints a tenth
 
 
@@ -216,6 +217,7 @@ def test_no_connection_is_refused_while_a_gateway_with_its_socket_starts_again(b
 
 
 def test_a_worker_that_stops_waits_for_its_job_and_says_goodbye(booted):
+    """For longer than TimeoutStopSec, which is a second here: it asks for more."""
     job = subprocess.Popen(booted.inside("/run/bin/gleaner", "run", "--server", "http://127.0.0.1:3000", "/etc/project", "--", "sh", "-c",
                                          "echo begun; sleep 3; echo ended"), stdout=subprocess.PIPE, text=True)
     try:
