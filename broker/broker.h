@@ -323,7 +323,7 @@ usage_t *usage_new (void);
 void usage_destroy (usage_t **self_p);
 /* Begins a query; it is answered by some later turn. */
 void usage_begin (broker_t *self, uint64_t request, const msg_usage_read_t *in);
-/* Goes on with those that there are. */
+/* After the answers have left: goes on with those that there are. */
 void usage_tick (broker_t *self);
 
 /* metrics_read.c */

@@ -170,7 +170,6 @@ static void tick (broker_t *self, bool drained)
     take_posts (self);
     webhooks_tick (self);
     traces_tick (self);
-    usage_tick (self);
 }
 
 static void publish (broker_t *self)
@@ -212,6 +211,7 @@ static void turn (broker_t *self)
     metrics_turned (measure_metrics (self->measure));
     broker_submit_discards (self);
     snapshot_tick (self);
+    usage_tick (self);
 }
 
 void broker_run (broker_t *self)

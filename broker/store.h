@@ -84,8 +84,9 @@ typedef struct {
     int64_t (*job_count) (store_t *self);    /* all jobs; O(1) after opening */
     int64_t (*job_last_seq) (store_t *self); /* 0 when there is none */
     /* The next `limit` jobs (or attempts that have rows) that ended behind `*after`, which moves on, and before
-     * `until_ms`, by their end. `*count`: how many; fewer than `limit`: there is no more. */
-    err_t (*ended_each) (store_t *self, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+     * `until_ms`, by their end; with `options`, or with those absent. `*count`: how many; fewer than `limit`: there is
+     * no more. */
+    err_t (*ended_each) (store_t *self, bool jobs, bool options, ended_place_t *after, int64_t until_ms, int64_t limit,
                          store_ended_fn *fn, void *ctx, int64_t *count);
     /* Housekeeping. Each removes up to `limit` rows within the open transaction and names them to `fn`, whose files can
      * go once that is committed. Jobs: final ones that were over before `before_ms`, oldest first, with their attempts;

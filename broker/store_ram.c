@@ -456,7 +456,7 @@ static void consider_attempt (store_ram_t *self, size_t at, const ended_place_t 
     consider (&ended, after, until_ms, next);
 }
 
-static err_t ended_each (store_t *store, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+static err_t ended_each (store_t *store, bool jobs, bool options, ended_place_t *after, int64_t until_ms, int64_t limit,
                          store_ended_fn *fn, void *ctx, int64_t *count)
 {
     store_ram_t *self = ram_of (store);
@@ -469,6 +469,8 @@ static err_t ended_each (store_t *store, bool jobs, ended_place_t *after, int64_
         if (!next.place.ended_ms)
             break;
         *after = next.place;
+        if (!options)
+            next.options = SLICE_ABSENT;
         fn (ctx, &next);
     }
     return ERR_NONE;

@@ -283,7 +283,7 @@ err_t sqlite_hook_delete (store_t *store, int64_t seq, slice_t url);
 err_t sqlite_hook_each (store_t *store, store_hook_fn *fn, void *ctx);
 
 /* store_sqlite_ended.c */
-err_t sqlite_ended_each (store_t *store, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+err_t sqlite_ended_each (store_t *store, bool jobs, bool options, ended_place_t *after, int64_t until_ms, int64_t limit,
                          store_ended_fn *fn, void *ctx, int64_t *count);
 
 /* store_sqlite_copy.c */

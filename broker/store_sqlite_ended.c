@@ -16,7 +16,7 @@ static void read_ended (sqlite3_stmt *sql, bool jobs, ended_t *out)
     };
 }
 
-err_t sqlite_ended_each (store_t *store, bool jobs, ended_place_t *after, int64_t until_ms, int64_t limit,
+err_t sqlite_ended_each (store_t *store, bool jobs, bool options, ended_place_t *after, int64_t until_ms, int64_t limit,
                          store_ended_fn *fn, void *ctx, int64_t *count)
 {
     store_sqlite_t *self = sqlite_of (store);
@@ -29,10 +29,11 @@ err_t sqlite_ended_each (store_t *store, bool jobs, ended_place_t *after, int64_
         return err;
     sqlite3_bind_int64 (sql, 1, after->ended_ms);
     sqlite3_bind_int64 (sql, 2, after->seq);
-    if (!jobs)
-        sqlite3_bind_int64 (sql, 3, after->attempt);
+    sqlite3_bind_int (sql, 3, options);
     sqlite3_bind_int64 (sql, 4, until_ms);
     sqlite3_bind_int64 (sql, 5, limit);
+    if (!jobs)
+        sqlite3_bind_int64 (sql, 6, after->attempt);
     int code;
     while ((code = sqlite3_step (sql)) == SQLITE_ROW) {
         ended_t ended;

@@ -16,8 +16,8 @@
 
 enum {
     QUERIES_MAX = 4, /* at once; one more is BUSY */
-    SLICE_MS = 4,    /* of a turn, for all of them together */
-    ROWS_A_STEP = 64,
+    SLICE_MS = 3,    /* of a turn, for all of them together */
+    ROWS_A_STEP = 256,
     RANGE_HOURS = 30 * 24, /* unless it is said */
 };
 #define ROWS_MAX     (4LL * 1000 * 1000) /* that one query looks at */
@@ -202,8 +202,8 @@ static void count (void *ctx, const ended_t *ended)
 static bool go_on (broker_t *self, query_t *query, err_t *err)
 {
     int64_t got = 0;
-    *err = self->store->ops->ended_each (self->store, !query->attempts, &query->after, query->until_ms, ROWS_A_STEP,
-                                         count, query, &got);
+    *err = self->store->ops->ended_each (self->store, !query->attempts, query->label.ptr != NULL, &query->after,
+                                         query->until_ms, ROWS_A_STEP, count, query, &got);
     query->rows += got;
     query->cut = query->rows >= ROWS_MAX;
     if (*err || query->cut)
@@ -314,6 +314,8 @@ void usage_tick (broker_t *self)
 {
     usage_t *usage = self->usage;
     int64_t until_us = clock_mono_us () + SLICE_MS * 1000;
+    if (usage->count)
+        self->again = true; /* the next turn must not wait: it has an answer to send, or there is more to do */
     while (usage->count && clock_mono_us () < until_us) {
         err_t err = 0;
         size_t at = usage->next++ % usage->count;
@@ -327,6 +329,4 @@ void usage_tick (broker_t *self)
         query_free (query);
         usage->queries[at] = usage->queries[--usage->count];
     }
-    if (usage->count)
-        self->again = true; /* the rest with the next turn, which must not wait */
 }

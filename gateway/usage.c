@@ -13,7 +13,7 @@ enum { MIB_SECONDS_OF_GIB_HOUR = 1024 * 3600, MICRO = 1000 * 1000, DAY_SIZE = 16
  */
 static void put_text (buf_t *out, slice_t text)
 {
-    bool formula = text.len && memchr ("=+-@\t\r", text.ptr[0], 6);
+    bool formula = text.len && text.ptr[0] && strchr ("=+-@\t\r", text.ptr[0]);
     buf_append_str (out, formula ? "\"'" : "\"");
     for (size_t at = 0; at < text.len; at++) {
         if (text.ptr[at] == '"')

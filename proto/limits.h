@@ -68,10 +68,10 @@ enum {
     JOURNAL_MAX = 8 * 1024 * 1024,         /* and of a journal */
 };
 
-#define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000) /* ms an attempt may run */
+#define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000)  /* ms an attempt may run */
 #define TARIFF_MAX  (1000LL * 1000 * 1000 * 1000) /* millionths of a currency's unit */
-#define TIME_MAX    253402300799999LL            /* ms since the epoch, end of year 9999 */
-#define OFFSET_MAX  (1LL << 53)                  /* bytes; exact as a JSON number */
+#define TIME_MAX    253402300799999LL             /* ms since the epoch, end of year 9999 */
+#define OFFSET_MAX  (1LL << 53)                   /* bytes; exact as a JSON number */
 #define COUNT_MAX   (1LL << 53)
 
 #endif

@@ -64,7 +64,7 @@ static void walk (store_t *store, bool jobs, int64_t since_ms, int64_t until_ms,
     seen->count = 0;
     while (got == limit) {
         size_t before = seen->count;
-        assert_int_equal (store->ops->ended_each (store, jobs, &after, until_ms, limit, see, seen, &got), 0);
+        assert_int_equal (store->ops->ended_each (store, jobs, limit % 2, &after, until_ms, limit, see, seen, &got), 0);
         assert_int_equal (seen->count - before, got);
     }
 }
