@@ -156,9 +156,9 @@ void job_fetch (job_t *self)
         loop_timer_set (self->host->loop, &self->timeout_timer, self->timeout_ms, on_late, self);
     if (!begin_file (self))
         return;
-    if (self->usage.bytes_in == INT_ABSENT)
-        self->usage.bytes_in = 0;
     if (self->archive_fd < 0) {
+        if (self->usage.bytes_in == INT_ABSENT)
+            self->usage.bytes_in = 0;
         fetched (self);
         return;
     }
