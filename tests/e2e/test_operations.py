@@ -89,7 +89,7 @@ def test_a_journal_that_reads_stderr_gets_levels_and_no_time(start, name):
 
 def test_stderr_that_is_the_journal_s_is_found_by_itself(tmp_path):
     """A journald that only listens, at journald's place in a file system of the program's own."""
-    probe = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/systemd/journal", "true"]
+    probe = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/systemd/journal", "true"]
     if not shutil.which("bwrap") or subprocess.run(probe, capture_output=True).returncode:
         pytest.skip("no bubblewrap that works here")
     folder = tmp_path / "journal"
