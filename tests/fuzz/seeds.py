@@ -201,6 +201,15 @@ def globs():
         yield str(number), pattern.encode() + b"\0" + path.encode()
 
 
+def told():
+    trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    yield "trace", b"\0" + trace
+    yield "later", b"\0cc" + trace[2:] + b"-more"
+    for number, path in enumerate([b"7?token=x", b"../../admin", b"%2e%2e/x", b"a/./b", b"..", b"#x", b"@evil/", b"a\\b", b"%252e%252e/"]):
+        yield str(number), b"\1" + path
+    yield "host", b"\0https://hooks.example:8443@evil/gleaner/"
+
+
 def tokens():
     good = {"iss": "them", "aud": "us", "sub": "alice", "role": "viewer", "exp": 1700000001}
     yield "good", b"\1" + json.dumps(good).encode()
@@ -223,7 +232,7 @@ def main(out):
     read_messages()
     write_words(pathlib.Path(out) / "words")
     made = {"message": messages, "json": bodies, "http": requests, "form": forms, "archive": archives, "config": configs, "redo": statements,
-            "store": rows, "spool": spools, "journal": journals, "glob": globs,
+            "store": rows, "spool": spools, "journal": journals, "glob": globs, "told": told,
             "issuer": tokens}
     for target, seeds in made.items():
         folder = pathlib.Path(out) / target
