@@ -205,6 +205,7 @@ def test_a_collector_is_told_of_a_job_and_its_attempts(clusters, collectors):
     assert spans["queued", 1]["status"] == {}
     assert collector.taken()[0].headers["x-key"] == "a secret" and collector.taken()[0].headers["x-other"] == "2"
     wait_until(lambda: counts(cluster) == (5, 0))
+    assert 'gleaner_spans_total{outcome="sent"} 5\n' in cluster.api.get("/metrics").body.decode()
 
 
 def test_a_job_without_a_trace_begins_one_and_one_not_sampled_is_not_told(clusters, collectors):

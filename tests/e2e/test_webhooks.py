@@ -67,6 +67,7 @@ def test_a_receiver_is_told_of_a_jobs_end_and_can_trust_it(hooked, receivers):
     assert not {"command", "env", "stdout", "stderr", "lastLines", "fileUrl", "secretNames", "attempts"} & set(told["data"])
     assert "canary" not in posted.body.decode() and len(posted.body) < 4096
     assert wait_until(lambda: counts(cluster)["sent"]) == 1 and counts(cluster)["waiting"] == 0
+    assert 'gleaner_webhooks_total{outcome="sent"} 1\n' in cluster.api.get("/metrics").body.decode()
     failing = cluster.api.submit("exit 3")
     cluster.api.wait_job(failing)
     [_, posted] = wait_until(lambda: len(receiver.taken()) == 2 and receiver.taken())
