@@ -107,6 +107,8 @@ def test_a_new_users_session(debian_root, packages):
 
     # A project in C, as an ordinary user has it.
     root.run("useradd", "-m", "ada")
+    well = root.run("gleaner", "doctor", user="ada", env={"HOME": "/home/ada"}, check=False)
+    assert well.returncode == 0, well.stdout + well.stderr
     for name, text in PROJECT.items():
         path = root.path(f"/home/ada/sum/{name}")
         path.parent.mkdir(exist_ok=True)
@@ -178,7 +180,10 @@ def test_upgrade_reinstall_remove_and_back(debian_root, packages, tmp_path):
 
     root.apt("remove", *ALL)
     assert conf.read_text() == edited and not root.path("/usr/bin/gleaner-broker").exists()
+    masked = [name for name in SERVICES if os.path.lexists(root.path(f"/etc/systemd/system/{name}.service"))]
+    assert masked == list(SERVICES), "what is removed is not started by a link that is left"
     root.apt("install", *news)
+    assert not any(os.path.lexists(root.path(f"/etc/systemd/system/{name}.service")) for name in SERVICES)
     assert conf.read_text() == edited and links(root, "gleaner-broker") and not links(root, "gleaner-gateway")
     for unit in units:
         unit.start()
