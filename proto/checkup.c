@@ -21,7 +21,7 @@ static void tell (checkup_t *self, check_t state, const char *name, const char *
         fflush (stdout); /* some things take seconds to find out */
         return;
     }
-    json_t *item = json_pack ("{s:s, s:s, s:s?}", "state", json_words[state], "name", name, "text", text);
+    json_t *item = json_pack ("{s:s, s:s, s:s}", "state", json_words[state], "name", name, "text", text);
     if (!item)
         item = json_pack ("{s:s, s:s, s:s}", "state", json_words[state], "name", name, "text", "(not UTF-8)");
     json_array_append_new (self->list, item);
@@ -47,7 +47,7 @@ bool checkup_take (checkup_t *self, const char *line)
     char word[8];
     char name[CHECKUP_NAME_MAX + 1];
     int behind = 0;
-    if (sscanf (line, "%7s %10s %n", word, name, &behind) != 2 || !behind)
+    if (sscanf (line, "%7s %10s %n", word, name, &behind) != 2 || !behind || !line[behind])
         return false;
     for (check_t state = CHECK_OK; state <= CHECK_FAIL; state++)
         if (strcmp (word, words[state]) == 0) {

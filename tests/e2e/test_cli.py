@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import pty
 import select
 import signal
@@ -14,7 +13,7 @@ import zipfile
 import pytest
 
 from cluster import wait_until
-from shell import AWAY, CUT, LOCAL, NO_CODE, PROGRAM, REFUSED, Shell
+from shell import AWAY, CUT, LOCAL, NO_CODE, PROGRAM, REFUSED, Shell, wait_for_ears
 from tokens import create
 
 
@@ -254,12 +253,6 @@ def test_a_server_that_never_answered_is_not_waited_for(shell):
     for command in (["logs"], ["logs", "-f"], ["wait"]):
         done = shell.run(*command, "job-x", "--server", "http://127.0.0.1:1")
         assert done.returncode == AWAY and len(done.stderr.splitlines()) == 1, done
-
-
-def wait_for_ears(process):
-    """Until it takes Ctrl-C itself."""
-    status = pathlib.Path(f"/proc/{process.pid}/status")
-    wait_until(lambda: int(status.read_text().split("SigBlk:")[1].split()[0], 16) & 1 << signal.SIGINT - 1, 10, "a blocked SIGINT")
 
 
 def test_ctrl_c_ends_the_wait_for_all(cluster, shell):

@@ -8,8 +8,7 @@ import subprocess
 import pytest
 
 from cluster import wait_until
-from shell import AWAY, CUT, PROGRAM
-from test_cli import wait_for_ears
+from shell import AWAY, CUT, PROGRAM, wait_for_ears
 
 UNREAD = 141
 

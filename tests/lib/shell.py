@@ -1,9 +1,12 @@
 """Somebody's shell, in which the command `gleaner` is typed."""
 
 import os
+import pathlib
+import signal
 import subprocess
 
 from built import BIN
+from cluster import wait_until
 
 PROGRAM = BIN / "gleaner"
 NO_CODE, AWAY, REFUSED, LOCAL, CUT = 120, 121, 122, 123, 130
@@ -29,3 +32,9 @@ class Shell:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+
+
+def wait_for_ears(process):
+    """Until it takes Ctrl-C itself."""
+    status = pathlib.Path(f"/proc/{process.pid}/status")
+    wait_until(lambda: int(status.read_text().split("SigBlk:")[1].split()[0], 16) & 1 << signal.SIGINT - 1, 10, "a blocked SIGINT")
