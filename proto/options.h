@@ -84,6 +84,6 @@ void options_help (const option_table_t *table, FILE *out);
  * table. False when there is no such format, and nothing was printed. */
 bool options_reference (const option_table_t *table, const char *format, FILE *out);
 
-#define GLEANER_VERSION "0.2.0"
+#define GLEANER_VERSION "0.3.0"
 
 #endif

@@ -77,9 +77,9 @@ def session(version, gateway=None):
 
 @pytest.mark.parametrize("ahead, word", [(60, "behind"), (-60, "ahead of")])
 def test_clocks(shell, pretend, ahead, word):
-    state, text = doctor(shell, "--server", pretend(session("0.2.0"), ahead))["clock"]
+    state, text = doctor(shell, "--server", pretend(session("0.3.0"), ahead))["clock"]
     assert state == "warn" and word in text and re.search(r" (59|60|61) s ", text) and "timedatectl" in text, text
-    assert doctor(shell, "--server", pretend(session("0.2.0"), ahead / 20))["clock"][0] == "ok"
+    assert doctor(shell, "--server", pretend(session("0.3.0"), ahead / 20))["clock"][0] == "ok"
 
 
 def test_versions(shell, pretend):
