@@ -27,7 +27,7 @@ from zips import zip_of
 MARK = re.compile(r"<!-- (runs|not run|no command|config of):? (.+?) -->")
 GIVEN = re.compile(r"<!-- given: ([A-Z]+) = (.+?) -->")
 OURS = ("gleaner", "gleaner-broker", "gleaner-gateway", "gleaner-worker")
-COMMANDS = {*OURS, "apt-get", "cat", "chmod", "cp", "curl", "deploy/quickstart", "echo", "gleaner-sim", "grep", "install", "jq", "journalctl",
+COMMANDS = {*OURS, "apt-get", "cat", "chmod", "cp", "curl", "deploy/package", "deploy/quickstart", "echo", "gleaner-sim", "grep", "install", "jq", "journalctl",
             "kill", "ls", "mkdir", "npm", "openssl", "printf", "rm", "sh", "sudo", "systemctl", "systemd-run", "tar", "tests/run",
             "tests/bench/run", "tests/guard/check", "timedatectl", "useradd", "zip", "nginx", "caddy", "df", "tee", "mv", "nproc", "unzip", "uname", "useradd",
             "python3", "ss", "ulimit", "man", "dpkg", "apt", "date", "loginctl", "build/fuzz/bin/fuzz_json", "umask", "test", "diff"}
