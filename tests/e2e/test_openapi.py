@@ -325,6 +325,9 @@ def whole(world):
     world.wants(200, "GET", "/api/info")
     world.wants(200, "GET", "/api/stats?range=day")
     world.wants(400, "GET", "/api/stats?range=year")
+    world.wants(200, "GET", "/api/usage")
+    world.wants(200, "GET", "/api/usage?format=csv")
+    world.wants(400, "GET", "/api/usage?format=xml")
     world.wants(200, "GET", "/api/audit?limit=5")
     world.wants(400, "GET", "/api/audit?limit=501")
 
@@ -378,7 +381,7 @@ CALLS = [
     (blob_check, ["GET /api/blobs/check"]),
     (metrics, ["GET /metrics"]),
     (health, ["GET /healthz", "GET /readyz"]),
-    (whole, ["GET /api/info", "GET /api/stats", "GET /api/audit"]),
+    (whole, ["GET /api/info", "GET /api/stats", "GET /api/usage", "GET /api/audit"]),
     (join, ["POST /api/join"]),
     (session, ["GET /api/session", "POST /api/session", "DELETE /api/session"]),
     (described, ["GET /api/openapi.json"]),

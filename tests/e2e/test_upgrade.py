@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sqlite3
@@ -14,9 +15,10 @@ import pytest
 from client import Client
 from cluster import BIN, SANITIZERS, Cluster, wait_until
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
+TOP = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = TOP / "tests/golden"
 SCHEMAS = sorted((int(path.name.split("-")[1]) for path in GOLDEN.glob("schema-*")))
-NOW = 7
+NOW = int(re.search(r"SCHEMA_VERSION = (\d+)", (TOP / "broker/store_sqlite_schema.c").read_text()).group(1))
 KEEP = [word for what in ("jobs", "output", "artifacts", "uploads") for word in (f"--keep-{what}", "0")]  # they grow old
 BROKER = [BIN / "gleaner-broker", "--listen", "tcp://127.0.0.1:0", *KEEP]
 
