@@ -37,6 +37,8 @@ static int run (client_t *client, const submit_options_t *options)
     order.silent = options->common.json;
     order.raw = options->raw;
     status = follow_job (client, &order, &job);
+    if (job)
+        json_object_set (job, "sentBytes", json_object_get (made, "sentBytes"));
     json_decref (made);
     if (!job)
         return status;
