@@ -1,5 +1,6 @@
 #include "cli/sent.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -281,6 +282,31 @@ static bool write_all (int fd, slice_t text)
     return true;
 }
 
+/* Removes the one that was written longest ago, when there are too many. What is left of a write that was cut off is
+ * one of them. */
+static void drop_oldest (const char *path)
+{
+    char oldest[NAME_MAX + 1] = "";
+    struct timespec when = { 0 };
+    int count = 0;
+    char *folder = slice_dup (slice_from (path, (size_t)(strrchr (path, '/') - path)));
+    DIR *dir = opendir (folder);
+    for (struct dirent *entry; dir && (entry = readdir (dir));) {
+        struct stat info;
+        if (fstatat (dirfd (dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG (info.st_mode))
+            continue;
+        if (!count++ || ns_of (&info.st_mtim) < ns_of (&when)) {
+            snprintf (oldest, sizeof oldest, "%s", entry->d_name);
+            when = info.st_mtim;
+        }
+    }
+    if (count > SENT_MAX)
+        unlinkat (dirfd (dir), oldest, 0);
+    if (dir)
+        closedir (dir);
+    free (folder);
+}
+
 void sent_save (sent_t *self, const char *server, const char *folder)
 {
     buf_t path = { 0 };
@@ -296,6 +322,7 @@ void sent_save (sent_t *self, const char *server, const char *folder)
         bool written = fd >= 0 && write_all (fd, buf_slice (&text));
         if (fd >= 0 && (close (fd) != 0 || !written || rename (temporary.ptr, path.ptr) != 0))
             unlink (temporary.ptr);
+        drop_oldest (path.ptr);
     }
     buf_fini (&text);
     buf_fini (&temporary);

@@ -17,7 +17,11 @@
 
 #include "proto/limits.h"
 
-enum { SENT_HASH = 32, SENT_RACY_MS = 2000 /* no disk's clock ticks more slowly */ };
+enum {
+    SENT_HASH = 32,
+    SENT_RACY_MS = 2000, /* no disk's clock ticks more slowly */
+    SENT_MAX = 100,      /* indexes that are kept; the one that was written longest ago goes */
+};
 
 typedef struct {
     char *path; /* as in the ZIP */

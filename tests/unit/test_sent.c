@@ -163,6 +163,27 @@ static void test_every_damage_is_found (void **state)
     close (fd);
 }
 
+static void test_the_oldest_index_makes_room (void **state)
+{
+    (void)state;
+    char name[32];
+    for (int i = 0; i <= SENT_MAX; i++) {
+        sent_t *index = sent_new ();
+        memset (index->base, '7', SHA256_HEX);
+        snprintf (name, sizeof name, "/project/%d", i);
+        sent_save (index, server, name);
+        sent_destroy (&index);
+        nanosleep (&(struct timespec){ .tv_nsec = i ? 0 : 20 * 1000 * 1000 }, NULL); /* a tick of the disk's clock */
+    }
+    assert_null (sent_load (server, "/project/0"));
+    sent_t *last = sent_load (server, name);
+    assert_non_null (last);
+    sent_destroy (&last);
+    last = sent_load (server, "/project/1");
+    assert_non_null (last);
+    sent_destroy (&last);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +191,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_a_file_is_read_when_anything_about_it_differs, setup, teardown),
         cmocka_unit_test_setup_teardown (test_what_was_changed_just_then_is_read_again, setup, teardown),
         cmocka_unit_test_setup_teardown (test_every_damage_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_the_oldest_index_makes_room, setup, teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
