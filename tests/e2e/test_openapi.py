@@ -326,8 +326,11 @@ def whole(world):
     world.wants(200, "GET", "/api/stats?range=day")
     world.wants(400, "GET", "/api/stats?range=year")
     world.wants(200, "GET", "/api/usage")
-    world.wants(200, "GET", "/api/usage?format=csv")
     world.wants(400, "GET", "/api/usage?format=xml")
+    world.admin.post("/api/jobs/cancel", {"jobId": world.admin.create()})
+    assert world.wants(200, "GET", "/api/usage?by=worker&since=0")["groups"]
+    assert b"run_seconds" in world.wants(200, "GET", "/api/usage?format=csv").body
+    world.wants(400, "GET", "/api/usage?by=nobody")
     world.wants(200, "GET", "/api/audit?limit=5")
     world.wants(400, "GET", "/api/audit?limit=501")
 
