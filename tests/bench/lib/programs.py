@@ -83,13 +83,16 @@ class Programs:
         return ("--server", f"http://127.0.0.1:{self.port}")
 
     def call(self, method, path, body=None, headers=None):
+        return json.loads(self.call_raw(method, path, body, headers))
+
+    def call_raw(self, method, path, body=None, headers=None):
         if time.monotonic() - self.http_used > IDLE_S:
             self.http.close()  # it connects again by itself
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body)
         self.http.request(method, path, raw, headers or {})
         answer = self.http.getresponse().read()
         self.http_used = time.monotonic()
-        return json.loads(answer)
+        return answer
 
     def load(self, connections, count, method, path, body=None, lines=()):
         return http_load(self.port, connections, count, method, path, body, lines)
