@@ -119,7 +119,6 @@ MESSAGES = [
     ("blob-get", BYTES_OUT, {"sha256": "0" * 64, "offset": 0}),
     ("events-read", JOB_READ, {"jobId": "{job}"}),
     ("stats-read", SEEN_BY_PEOPLE, {}),
-    ("usage-read", SEEN_BY_PEOPLE, {}),
     ("broker-info", SEEN_BY_PEOPLE, {}),
     ("broker-snapshot", ADMINS, {}),
 ]
