@@ -208,7 +208,7 @@ const option_t *options_find (const option_table_t *table, const char *name, siz
 
 static bool refuse_name (const parse_t *parse, const char *prefix, const char *name, size_t len)
 {
-    static const char *const always[] = { "config", "help", "options-as", "version", CHECK_CONFIG + 2 };
+    static const char *const always[] = { "config", "help", "options-as", "version", &CHECK_CONFIG[2] };
     size_t own = parse->table->check ? 5 : 4; /* on the command line only */
     size_t count = parse->table->count + (*prefix ? own : 0);
     nearest_t nearest = nearest_begin (slice_from (name, len));
