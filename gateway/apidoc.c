@@ -23,7 +23,7 @@ static const char about[] =
     "bytes of UTF-8 here, `x-max-bytes` those of a map or a list as lines KEY=VALUE. HEAD is taken where GET is, "
     "unless "
     "the GET changes something or never ends; OPTIONS is answered with Allow, another method with 405. A head that is "
-    "too long is 431 or 414, without a code.\n\n"
+    "too long is 431 or 414, without a code. Rules are those of proto/README.md.\n\n"
     "Whether anybody is asked who he is, the broker decides (GET /api/session tells). Where it does, a call needs a "
     "token or the page's cookie, and the token's role must be among the call's `x-roles`.";
 
