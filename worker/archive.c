@@ -127,17 +127,30 @@ static bool write_data (extract_t *self, const zip_entry_t *entry, int fd)
     }
 }
 
-static bool write_file (extract_t *self, const zip_entry_t *entry, int folder, const char *name)
+/* Files keep their times, or `make` would take what was built before the last edit for up to date. A file without one,
+ * and one whose time the file system does not take, has that of its unpacking. */
+static void keep_time (struct archive_entry *found, int fd)
+{
+    time_t when = archive_entry_mtime_is_set (found) ? archive_entry_mtime (found) : 0;
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = when } };
+    if (when > 0)
+        futimens (fd, times);
+}
+
+static bool write_file (extract_t *self, struct archive_entry *found, const zip_entry_t *entry, int folder,
+                        const char *name)
 {
     /* Only the owner's x bit is taken from the archive: never setuid, never more than 0755. */
     int fd = openat (folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, entry->runs ? 0755 : 0644);
     bool good = fd >= 0 ? write_data (self, entry, fd) : archive_refuse_errno (self->refusal);
+    if (good)
+        keep_time (found, fd);
     if (fd >= 0)
         close (fd);
     return good;
 }
 
-static bool write_entry (extract_t *self, const zip_entry_t *entry)
+static bool write_entry (extract_t *self, struct archive_entry *found, const zip_entry_t *entry)
 {
     char *path = xstrdup (entry->path);
     char *last = NULL;
@@ -148,7 +161,7 @@ static bool write_entry (extract_t *self, const zip_entry_t *entry)
         good = made >= 0 || archive_refuse_errno (self->refusal);
         close_folder (self, made);
     } else if (good) {
-        good = write_file (self, entry, folder, last);
+        good = write_file (self, found, entry, folder, last);
     }
     close_folder (self, folder);
     free (path);
@@ -180,7 +193,7 @@ static bool write_entries (extract_t *self, const zip_index_t *index)
         if (archive_read_next_header (self->zip, &found) != ARCHIVE_OK)
             return damaged (self);
         if (!check_entry (self, found, &index->entries[i]) ||
-            (!index->entries[i].gone && !write_entry (self, &index->entries[i])))
+            (!index->entries[i].gone && !write_entry (self, found, &index->entries[i])))
             return false;
     }
     return archive_read_next_header (self->zip, &found) == ARCHIVE_EOF || damaged (self);

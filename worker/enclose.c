@@ -34,7 +34,7 @@ static const int needed[] = {
     SCMP_SYS (time),      SCMP_SYS (gettimeofday), SCMP_SYS (rt_sigreturn), SCMP_SYS (restart_syscall),
     SCMP_SYS (exit),      SCMP_SYS (exit_group),
 };
-static const int to_extract[] = { SCMP_SYS (mkdirat) };
+static const int to_extract[] = { SCMP_SYS (mkdirat), SCMP_SYS (utimensat) };
 static const int to_collect[] = { SCMP_SYS (getdents64), SCMP_SYS (fcntl) };
 
 /* Nothing here ever asks for these: whoever does has been taken over, and is killed at once. */

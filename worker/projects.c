@@ -20,6 +20,7 @@ typedef struct {
     mode_t mode;
     bool is_folder;
     size_t at, len; /* its bytes */
+    struct timespec changed;
 } entry_t;
 
 typedef struct {
@@ -130,6 +131,7 @@ static bool take_entry (project_t *self, const FTSENT *at, const char *path)
         .is_folder = is_folder,
         .at = self->bytes.len,
         .len = is_folder ? 0 : (size_t)info->st_size,
+        .changed = info->st_mtim,
     };
     return is_folder || take_bytes (self, at->fts_accpath, entry->len);
 }
@@ -196,6 +198,9 @@ static int give_entry (const project_t *self, const entry_t *entry, int folder)
         return errno;
     int error = give_bytes (fd, self->bytes.ptr + entry->at, entry->len);
     if (!error && fchmod (fd, entry->mode) != 0)
+        error = errno;
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, entry->changed };
+    if (!error && futimens (fd, times) != 0)
         error = errno;
     close (fd);
     return error;

@@ -115,6 +115,21 @@ def test_all_that_can_become_of_a_file_arrives(cluster, shell):
     assert {cluster.api.status(job["jobId"])["fileUrl"]} == {j["fileUrl"] for j in cluster.api.get("/api/jobs").json["jobs"]}
 
 
+@TRANSPORTS
+def test_files_keep_their_times(cluster, shell, transport):
+    """So that `make` builds what is older than its sources: from a ZIP, from what a worker kept of it, and with a delta."""
+    cluster.worker(transport)
+    os.utime(shell.project / "src/a.txt", (1_500_000_000, 1_500_000_000))
+    os.utime(shell.project / "run.sh", (1_600_000_000, 1_600_000_000))
+    times = "stat -c %Y src/a.txt run.sh"
+    for _ in range(4):
+        assert seen(cluster, submit(shell, commands=times)) == "1500000000\n1600000000\n"
+    (shell.project / "run.sh").write_text("echo second\n")
+    os.utime(shell.project / "run.sh", (1_700_000_000, 1_700_000_000))
+    job = submit(shell, commands=times)
+    assert job["changedFiles"] == 1 and seen(cluster, job) == "1500000000\n1700000000\n"
+
+
 def test_what_clashes_is_refused_as_it_is_in_one_archive(cluster, shell):
     """And is good again when it does not: the base, too, is judged by what is left of it."""
     cluster.worker("zmq")
