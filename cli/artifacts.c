@@ -169,7 +169,7 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
     snprintf (path, sizeof path, "%s", whole);
     snprintf (temporary, sizeof temporary, ".gleaner-%ld", (long)getpid ());
     int folder = open_parent (top, path, &name);
-    int fd = folder < 0 ? -1 : openat (folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = folder < 0 ? -1 : temporary_make (folder, temporary);
     struct stat made;
     bool good = fd >= 0 && copy_data (zip, fd, left) && fstat (fd, &made) == 0;
     if (good && archive_entry_perm (entry) & 0100)
@@ -180,6 +180,7 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
         close (fd);
         if (!good)
             unlinkat (folder, temporary, 0);
+        temporary_done ();
     }
     if (folder >= 0)
         close (folder);
@@ -272,7 +273,7 @@ static const option_t rows[] = {
 
 static int fetch_zip (client_t *client, const options_t *options)
 {
-    int fd = open (options->zip, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = temporary_make (AT_FDCWD, options->zip);
     if (fd < 0)
         return cli_say (STATUS_LOCAL, "cannot make '%s': %s.", options->zip, strerror (errno));
     int status = fetch_into (client, options->job, fd);
@@ -280,6 +281,7 @@ static int fetch_zip (client_t *client, const options_t *options)
         status = cli_say (STATUS_LOCAL, "cannot write '%s': %s.", options->zip, strerror (errno));
     if (status != STATUS_GOOD)
         unlink (options->zip);
+    temporary_done ();
     return status;
 }
 
