@@ -403,22 +403,24 @@ static bool add_changed (walk_t *self, int zip, int64_t bytes_max)
     return good;
 }
 
-/* Consumes nothing; `out->fd` is the ZIP. */
-static bool write_delta (walk_t *self, slice_t removed, int64_t bytes_max, pack_t *out)
+/* Consumes nothing; `out->fd` is the ZIP. 0, STATUS_LOCAL after one sentence, or PACK_WHOLE. */
+static int write_delta (walk_t *self, slice_t removed, int64_t bytes_max, pack_t *out)
 {
     char problem[PROBLEM_SIZE];
     out->fd = temporary_file ();
-    self->zip = out->fd < 0 ? NULL : zip_write_new (out->fd, problem, sizeof problem);
+    if (out->fd < 0)
+        return STATUS_LOCAL; /* nor could the whole be written */
+    self->zip = zip_write_new (out->fd, problem, sizeof problem);
     if (!self->zip)
-        return false;
+        return PACK_WHOLE;
     bool good = (!removed.len || add_list (self, removed)) && add_changed (self, out->fd, bytes_max);
     bool ended = zip_write_end (&self->zip, good, problem, sizeof problem);
     out->bytes = lseek (out->fd, 0, SEEK_END);
-    return good && ended && out->bytes <= bytes_max;
+    return good && ended && out->bytes <= bytes_max ? 0 : PACK_WHOLE;
 }
 
-/* The delta of a walk that went well. */
-static bool finish_delta (walk_t *self, pack_t *out)
+/* The delta of a walk that went well, as write_delta. */
+static int finish_delta (walk_t *self, pack_t *out)
 {
     enum { PACKED_AT_MOST = 10 }; /* what is longer than so many times the bound is not tried */
     buf_t removed = { 0 };
@@ -427,14 +429,15 @@ static bool finish_delta (walk_t *self, pack_t *out)
     out->files = self->files;
     name_after (self->top, out);
     bool good = self->files && self->changed_bytes / PACKED_AT_MOST <= bytes_max && removed.len <= PACK_REMOVED_MAX;
+    int status = good ? 0 : PACK_WHOLE;
     if (good && out->changed)
-        good = write_delta (self, buf_slice (&removed), bytes_max, out);
+        status = write_delta (self, buf_slice (&removed), bytes_max, out);
     buf_fini (&removed);
-    if (good || out->fd < 0)
-        return good;
+    if (!status || out->fd < 0)
+        return status;
     close (out->fd);
     out->fd = -1;
-    return false;
+    return status;
 }
 
 int pack_delta (const char *path, bool all, sent_t *since, pack_t *out)
@@ -445,13 +448,13 @@ int pack_delta (const char *path, bool all, sent_t *since, pack_t *out)
     *out = (pack_t){ .fd = -1, .changed = -1 };
     snprintf (root, sizeof root, "%s", path);
     bool walked = realpath (path, walk.top) && walk_folder (&walk, root);
-    bool good = walked && finish_delta (&walk, out);
-    if (good) {
+    int status = walked ? finish_delta (&walk, out) : STATUS_LOCAL;
+    if (!status) {
         tell_left (&walk);
         since->taken_ns = now->taken_ns;
     }
     ignore_destroy (&walk.ignore);
     sent_destroy (&now);
     buf_fini (&walk.differs);
-    return good ? 0 : walked ? PACK_WHOLE : STATUS_LOCAL;
+    return status;
 }

@@ -4,11 +4,14 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 import zipfile
 
 import pytest
 
+from cluster import wait_until
 from shell import AWAY, LOCAL
 
 
@@ -37,6 +40,31 @@ def test_answers_that_are_none(shell, pretend):
 def test_what_cannot_be_printed_was_not_told(shell):
     with open("/dev/full", "w", encoding="ascii") as full, shell.start("jobs", stdout=full, stderr=subprocess.PIPE) as jobs:
         assert jobs.wait(20) == LOCAL and b"cannot be printed" in jobs.stderr.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_half_fetched_is_left(shell, pretend, number):
+    over = threading.Event()
+    server = pretend(lambda path: over.wait(30) and b"")
+    with shell.start("artifacts", "j", "--zip", "all.zip", "--server", server) as fetching:
+        wait_until(lambda: (shell.folder / "all.zip").exists(), 20, "the file")
+        fetching.send_signal(number)
+        assert fetching.wait(20) == -number and not (shell.folder / "all.zip").exists()
+    over.set()
+
+
+def test_nothing_half_unpacked_is_left(shell, pretend):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        out.writestr("made", bytes(200 << 20))
+    job = {"jobId": "j", "status": "completed", "artifacts": ["made"]}
+    server = pretend(lambda path: packed.getvalue() if "artifacts" in path else job)
+    with shell.start("artifacts", "j", "--to", "to", "--server", server) as fetching:
+        part = shell.folder / "to" / f".gleaner-{fetching.pid}"
+        while fetching.poll() is None and not part.exists():
+            pass
+        fetching.send_signal(signal.SIGINT)
+        assert fetching.wait(20) == -signal.SIGINT and not list((shell.folder / "to").iterdir())
 
 
 # ---- projects that are not as they should be ----
@@ -106,3 +134,12 @@ def test_folders_that_cannot_be_packed(cluster, shell):
         assert done.returncode == LOCAL and words in done.stderr and len(done.stderr.splitlines()) == 1, done
         shutil.rmtree(shell.folder / "p")
     assert cluster.api.get("/api/jobs").json["total"] == 0
+
+
+def test_no_room_for_a_delta_is_said_once(cluster, shell):
+    shell.write({"p/a": "one\n"})
+    (shell.folder / "p/big").write_bytes(os.urandom(100_000))
+    assert shell.run("submit", "p", "--", "true").returncode == 0
+    shell.write({"p/a": "two\n"})
+    done = shell.run("submit", "p", "--", "true", env={"TMPDIR": "/nowhere"})
+    assert done.returncode == LOCAL and done.stdout == "" and done.stderr.count("\n") == 1 and "'/nowhere'" in done.stderr, done
