@@ -13,6 +13,7 @@
 #include "cli/config.h"
 #include "cli/print.h"
 #include "proto/clock.h"
+#include "proto/secret.h"
 
 enum { TOKEN_MAX = 4096 }; /* bytes; a JWT has its place */
 
@@ -179,24 +180,35 @@ static void token_path (const char *config, char out[CLI_PATH_SIZE])
     snprintf (out, CLI_PATH_SIZE, "%.*stoken", (int)(strrchr (config, '/') + 1 - config), config);
 }
 
+/* The config file stays as it was: so must what it names, or a token would go to the server of another. */
+static void put_back (const char *path, const buf_t *old)
+{
+    if (old->len)
+        config_write (path, buf_slice (old));
+    else
+        unlink (path);
+}
+
 static int keep (const common_t *options, const char *config)
 {
     char path[CLI_PATH_SIZE];
+    char problem[CLI_PATH_SIZE]; /* of a file that is not there, or of no use */
     buf_t line = { 0 };
+    buf_t old = { 0 };
     token_path (config, path);
     const config_line_t lines[] = { { "server", options->server }, { "token-file", path }, { "ca", options->ca } };
-    bool was_there = access (path, F_OK) == 0;
+    secret_read (path, &old, problem, sizeof problem);
     int status = config_make_folders (path);
     buf_printf (&line, "%s\n", options->token);
     if (status == STATUS_GOOD)
         status = config_write (path, buf_slice (&line));
     if (status == STATUS_GOOD) {
         status = config_set (config, lines, options->ca ? 3 : 2);
-        if (status != STATUS_GOOD && !was_there)
-            unlink (path);
+        if (status != STATUS_GOOD)
+            put_back (path, &old);
     }
-    sodium_memzero (line.ptr, line.len);
-    buf_fini (&line);
+    secret_fini (&line);
+    secret_fini (&old);
     return status;
 }
 

@@ -64,6 +64,18 @@ def test_a_config_file_behind_a_link_stays_there(closed):
     assert closed.config.is_symlink() and "token-file" in (closed.folder / "dotfiles/gleaner.conf").read_text()
 
 
+def test_a_token_stays_with_its_server(closed):
+    """Where the config file cannot be changed, the token that it names is the old one, too."""
+    closed.write({".config/gleaner/token": "gleaner_old\n", ".config/gleaner/x": ""})
+    closed.file.chmod(0o600)
+    closed.config.symlink_to("/proc/self/timers")  # it is empty, and nothing beside it can be made
+    done = save(closed, closed.token)
+    assert done.returncode == LOCAL and "cannot write" in done.stderr and len(done.stderr.splitlines()) == 1, done
+    assert closed.file.read_text() == "gleaner_old\n" and stat.S_IMODE(closed.file.stat().st_mode) == 0o600
+    closed.file.unlink()
+    assert save(closed, closed.token).returncode == LOCAL and not closed.file.exists()
+
+
 def test_nothing_is_kept_that_does_not_work(cluster, shell, closed):
     for text, args, status, words in (("gleaner_wrong_token\n", [], REFUSED, ""), ("\n", [], 2, "no token on stdin"), ("", [], 2, "no token"),
                                       ("a\x1bb\n", [], 2, "no token"), ("x" * 5000, [], 2, "no token"),
