@@ -269,7 +269,7 @@ bool archive_extract_delta (int archive, int delta, int folder, const archive_li
                 zip_index_read_part (&base, archive, PART_BASE, refusal) &&
                 zip_index_read_part (&over, delta, PART_DELTA, refusal) &&
                 read_removed (&self, delta, &over, &removed) &&
-                archive_delta_apply (&base, &over, buf_slice (&removed), self.archive_bytes, limits, refusal) &&
+                archive_delta_apply (&base, &over, buf_slice (&removed), &self.archive_bytes, limits, refusal) &&
                 write_all_of (&self, archive, &base) && write_all_of (&self, delta, &over);
     buf_fini (&removed);
     zip_index_fini (&base);

@@ -94,7 +94,16 @@ static bool add_left (whole_t *self, const zip_index_t *index)
     return true;
 }
 
-bool archive_delta_apply (zip_index_t *base, const zip_index_t *delta, slice_t removed, int64_t archive_bytes,
+/* A base of noise that goes would let its delta grow out of all proportion. No two entries share bytes. */
+static int64_t bytes_gone (const zip_index_t *base)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < base->count; i++)
+        bytes += base->entries[i].gone ? base->entries[i].packed : 0;
+    return bytes;
+}
+
+bool archive_delta_apply (zip_index_t *base, const zip_index_t *delta, slice_t removed, int64_t *archive_bytes,
                           const archive_limits_t *limits, archive_refusal_t *refusal)
 {
     order_t order = order_of (base);
@@ -102,8 +111,9 @@ bool archive_delta_apply (zip_index_t *base, const zip_index_t *delta, slice_t r
     bool good = remove_all (&order, removed, refusal);
     if (good)
         replace_all (&order, delta);
+    *archive_bytes -= bytes_gone (base);
     good = good && add_left (&whole, base) && add_left (&whole, delta);
     archive_names_fini (&whole.names);
     free (order.by_path);
-    return good && zip_sizes_check (whole.bytes, archive_bytes, limits, refusal);
+    return good && zip_sizes_check (whole.bytes, *archive_bytes, limits, refusal);
 }

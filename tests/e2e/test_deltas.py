@@ -524,6 +524,9 @@ def test_limits_count_over_both(lay):
     half = zip_of({"a": b"\0" * (10 * MIB)})
     assert lay(zip_of({"b": b"\0" * (10 * MIB)}), half)[1].startswith("ARCHIVE_LIMIT"), "each of them is below what is free"
     assert lay(zip_of({"a": b"\0" * (10 * MIB)}), half)[0] == 0
+    zeros, large = zip_of({"b": b"\0" * (30 * MIB)}), zip_of({"a": os.urandom(MIB), "c": ""})
+    assert lay(zeros, large)[0] == 0, "what stays of the base counts"
+    assert lay(zip_of({LIST: "a\n", "b": b"\0" * (30 * MIB)}), large)[1].startswith("ARCHIVE_LIMIT"), "what goes lends it nothing"
 
 
 def test_a_delta_is_as_good_as_the_whole(lay, tmp_path):
