@@ -104,10 +104,11 @@ static bool compare_open (walk_t *self, const char *path, const char *file, int 
     if (sent && sent_is_same (self->since, sent, info))
         return true;
     if (sent && sent->runs == !!(info->st_mode & S_IXUSR) && sent->size == info->st_size) {
+        bool written = sent_is_written (fd);
         if (!hash_file (self, fd, info->st_size, sha256))
             return cli_say (0, "'%s' cannot be read to its end, or changed meanwhile: try again.", path);
         if (memcmp (sha256, sent->sha256, SENT_HASH) == 0) {
-            sent_note (sent, info);
+            sent_note (sent, info, written);
             self->since->stale = true;
             return true;
         }
@@ -135,13 +136,14 @@ static bool add_open (walk_t *self, const char *path, const char *file, int fd)
         return cli_say (0, "there are more than %d files: leave some out in .gleanerignore.", PACK_FILES_MAX);
     if (self->since)
         return compare_open (self, path, file, fd, &info);
+    bool written = self->index && sent_is_written (fd);
     sha256_init (&self->hash);
     int status = zip_write_add (self->zip, path, &info, fd, problem, sizeof problem);
     if (status < 0)
         return cli_say (0, "%s", problem);
     sha256_digest (&self->hash, SENT_HASH, sha256);
     if (self->index)
-        sent_add (self->index, path, &info, sha256);
+        sent_add (self->index, path, &info, written, sha256);
     return status == 0 || cli_say (0, "'%s' cannot be read to its end, or changed meanwhile: try again.", path);
 }
 
@@ -414,7 +416,7 @@ static int write_delta (walk_t *self, slice_t removed, int64_t bytes_max, pack_t
     if (!self->zip)
         return PACK_WHOLE;
     bool good = (!removed.len || add_list (self, removed)) && add_changed (self, out->fd, bytes_max);
-    bool ended = zip_write_end (&self->zip, good, problem, sizeof problem);
+    bool ended = zip_write_end (&self->zip, true, problem, sizeof problem); /* what is given up, too: see pack_all */
     out->bytes = lseek (out->fd, 0, SEEK_END);
     return good && ended && out->bytes <= bytes_max ? 0 : PACK_WHOLE;
 }

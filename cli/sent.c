@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <nettle/sha2.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,12 +91,22 @@ bool sent_is_same (const sent_t *self, const sent_file_t *file, const struct sta
            mtime_ns < sure_ns && ctime_ns < sure_ns;
 }
 
-void sent_note (sent_file_t *file, const struct stat *info)
+/* A lease is not given while there are writers; one who comes meanwhile waits until it is given back. */
+bool sent_is_written (int fd)
+{
+    signal (SIGIO, SIG_IGN); /* sent when one comes */
+    if (fcntl (fd, F_SETLEASE, F_RDLCK) != 0)
+        return errno == EAGAIN;
+    fcntl (fd, F_SETLEASE, F_UNLCK);
+    return false;
+}
+
+void sent_note (sent_file_t *file, const struct stat *info, bool written)
 {
     file->size = info->st_size;
     file->mtime_ns = ns_of (&info->st_mtim);
     file->ctime_ns = ns_of (&info->st_ctim);
-    file->inode = info->st_ino;
+    file->inode = written ? 0 : info->st_ino;
     file->device = info->st_dev;
     file->runs = info->st_mode & S_IXUSR;
 }
@@ -111,12 +122,13 @@ static sent_file_t *append (sent_t *self)
     return file;
 }
 
-void sent_add (sent_t *self, const char *path, const struct stat *info, const unsigned char sha256[SENT_HASH])
+void sent_add (sent_t *self, const char *path, const struct stat *info, bool written,
+               const unsigned char sha256[SENT_HASH])
 {
     sent_file_t *file = append (self);
     file->path = xstrdup (path);
     memcpy (file->sha256, sha256, SENT_HASH);
-    sent_note (file, info);
+    sent_note (file, info, written);
 }
 
 /* ---- where ---- */

@@ -55,9 +55,14 @@ void sent_save (sent_t *self, const char *server, const char *folder);
 sent_file_t *sent_find (const sent_t *self, const char *path);
 /* True when it need not be read. */
 bool sent_is_same (const sent_t *self, const sent_file_t *file, const struct stat *info);
-/* What it is now. */
-void sent_note (sent_file_t *file, const struct stat *info);
+/* Somebody has the file open for writing: what they write through mapped memory, its times may not tell, now or
+ * later. To be asked before its bytes are read; not known (false) of another user's file, or of one on a disk that has
+ * no leases. */
+bool sent_is_written (int fd);
+/* What it is now; with `written` it is read again the next time. */
+void sent_note (sent_file_t *file, const struct stat *info, bool written);
 /* Adds a file that the ZIP has. */
-void sent_add (sent_t *self, const char *path, const struct stat *info, const unsigned char sha256[SENT_HASH]);
+void sent_add (sent_t *self, const char *path, const struct stat *info, bool written,
+               const unsigned char sha256[SENT_HASH]);
 
 #endif

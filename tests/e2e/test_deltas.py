@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 import pathlib
 import random
@@ -200,6 +201,31 @@ def test_a_file_that_changes_again_in_the_same_moment_is_seen(cluster, shell):
         path.write_text(f"{turn}\n")
         os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
         assert seen(cluster, submit(shell)) == expected(shell.project), turn
+
+
+def test_a_file_that_is_written_through_memory_is_seen(cluster, shell):
+    """Whoever has mapped a file may change it again, and its times stay as they are."""
+    cluster.worker("http")
+    path = shell.project / "src/a.txt"
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[0:1] = b"b"
+        wait_until(lambda: time.time() > path.stat().st_ctime + 2.2, 10, "a file that was not touched just now")
+        seen(cluster, submit(shell))
+        for letter in (b"c", b"d"):
+            memory[0:1] = letter
+            assert seen(cluster, submit(shell)) == expected(shell.project), letter
+    seen(cluster, submit(shell))
+    path.write_bytes(b"e\n")
+    assert seen(cluster, submit(shell)) == expected(shell.project)
+
+
+def test_a_delta_that_becomes_too_long_is_given_up(cluster, shell):
+    """Its bytes are few enough to be tried."""
+    cluster.worker("http")
+    seen(cluster, submit(shell))
+    (shell.project / "more.bin").write_bytes(os.urandom(200_000))
+    job = submit(shell)
+    assert "changedFiles" not in job and seen(cluster, job) == expected(shell.project)
 
 
 def index_of(shell):

@@ -48,8 +48,8 @@ static void save_two (void)
     memset (sha256, 0xab, sizeof sha256);
     memset (index->base, '7', SHA256_HEX);
     index->base_bytes = 99;
-    sent_add (index, "b", &info, sha256);
-    sent_add (index, "a b/\xc3\xa4", &info, sha256);
+    sent_add (index, "b", &info, false, sha256);
+    sent_add (index, "a b/\xc3\xa4", &info, false, sha256);
     sent_save (index, server, folder);
     sent_destroy (&index);
 }
@@ -128,7 +128,7 @@ static void test_what_was_changed_just_then_is_read_again (void **state)
     touched.st_ctim = young.st_ctim;
     const struct stat *all[] = { &old, &young, &touched };
     for (size_t i = 0; i < 3; i++)
-        sent_add (index, "f", all[i], sha256);
+        sent_add (index, "f", all[i], false, sha256);
     assert_true (sent_is_same (index, &index->files[0], &old));
     assert_false (sent_is_same (index, &index->files[1], &young));
     assert_false (sent_is_same (index, &index->files[2], &touched));
