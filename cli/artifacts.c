@@ -17,13 +17,15 @@
 #include "proto/lines.h"
 
 enum { PATH_MAX_BYTES = 512, BLOCK = 64 * 1024, STALL_S = 60, ERROR_BODY = 65536 };
+enum { ZIP_MORE = 64 << 20 }; /* bytes that a ZIP may be longer than the files in it */
 
 /* ---- fetching ---- */
 
 typedef struct {
     CURL *easy;
     int fd;
-    int fault; /* errno of a write */
+    int64_t left; /* bytes that may still come */
+    int fault;    /* errno of a write */
     buf_t refusal;
 } sink_t;
 
@@ -37,6 +39,11 @@ static size_t on_bytes (char *bytes, size_t size, size_t count, void *ctx)
         if (sink->refusal.len + len <= ERROR_BODY)
             buf_append (&sink->refusal, bytes, len);
         return len;
+    }
+    sink->left -= (int64_t)len;
+    if (sink->left < 0) {
+        sink->fault = EFBIG;
+        return 0;
     }
     for (size_t at = 0; at < len;) {
         ssize_t put = write (sink->fd, bytes + at, len - at);
@@ -72,13 +79,13 @@ static int fetched (client_t *client, const sink_t *sink, CURLcode code, const c
     return result;
 }
 
-static int fetch_into (client_t *client, const char *job, int fd)
+static int fetch_into (client_t *client, const char *job, int fd, int64_t max)
 {
     char fault[CURL_ERROR_SIZE];
     buf_t path = { 0 };
     buf_append_str (&path, "/api/jobs/artifacts");
     path_add (&path, "jobId", slice_of (job));
-    sink_t sink = { .easy = client_transfer (client, path.ptr, fault), .fd = fd };
+    sink_t sink = { .easy = client_transfer (client, path.ptr, fault), .fd = fd, .left = max };
     curl_easy_setopt (sink.easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt (sink.easy, CURLOPT_WRITEDATA, &sink);
     curl_easy_setopt (sink.easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -223,7 +230,8 @@ int artifacts_fetch (client_t *client, const char *job, const char *folder, cons
     int fd = temporary_file ();
     if (fd < 0)
         return STATUS_LOCAL;
-    int status = fetch_into (client, job, fd);
+    int64_t zip_max = max < INT64_MAX - ZIP_MORE ? max + ZIP_MORE : INT64_MAX; /* a server may send without an end */
+    int status = fetch_into (client, job, fd, zip_max);
     if (status == STATUS_GOOD && mkdir (folder, 0777) != 0 && errno != EEXIST)
         status = cli_say (STATUS_LOCAL, "cannot make the folder '%s': %s.", folder, strerror (errno));
     int top = status == STATUS_GOOD ? open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -276,7 +284,7 @@ static int fetch_zip (client_t *client, const options_t *options)
     int fd = temporary_make (AT_FDCWD, options->zip);
     if (fd < 0)
         return cli_say (STATUS_LOCAL, "cannot make '%s': %s.", options->zip, strerror (errno));
-    int status = fetch_into (client, options->job, fd);
+    int status = fetch_into (client, options->job, fd, INT64_MAX);
     if (close (fd) != 0 && status == STATUS_GOOD)
         status = cli_say (STATUS_LOCAL, "cannot write '%s': %s.", options->zip, strerror (errno));
     if (status != STATUS_GOOD)

@@ -42,6 +42,13 @@ def test_what_cannot_be_printed_was_not_told(shell):
         assert jobs.wait(20) == LOCAL and b"cannot be printed" in jobs.stderr.read()
 
 
+def test_artifacts_without_an_end(shell, pretend):
+    job = {"jobId": "j", "status": "completed", "artifacts": ["*"]}
+    server = pretend(lambda path: bytes(70 << 20) if "artifacts" in path else job)
+    done = shell.run("artifacts", "j", "--max", "1M", "--to", "to", "--server", server)
+    assert done.returncode == LOCAL and "too large" in done.stderr and done.stderr.count("\n") == 1 and not (shell.folder / "to").exists(), done
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_half_fetched_is_left(shell, pretend, number):
     over = threading.Event()
