@@ -300,11 +300,11 @@ post_t *courier_take (courier_t *self)
         if (!self->back)
             self->back_end = &self->back;
         post->next = NULL;
-    }
-    pthread_mutex_unlock (&self->lock);
-    if (!post) {
-        ssize_t got = read (self->fd, &count, sizeof count); /* what comes back from now on is told anew */
+    } else {
+        /* Under the lock: what comes back from now on is told anew, and is not swallowed here. */
+        ssize_t got = read (self->fd, &count, sizeof count);
         (void)got;
     }
+    pthread_mutex_unlock (&self->lock);
     return post;
 }

@@ -1,6 +1,7 @@
 /* What is told by HTTP, and to whom: signatures, URLs, pauses, traceparent. */
 #include "unit.h"
 
+#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,30 @@ static void test_no_part_of_a_traceparent_is_one (void **state)
     assert_false (traceparent_parse (SLICE_ABSENT, &trace));
 }
 
+/* What comes back while the last is taken is told like all else: a loop that sleeps until it is told must not miss it.
+ */
+static void test_what_comes_back_is_always_told (void **state)
+{
+    (void)state;
+    enum { POSTS = 5000 };
+    courier_t *courier = courier_new ("test", problem, sizeof problem);
+    assert_non_null (courier);
+    for (int i = 0; i < POSTS; i++) {
+        post_t *post = post_new ("gopher://127.0.0.1/", NULL, 1000); /* refused at once */
+        assert_true (courier_send (courier, &post));
+        for (int look = 0; !post && look < i % 150; look++)
+            post = courier_take (courier);
+        while (!post) {
+            struct pollfd fd = { .fd = courier_fd (courier), .events = POLLIN };
+            assert_int_equal (poll (&fd, 1, 10 * 1000), 1);
+            post = courier_take (courier);
+        }
+        assert_int_equal (post->status, 0);
+        post_destroy (&post);
+    }
+    courier_destroy (&courier);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +151,7 @@ int main (void)
         cmocka_unit_test (test_pauses_grow_to_a_bound_and_are_jittered),
         cmocka_unit_test (test_spans_have_lasting_ids),
         cmocka_unit_test (test_no_part_of_a_traceparent_is_one),
+        cmocka_unit_test (test_what_comes_back_is_always_told),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
