@@ -29,7 +29,9 @@ enum {
     TELL_EVERY_MS = 1000,     /* what is given up is logged so often, with how many more there were */
     AGED_MAX = 256,           /* given up in one turn */
     TARGETS_MAX = 2 * WEBHOOK_URLS_MAX,
+    HTTP_LATE = 408,
     HTTP_GONE = 410,
+    HTTP_MANY = 429,
 };
 
 /* A scheme, host and port. */
@@ -51,6 +53,11 @@ typedef struct {
     target_t *target;
 } hook_t;
 
+/* What is said once in TELL_EVERY_MS. */
+typedef struct {
+    int64_t told_ms, muted;
+} told_t;
+
 struct webhooks {
     webhook_config_t config;
     target_t targets[TARGETS_MAX];
@@ -59,7 +66,7 @@ struct webhooks {
     size_t noted_count, noted_cap;
     list_head_t flying;
     int64_t waiting, sent, failed, lost;
-    int64_t told_ms, muted;
+    told_t given_up, failures;
     decoder_t *options, *receipts;
 };
 
@@ -101,7 +108,7 @@ bool webhooks_open (broker_t *self, char *problem, size_t problem_size)
     list_init (&hooks->flying);
     hooks->options = decoder_new ();
     hooks->receipts = decoder_new ();
-    hooks->told_ms = INT64_MIN / 2;
+    hooks->given_up.told_ms = hooks->failures.told_ms = INT64_MIN / 2;
     add_targets (hooks, config.urls, config.url_count);
     add_targets (hooks, config.allow, config.allow_count);
     sodium_memzero (&config, sizeof config);
@@ -154,14 +161,13 @@ static void end (broker_t *self, hook_t *hook)
 }
 
 /* True: this one is logged. */
-static bool tells (broker_t *self, int64_t *muted)
+static bool tells (told_t *told, int64_t now_ms, int64_t *muted)
 {
-    webhooks_t *hooks = self->webhooks;
-    bool tell = self->now_ms - hooks->told_ms >= TELL_EVERY_MS;
-    *muted = hooks->muted;
-    hooks->muted = tell ? 0 : hooks->muted + 1;
+    bool tell = now_ms - told->told_ms >= TELL_EVERY_MS;
+    *muted = told->muted;
+    told->muted = tell ? 0 : told->muted + 1;
     if (tell)
-        hooks->told_ms = self->now_ms;
+        told->told_ms = now_ms;
     return tell;
 }
 
@@ -170,7 +176,7 @@ static void give_up (broker_t *self, hook_t *hook, const char *why)
     char id[JOB_ID_LEN + 1];
     int64_t muted = 0;
     job_id_format (&hook->id, id);
-    if (tells (self, &muted))
+    if (tells (&self->webhooks->given_up, self->now_ms, &muted))
         log_event (LEVEL_WARN, "webhook-given-up", "job=%s url=" SLICE_FMT "/...: %s, after %d tries (and %lld others)",
                    id, SLICE_ARG (hook->target->origin), why, hook->tries, (long long)muted);
     self->webhooks->lost++;
@@ -246,7 +252,7 @@ static void note (broker_t *self, const job_record_t *job, slice_t url)
     int64_t muted = 0;
     if (hooks->waiting >= WAITING_MAX) {
         hooks->lost++;
-        if (tells (self, &muted))
+        if (tells (&hooks->given_up, self->now_ms, &muted))
             log_event (LEVEL_ERROR, "webhooks-full",
                        "%d ends of jobs wait for receivers: of more nobody is told (and %lld others)", WAITING_MAX,
                        (long long)muted);
@@ -383,20 +389,36 @@ void webhooks_tick (broker_t *self)
         self->again = true;
 }
 
+/* The receiver is well, and has refused this one: no reason to keep the others, other jobs' perhaps, from it. */
+static bool only_this (const post_t *post)
+{
+    return post->status >= 400 && post->status < 500 && post->status != HTTP_LATE && post->status != HTTP_MANY;
+}
+
+static void hold_back (broker_t *self, target_t *target, const post_t *post)
+{
+    target->failures++;
+    target->pause_until_ms = self->now_ms + courier_pause (target->failures, FIRST_MS, TARGET_MS, post->retry_after_ms,
+                                                           randombytes_random ());
+}
+
 static void failed (broker_t *self, hook_t *hook, const post_t *post)
 {
     target_t *target = hook->target;
     char id[JOB_ID_LEN + 1];
     char status[32];
+    int64_t muted = 0;
     job_id_format (&hook->id, id);
     snprintf (status, sizeof status, "HTTP status %ld", post->status);
     self->webhooks->failed++;
-    target->failures++;
     int64_t pause = courier_pause (hook->tries, FIRST_MS, MOST_MS, post->retry_after_ms, randombytes_random ());
-    target->pause_until_ms = self->now_ms + courier_pause (target->failures, FIRST_MS, TARGET_MS, post->retry_after_ms,
-                                                           randombytes_random ());
-    log_event (LEVEL_WARN, "webhook-failed", "job=%s url=" SLICE_FMT "/... try=%d: %s", id, SLICE_ARG (target->origin),
-               hook->tries, post->status ? status : post->problem);
+    if (only_this (post))
+        target->failures = 0;
+    else
+        hold_back (self, target, post);
+    if (tells (&self->webhooks->failures, self->now_ms, &muted))
+        log_event (LEVEL_WARN, "webhook-failed", "job=%s url=" SLICE_FMT "/... try=%d: %s (and %lld others)", id,
+                   SLICE_ARG (target->origin), hook->tries, post->status ? status : post->problem, (long long)muted);
     if (too_old (self, hook))
         give_up (self, hook, "it was tried for as long as it may be");
     else

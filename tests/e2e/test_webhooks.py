@@ -4,7 +4,9 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -188,7 +190,93 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(hooked, tmp_path):
         assert b"".join(got) == b""
 
 
+def cancelled(cluster, **options):
+    """A job that has just ended."""
+    job = cluster.api.create(**options)
+    wait_until(lambda: cluster.api.post("/api/jobs/cancel", {"jobId": job}).status == 200)
+    return job
+
+
+def rows(cluster, statement="SELECT seq, url, salt, ended_ms FROM hook", *args):
+    with contextlib.closing(sqlite3.connect(cluster.folder / "data/gleaner.db")) as db, db:
+        return db.executemany(statement, *args) if args else db.execute(statement).fetchall()
+
+
+def test_what_waits_is_in_the_check_and_in_the_backup(hooked, receivers, tmp_path):
+    port = closed_port()
+    cluster = hooked(f"http://127.0.0.1:{port}")
+    jobs = {cancelled(cluster) for _ in range(3)}
+    assert cluster.broker_does("--backup", tmp_path / "copy.tar").returncode == 0
+    cluster.broker.stop()
+    assert len(rows(cluster)) == 3
+    checked = cluster.broker_does("--check")
+    assert checked.returncode == 0, checked
+    shutil.rmtree(cluster.folder / "data")
+    (cluster.folder / "data").mkdir(mode=0o700)
+    subprocess.run(["tar", "-xf", tmp_path / "copy.tar", "-C", cluster.folder / "data"], check=True)
+    assert cluster.broker_does("--check").returncode == 0
+    receiver = receivers(port=port)
+    cluster.broker.start()
+    wait_until(lambda: {post.json["data"]["jobId"] for post in receiver.taken()} == jobs)
+
+
+def test_an_end_that_there_is_no_room_for_is_counted(hooked, receivers):
+    """The outbox is full: jobs end all the same, and it is said that nobody is told of them."""
+    cluster = hooked(receivers(None).url)
+    for _ in range(8):
+        cancelled(cluster)  # these are under way at once, so that the others wait
+    cluster.broker.stop()
+    last = max(rows(cluster))
+    rows(cluster, "INSERT INTO hook VALUES (?, ?, ?, ?)", [(last[0] + 1 + at, *last[1:]) for at in range(100_000 - 8 - 1)])
+    cluster.broker.start()
+    assert wait_until(lambda: counts(cluster))["waiting"] == 99_999
+    lost = [cancelled(cluster) for _ in range(3)][1:]
+    told = counts(cluster)
+    assert (told["waiting"], told["lost"]) == (100_000, 2)
+    assert "nobody is told" in cluster.broker.wait_event("webhooks-full")
+    assert all(cluster.api.status(job)["reason"] == "cancelled" for job in lost)
+
+
+def test_a_full_disk_loses_nobody_who_is_to_be_told(hooked, receivers, small_disk):
+    receiver = receivers()
+    cluster = hooked(receiver.url)
+    cluster.broker.stop()
+    cluster.broker.args[3] = small_disk / "data"
+    cluster.broker.start()
+    jobs = [cluster.api.create() for _ in range(20)]
+    wait_until(lambda: (small_disk / "data/held-room").exists(), 5)
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    new = {"command": "true", "fileUrl": "/uploads/n.zip", "filename": "p.zip"}
+    wait_until(lambda: cluster.api.post("/api/jobs/create", new).status == 507)
+    ended = {job for job in jobs if cluster.api.post("/api/jobs/cancel", {"jobId": job}).status == 200}
+    ballast.unlink()
+    wait_until(lambda: not cluster.api.get("/api/info")["diskFull"])
+    for job in set(jobs) - ended:
+        wait_until(lambda job=job: cluster.api.post("/api/jobs/cancel", {"jobId": job}).status == 200)
+    ids = wait_until(lambda: len({post.headers["webhook-id"] for post in receiver.taken()}) >= 20 and
+                     {post.headers["webhook-id"] for post in receiver.taken()})
+    assert {f"msg_{job}_ended" for job in jobs} <= ids
+    assert wait_until(lambda: counts(cluster)["waiting"] == 0) and counts(cluster)["lost"] == 0
+    cluster.broker.kill()
+    cluster.broker.start()
+    wait_until(lambda: counts(cluster)["waiting"] == 0)
+
+
 # ---- a job's own ----
+
+
+def test_one_that_the_receiver_refuses_keeps_no_other_from_it(hooked, receivers):
+    """Jobs that name a path that is none, of a receiver that is well, do not hold up what others are to be told there."""
+    receiver = receivers(lambda posted: 204 if posted.path == "/jobs/good" else 404)
+    cluster = hooked(None, "--webhook-allow", receiver.url + "/jobs/")
+    for _ in range(20):
+        cancelled(cluster, webhook=receiver.url + "/jobs/none")
+    good = cancelled(cluster, webhook=receiver.url + "/jobs/good")
+    wait_until(lambda: good in {post.json["data"]["jobId"] for post in receiver.taken()}, 5)
+    assert receiver.most_at_once <= 8 and len(cluster.broker.events("webhook-failed")) < 20
 
 def test_a_job_names_its_own_receiver_where_that_is_allowed(hooked, receivers):
     receiver = receivers()
