@@ -10,8 +10,10 @@ import sqlite3
 import subprocess
 import time
 
+import msgpack
 import pytest
 from cluster import BIN, PATIENCE, wait_until
+from faults import Faults
 from receiver import Receiver, signature_good
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -220,6 +222,29 @@ def test_what_waits_is_in_the_check_and_in_the_backup(hooked, receivers, tmp_pat
     wait_until(lambda: {post.json["data"]["jobId"] for post in receiver.taken()} == jobs)
 
 
+@pytest.mark.parametrize("point", ["before", "after", "eio"])
+@pytest.mark.parametrize("at", range(4))
+def test_wherever_the_broker_dies_each_end_is_told(hooked, receivers, tmp_path, point, at):
+    """At the sync of a job's end, or of the receiver's word: what is over is told of, acknowledged or not."""
+    faults = Faults(tmp_path / "faults")
+    receiver = receivers()
+    cluster = hooked(receiver.url, broker_env=faults.env)
+    native = cluster.native()
+    jobs = [native.ask("job-create", command="true", fileUrl="/uploads/none.zip", filename="p.zip")["jobId"] for _ in range(8)]
+    for number, job in enumerate(jobs):
+        if number == at:
+            faults.sync(point, "gleaner.db-redo")
+        native.send(b"", msgpack.packb({"v": 1, "type": "job-cancel", "jobId": job}))
+    faults.struck()
+    cluster.broker.awaited = True
+    cluster.broker.process.wait(10)
+    cluster.broker.start()
+    wait_until(lambda: cluster.api.get("/api/info").status == 200)
+    over = {f"msg_{job}_ended" for job in jobs if cluster.api.status(job)["status"] == "failed"}
+    wait_until(lambda: counts(cluster)["waiting"] == 0)
+    assert over <= {post.headers["webhook-id"] for post in receiver.taken()} <= over
+
+
 def test_an_end_that_there_is_no_room_for_is_counted(hooked, receivers):
     """The outbox is full: jobs end all the same, and it is said that nobody is told of them."""
     cluster = hooked(receivers(None).url)
@@ -350,7 +375,6 @@ def refused(tmp_path, says, *args):
 
 def end_many(cluster, native, count):
     """Seconds that so many jobs take from submission to their end."""
-    import msgpack
     begun = time.monotonic()
     frame = {"v": 1, "type": "job-create", "command": "true", "fileUrl": "/uploads/none.zip", "filename": "p.zip"}
     ids = []
