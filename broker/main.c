@@ -300,6 +300,7 @@ static int serve (broker_options_t *options, reload_t *reload)
 
 int main (int argc, char **argv)
 {
+    program_begin ();
     if (argc > 1 && strcmp (argv[1], "token") == 0)
         return token_command (argc - 1, argv + 1);
     if (argc > 1 && strcmp (argv[1], "enroll") == 0)

@@ -142,6 +142,7 @@ static int run (gateway_options_t *options, reload_t *reload)
         return refuse (problem);
     gateway_t gateway = { .options = options, .reload = reload };
     gateway.traffic = traffic_new ();
+    gateway_options_page (options);
     int signal_fd = program_signals (); /* before the first thread, which ZeroMQ starts */
     hosts_init (&gateway.hosts, options->host);
     program_machine (gateway.machine, sizeof gateway.machine);
@@ -159,6 +160,7 @@ static int run (gateway_options_t *options, reload_t *reload)
 
 int main (int argc, char **argv)
 {
+    program_begin ();
     gateway_options_t options = { 0 };
     int status = gateway_options_parse (argc, argv, environ, &options);
     if (status != OPTIONS_RUN && status != OPTIONS_CHECK)

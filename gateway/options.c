@@ -225,20 +225,19 @@ const option_table_t gateway_option_table = {
 };
 
 /* Installed, the page is in the system's folder for data; built, beside the folder of programs. */
-static char *find_page (void)
+void gateway_options_page (gateway_options_t *options)
 {
     char path[PATH_MAX];
+    if (options->web)
+        return;
     if (!program_beside ("../share/gleaner/web", path, sizeof path))
         program_beside ("../web", path, sizeof path);
-    return xstrdup (path);
+    options->web = xstrdup (path);
 }
 
 int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_options_t *options)
 {
-    int status = options_parse (&gateway_option_table, argc, argv, environ_p, options);
-    if ((status == OPTIONS_RUN || status == OPTIONS_CHECK) && !options->web)
-        options->web = find_page ();
-    return status;
+    return options_parse (&gateway_option_table, argc, argv, environ_p, options);
 }
 
 void gateway_options_fini (gateway_options_t *options)

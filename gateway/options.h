@@ -11,7 +11,7 @@ typedef struct {
     const char *broker;             /* NULL: where `curve_key` says, or here */
     const char *curve_key, *join;   /* NULL: neither */
     const char *host;               /* NULL: none */
-    const char *web;                /* once parsed never NULL */
+    const char *web;                /* NULL until gateway_options_page */
     const char *cache_dir;          /* NULL: see gateway_cache_dir */
     int64_t cache_max;
     int64_t upload_max;
@@ -35,6 +35,8 @@ extern const option_table_t gateway_option_table;
 /* As options_parse and options_fini; also checks that options that belong together are there. */
 int gateway_options_parse (int argc, char **argv, char **environ_p, gateway_options_t *options);
 void gateway_options_fini (gateway_options_t *options);
+/* Fills in where the page is, when nobody has said it. */
+void gateway_options_page (gateway_options_t *options);
 
 /* The cache's folder: the option, else gleaner/gateway below $XDG_CACHE_HOME, $HOME/.cache or /var/cache. The caller
  * frees it. */

@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ static void log_text (const log_entry_t *entry);
 static const char *program_name = "gleaner";
 static form_fn *form = log_text;
 static atomic_int lowest_level = LEVEL_INFO;
+static atomic_llong lost_lines; /* since the last one that was written */
 
 static const char *const level_names[] = {
     [LEVEL_DEBUG] = "debug",
@@ -78,11 +80,35 @@ size_t log_append_escaped (char *line, size_t len, size_t max, const char *text)
     return len;
 }
 
+/* Who reads stderr may have stopped: it is waited for once, and then no more until it reads again. */
+static bool takes_line (void)
+{
+    struct pollfd reader = { .fd = STDERR_FILENO, .events = POLLOUT };
+    return poll (&reader, 1, atomic_load (&lost_lines) ? 0 : LOG_WAIT_MS) != 0;
+}
+
 /* A log that cannot be written has nobody to tell. */
 void log_write (const char *line, size_t len)
 {
-    ssize_t written = write (STDERR_FILENO, line, len);
-    (void)written;
+    if (!takes_line () || (write (STDERR_FILENO, line, len) < 0 && errno == EAGAIN))
+        atomic_fetch_add (&lost_lines, 1);
+}
+
+static void tell_lost (void)
+{
+    if (!atomic_load (&lost_lines) || !takes_line ())
+        return;
+    char text[64];
+    snprintf (text, sizeof text, "lines=%lld: nobody read them", atomic_exchange (&lost_lines, 0));
+    const log_entry_t entry = {
+        .level = LEVEL_WARN,
+        .level_name = level_names[LEVEL_WARN],
+        .program = program_name,
+        .event = "log-lost",
+        .text = text,
+        .wall_ms = clock_wall_ms (),
+    };
+    form (&entry);
 }
 
 static void log_text (const log_entry_t *entry)
@@ -107,6 +133,7 @@ void log_event (log_level_t level, const char *event, const char *format, ...)
     va_start (args, format);
     vsnprintf (text, sizeof text, format, args);
     va_end (args);
+    tell_lost ();
     const log_entry_t entry = {
         .level = level,
         .level_name = level_names[level],

@@ -7,6 +7,7 @@
  *
  * Tests and operators match the event id, never the text. Control bytes in the text are escaped, so that nobody can
  * forge a line. A line has LOG_LINE_MAX bytes at most, as much as a pipe takes in one piece; what is longer is cut.
+ * When nobody reads stderr, lines are lost instead of the program being held up, and `log-lost` tells how many.
  */
 #ifndef GLEANER_LOG_H
 #define GLEANER_LOG_H

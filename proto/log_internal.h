@@ -17,13 +17,16 @@ typedef struct {
     int64_t wall_ms;
 } log_entry_t;
 
-enum { LOG_TIME_SIZE = 32 };
+enum {
+    LOG_TIME_SIZE = 32,
+    LOG_WAIT_MS = 200, /* a log that nobody reads holds the program up for so long, once */
+};
 
 /* RFC 3339, UTC, with milliseconds. */
 void log_time (int64_t wall_ms, char out[LOG_TIME_SIZE]);
 /* Appends `text` with control bytes as \xNN, within `max` bytes of `line`. Returns the new length. */
 size_t log_append_escaped (char *line, size_t len, size_t max, const char *text);
-/* One write, so that lines of several processes do not mix. */
+/* One write, so that lines of several processes do not mix. A line for which there is no room is lost, and counted. */
 void log_write (const char *line, size_t len);
 
 /* log_json.c */

@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -282,9 +284,16 @@ static bool apply_config_line (const parse_t *parse, char *line)
 
 static bool read_config (const parse_t *parse, const char *path, buf_t *out)
 {
-    FILE *file = fopen (path, "re");
+    bool again = parse->problem != NULL; /* while the program serves: it must not wait for anybody who writes */
+    int fd = open (path, O_RDONLY | O_CLOEXEC | (again ? O_NONBLOCK : 0));
+    FILE *file = fd < 0 ? NULL : fdopen (fd, "r");
     if (!file)
         return refuse (parse, "cannot read config file '%.300s': %s.", path, strerror (errno));
+    struct stat info;
+    if (again && (fstat (fd, &info) != 0 || S_ISFIFO (info.st_mode))) {
+        fclose (file);
+        return refuse (parse, "'%.300s' is a pipe, which can be read once only, at the start.", path);
+    }
     buf_reserve (out, CONFIG_BYTES_MAX + 1);
     out->len = fread (out->ptr, 1, CONFIG_BYTES_MAX + 1, file);
     out->ptr[out->len] = '\0';

@@ -17,13 +17,24 @@ struct reload {
     size_t size;
 };
 
+static bool is_text (const option_t *row)
+{
+    return row->type == OPT_TEXT || row->type == OPT_CHOICE || row->type == OPT_LINES;
+}
+
 reload_t *reload_new (const option_table_t *table, int argc, char **argv, char **environ_p, void *options, size_t size)
 {
-    char problem[1024];
     reload_t *self = xcalloc (1, sizeof *self);
     *self = (reload_t){ table, argc, argv, environ_p, options, xcalloc (1, size), size };
-    if (!options_read (table, argc, argv, environ_p, self->begun, problem, sizeof problem))
-        log_event (LEVEL_WARN, "config-refused", "it is another one than a moment ago: %s", problem);
+    memcpy (self->begun, options, size);
+    for (size_t i = 0; i < table->count; i++) {
+        if (!is_text (&table->rows[i]))
+            continue;
+        char *text = NULL;
+        memcpy (&text, self->begun + table->rows[i].at, sizeof text);
+        text = text ? xstrdup (text) : NULL;
+        memcpy (self->begun + table->rows[i].at, &text, sizeof text);
+    }
     return self;
 }
 
@@ -36,11 +47,6 @@ void reload_destroy (reload_t **self_p)
     options_fini (self->table, self->begun);
     free (self->begun);
     free (self);
-}
-
-static bool is_text (const option_t *row)
-{
-    return row->type == OPT_TEXT || row->type == OPT_CHOICE || row->type == OPT_LINES;
 }
 
 static size_t value_size (const option_t *row)

@@ -11,8 +11,8 @@
 
 typedef struct reload reload_t;
 
-/* `options`, of `size` bytes, was filled by options_parse from the same arguments, which are borrowed, as it is. What
- * the program has filled in itself since does not count as a change. The caller destroys it. */
+/* `options`, of `size` bytes, was filled by options_parse from the same arguments, which are borrowed, as it is, and
+ * not changed since: a copy is kept to tell what has changed. The caller destroys it. */
 reload_t *reload_new (const option_table_t *table, int argc, char **argv, char **environ_p, void *options, size_t size);
 void reload_destroy (reload_t **self_p);
 

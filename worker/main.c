@@ -278,6 +278,7 @@ extern char **environ;
 
 int main (int argc, char **argv)
 {
+    program_begin ();
     worker_options_t options = { 0 };
     int status = worker_options_parse (argc, argv, &options);
     if (status != OPTIONS_RUN && status != OPTIONS_CHECK)

@@ -1,5 +1,7 @@
 """What an administrator has in hand: forms of the log, reload, what a service manager hears and passes, --check-config."""
 
+import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -17,6 +19,7 @@ import pytest
 
 import tokens
 from cluster import BIN, SANITIZERS, Cluster, Program, wait_until
+from documents import free_port
 from manager import PASSED, Manager, listener
 
 NAMES = pytest.mark.parametrize("name", ["broker", "gateway", "worker"])
@@ -115,6 +118,82 @@ def test_another_stderr_than_the_journal_s_gets_text(start):
     assert re.match(r"\d{4}-.*Z info broker ", program.lines()[0])
 
 
+def full_pipe():
+    """Ends of a pipe that takes one page, and of which nobody reads."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    return reader, writer
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_stderr_that_nobody_reads_holds_nobody_up(tmp_path, form):
+    config = tmp_path / "file.conf"
+    config.write_text("")
+    port = free_port()
+    reader, writer = full_pipe()
+    process = subprocess.Popen([BIN / "gleaner-gateway", "--listen", f"127.0.0.1:{port}", "--broker", "tcp://127.0.0.1:1", "--cache-dir",
+                                tmp_path / "cache", "--config", config, "--log-format", form], stderr=writer, env={**os.environ, **SANITIZERS})
+    os.close(writer)
+    try:
+        said = b""
+        while b"gateway-ready" not in said:
+            said += os.read(reader, 4096)
+        for _ in range(100):
+            process.send_signal(signal.SIGHUP)
+            line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)  # answered though nobody reads
+            line.request("GET", "/healthz")
+            assert line.getresponse().status == 200
+            line.close()
+        said = os.read(reader, 65536)
+        process.send_signal(signal.SIGHUP)
+        while b"log-lost" not in said:
+            said += os.read(reader, 4096)
+        for line in said.splitlines()[:-1]:  # whole ones
+            assert json.loads(line)["event"] if form == "json" else re.match(rb"20\S+Z (info|warn|error) gateway [a-z-]+ ", line), line
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+
+
+def test_a_reader_of_stderr_that_has_gone_ends_nobody(tmp_path):
+    reader, writer = full_pipe()
+    os.close(reader)
+    process = subprocess.Popen([BIN / "gleaner-broker", *good(tmp_path, "broker")], stderr=writer, env={**os.environ, **SANITIZERS})
+    os.close(writer)
+    try:
+        wait_until(lambda: (tmp_path / "data" / "gleaner.db").exists() or process.poll() is not None, 20, "its record")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def open_files(pid):
+    """What each number of it leads to."""
+    found = {}
+    for file in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[int(file.name)] = os.readlink(file).removeprefix("anon_inode:[").removesuffix("]")
+    return found
+
+
+@NAMES
+def test_closed_streams_are_nobody_s_number(tmp_path, name):
+    """What is printed must not get into a file of the program's own."""
+    command = [BIN / f"gleaner-{name}", *good(tmp_path, name)]
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", *command], env={**os.environ, **SANITIZERS})
+    try:
+        files = wait_until(lambda: "signalfd" in (found := open_files(process.pid)).values() and found, 20, "a file of its own")
+        assert [files[number] for number in range(3)] == ["/dev/null"] * 3
+    finally:
+        process.kill()
+        process.wait()
+
+
 # ---- reload ----
 
 @NAMES
@@ -148,6 +227,44 @@ def test_values_that_need_a_restart_are_named_and_stay(start, tmp_path):
     program.signal(signal.SIGHUP)
     wait_until(lambda: len(program.events("config-reloaded")) == 2, what="another reload")
     assert len(program.events("restart-needed")) == 1
+
+
+@NAMES
+def test_a_pipe_is_read_at_the_start_alone(start, tmp_path, name):
+    """Nobody is waited for who would write it again, and what it said is not forgotten."""
+    config = tmp_path / "file.conf"
+    os.mkfifo(config)
+    writer = threading.Thread(target=config.write_text, args=("log-level = debug\n",))
+    writer.start()
+    program = start(name, "--config", config)
+    writer.join()
+    program.signal(signal.SIGHUP)
+    assert "is a pipe" in program.wait_event("config-refused")
+    config.unlink()
+    config.write_text("log-level = info\n")
+    program.signal(signal.SIGHUP)
+    assert program.wait_event("config-reloaded").endswith(" log-level")
+    assert not program.events("restart-needed")
+
+
+@NAMES
+@pytest.mark.parametrize("what", ["gone", "folder", "huge", "bytes", "socket"])
+def test_a_config_file_that_has_become_something_else_changes_nothing(start, tmp_path, name, what):
+    config = tmp_path / "file.conf"
+    config.write_text("log-level = debug\n")
+    program = start(name, "--config", config)
+    config.unlink()
+    if what == "folder":
+        config.mkdir()
+    elif what == "huge":
+        config.write_bytes(b"# " + b"x" * (1 << 20))
+    elif what == "bytes":
+        config.write_bytes(b"log-level = info\0\n")
+    elif what == "socket":
+        socket.socket(socket.AF_UNIX).bind(str(config))
+    for _ in range(50):
+        program.signal(signal.SIGHUP)
+    assert str(config) in program.wait_event("config-refused")
 
 
 def test_a_gateway_s_limits_change_under_way(clusters, tmp_path):
