@@ -41,11 +41,10 @@ bool activate_take (int *fd, char *problem, size_t problem_size)
     if (count <= 0)
         return true;
     if (count > 1 || !is_listener (FIRST_FD)) {
-        snprintf (
-            problem, problem_size,
-            "LISTEN_FDS: %ld sockets were passed where one that listens on TCP is taken: give the socket unit one "
-            "ListenStream=ADDRESS:PORT.",
-            count);
+        snprintf (problem, problem_size,
+                  "LISTEN_FDS=%ld: what was passed is not one socket that listens on TCP: give the socket unit one "
+                  "ListenStream=ADDRESS:PORT.",
+                  count);
         return false;
     }
     *fd = FIRST_FD;

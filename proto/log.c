@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "log_internal.h"
+#include "message.h"
 
 typedef void form_fn (const log_entry_t *entry);
 
@@ -67,15 +68,26 @@ void log_time (int64_t wall_ms, char out[LOG_TIME_SIZE])
     snprintf (out + len, LOG_TIME_SIZE - len, ".%03dZ", (int)(wall_ms % 1000));
 }
 
+bool log_is_control (const char *text)
+{
+    unsigned char c = (unsigned char)text[0];
+    return c < ' ' || c == 0x7f || (c == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
 size_t log_append_escaped (char *line, size_t len, size_t max, const char *text)
 {
-    enum { ESCAPED = 4 };
-    for (; *text && len + ESCAPED + 1 < max; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < ' ' || c == 0x7f)
-            len += (size_t)snprintf (line + len, max - len, "\\x%02x", c);
-        else
-            line[len++] = (char)c;
+    enum { LONGEST = 8 }; /* both bytes of a control character beyond ASCII */
+    for (size_t left = strlen (text); left && len + LONGEST + 1 < max;) {
+        size_t used = utf8_sequence (slice_from (text, left));
+        bool shown = used && !log_is_control (text);
+        used += used == 0;
+        for (size_t at = 0; at < used; at++)
+            if (shown)
+                line[len++] = text[at];
+            else
+                len += (size_t)snprintf (line + len, max - len, "\\x%02x", (unsigned char)text[at]);
+        text += used;
+        left -= used;
     }
     return len;
 }

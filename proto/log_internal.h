@@ -24,7 +24,11 @@ enum {
 
 /* RFC 3339, UTC, with milliseconds. */
 void log_time (int64_t wall_ms, char out[LOG_TIME_SIZE]);
-/* Appends `text` with control bytes as \xNN, within `max` bytes of `line`. Returns the new length. */
+/* Whether the valid UTF-8 that `text` begins with is a control character, of ASCII or of those beyond it (C1), to which
+ * terminals listen, too. */
+bool log_is_control (const char *text);
+/* Appends `text` with bytes of control characters, and what is not UTF-8, as \xNN, within `max` bytes of `line`.
+ * Returns the new length. */
 size_t log_append_escaped (char *line, size_t len, size_t max, const char *text);
 /* One write, so that lines of several processes do not mix. A line for which there is no room is lost, and counted. */
 void log_write (const char *line, size_t len);

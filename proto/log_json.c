@@ -16,8 +16,8 @@ static size_t append_string (char *line, size_t len, size_t max, const char *tex
         unsigned char c = (unsigned char)*text;
         if (!used)
             len += (size_t)snprintf (line + len, max - len, "\\ufffd");
-        else if (c < ' ' || c == 0x7f)
-            len += (size_t)snprintf (line + len, max - len, "\\u%04x", c);
+        else if (log_is_control (text)) /* a C1 is the second byte of its two */
+            len += (size_t)snprintf (line + len, max - len, "\\u%04x", used == 2 ? (unsigned char)text[1] : c);
         else if (c == '"' || c == '\\')
             len += (size_t)snprintf (line + len, max - len, "\\%c", c);
         else

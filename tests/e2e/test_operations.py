@@ -113,6 +113,39 @@ def test_stderr_that_is_the_journal_s_is_found_by_itself(tmp_path):
         journald.close()
 
 
+def reload_and_ask(pid, port):
+    """It answers, whoever reads its log."""
+    os.kill(pid, signal.SIGHUP)
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    line.request("GET", "/healthz")
+    assert line.getresponse().status == 200
+    line.close()
+
+
+def test_a_journal_that_nobody_reads_holds_nobody_up(tmp_path):
+    """What it has no room for goes to stderr."""
+    probe = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/systemd/journal", "true"]
+    if not shutil.which("bwrap") or subprocess.run(probe, capture_output=True).returncode:
+        pytest.skip("no bubblewrap that works here")
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    journald = Manager(folder / "socket")
+    log, port = tmp_path / "gateway.log", free_port()
+    log.touch()
+    info = log.stat()
+    program = Program("gateway", [*good(tmp_path, "gateway"), "--listen", f"127.0.0.1:{port}"], log, [*probe[:-3], "--bind", folder, "/run/systemd/journal", "--"])
+    program.spawn({"JOURNAL_STREAM": f"{info.st_dev}:{info.st_ino}"})
+    try:
+        journald.wait(lambda line: line == "GLEANER_EVENT=gateway-ready", wait_until, "its start")
+        inside = int(pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text())  # bwrap stays
+        wait_until(lambda: (reload_and_ask(inside, port), log.read_text())[1], 60, "more than fits there")
+        assert log.read_text().startswith("<6>config-reloaded ")
+    finally:
+        journald.take()
+        program.stop()
+        journald.close()
+
+
 def test_another_stderr_than_the_journal_s_gets_text(start):
     program = start("broker", env={"JOURNAL_STREAM": "1:1"})
     assert re.match(r"\d{4}-.*Z info broker ", program.lines()[0])
@@ -139,11 +172,7 @@ def test_a_stderr_that_nobody_reads_holds_nobody_up(tmp_path, form):
         while b"gateway-ready" not in said:
             said += os.read(reader, 4096)
         for _ in range(100):
-            process.send_signal(signal.SIGHUP)
-            line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)  # answered though nobody reads
-            line.request("GET", "/healthz")
-            assert line.getresponse().status == 200
-            line.close()
+            reload_and_ask(process.pid, port)
         said = os.read(reader, 65536)
         process.send_signal(signal.SIGHUP)
         while b"log-lost" not in said:

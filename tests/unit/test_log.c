@@ -62,6 +62,27 @@ static void json_bears_any_text (void **state)
     json_is ("\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* half of a pair of UTF-16 */
 }
 
+/* A terminal that shows a log does not obey it. */
+static void no_form_has_a_control_byte (void **state)
+{
+    (void)state;
+    static const char *const forms[] = { "text", "json", "journal" };
+    for (size_t form = 0; form < sizeof forms / sizeof *forms; form++) {
+        say (forms[form], "\x1b[31m \x7f \xc2\x9b"
+                          "31m \xc2\x85 \x9b \xe2\x82\xac \xc2\xa0 end");
+        assert_one_line ();
+        assert_non_null (strstr (said, "\xe2\x82\xac \xc2\xa0 end"));
+        assert_true (utf8_valid (slice_from (said, said_len)));
+        assert_null (strpbrk (said, "\x1b\x7f"));
+        assert_null (strstr (said, "\xc2\x9b"));
+        assert_null (strstr (said, "\xc2\x85"));
+    }
+    json_is ("\xc2\x9b"
+             "31m",
+             "\xc2\x9b"
+             "31m");
+}
+
 /* Each of these as long as it gets, so that the bound comes within every kind of character. */
 static void long_lines_are_cut_whole (void **state)
 {
@@ -115,9 +136,8 @@ static void the_level_is_another_at_once (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (json_bears_any_text),
-        cmocka_unit_test (long_lines_are_cut_whole),
-        cmocka_unit_test (levels_stand_before_lines_for_the_journal),
+        cmocka_unit_test (json_bears_any_text),          cmocka_unit_test (no_form_has_a_control_byte),
+        cmocka_unit_test (long_lines_are_cut_whole),     cmocka_unit_test (levels_stand_before_lines_for_the_journal),
         cmocka_unit_test (the_level_is_another_at_once),
     };
     log_init ("test", LEVEL_DEBUG);
