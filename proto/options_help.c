@@ -19,12 +19,20 @@ static void help_row (const option_table_t *table, const option_t *row, FILE *ou
              row->live ? "; read again on SIGHUP" : "");
 }
 
+const char *options_operand (const option_table_t *table, char out[OPERAND_MAX])
+{
+    const option_t *row = table->operand ? options_find (table, table->operand, strlen (table->operand)) : NULL;
+    bool may = row && row->fallback;
+    snprintf (out, OPERAND_MAX, "%s%s%s", may ? "[" : "", row ? row->value : "", may ? "]" : "");
+    return out;
+}
+
 void options_help (const option_table_t *table, FILE *out)
 {
-    const option_t *operand = table->operand ? options_find (table, table->operand, strlen (table->operand)) : NULL;
+    char operand[OPERAND_MAX];
+    options_operand (table, operand);
     fprintf (out, "%s: %s\n\nusage: %s [OPTION ...]%s%s%s%s\n\n", table->program, table->summary, table->program,
-             operand ? " " : "", operand ? operand->value : "", table->rest ? " -- " : "",
-             table->rest ? table->rest : "");
+             *operand ? " " : "", operand, table->rest ? " -- " : "", table->rest ? table->rest : "");
     for (size_t i = 0; i < table->count; i++)
         help_row (table, &table->rows[i], out);
     char env[ENV_NAME_MAX];

@@ -4,12 +4,15 @@
 
 #include "options.h"
 
-enum { ENV_NAME_MAX = 128 };
+enum { ENV_NAME_MAX = 128, OPERAND_MAX = 64 };
 
 /* The row of that name; NULL: there is none. */
 const option_t *options_find (const option_table_t *table, const char *name, size_t len);
 /* The environment variable of an option: GLEANER_PROGRAM_NAME. */
 void options_env_name (const option_table_t *table, const char *option, char out[ENV_NAME_MAX]);
+/* How a usage line names what stands without a name: "JOB", "[DIR|ZIP]" where that has a default, "" where nothing may.
+ */
+const char *options_operand (const option_table_t *table, char out[OPERAND_MAX]);
 /* What a value is, in words: "a size such as 64K, 10M or 1G". */
 const char *options_type_words (option_type_t type);
 /* A number in the form that a user would type. */

@@ -11,11 +11,6 @@ static bool is_command (const option_table_t *table)
     return strchr (table->program, ' ') != NULL;
 }
 
-static const option_t *operand_of (const option_table_t *table)
-{
-    return table->operand ? options_find (table, table->operand, strlen (table->operand)) : NULL;
-}
-
 static const char *short_word (option_type_t type)
 {
     return type == OPT_BYTES ? "a size" : type == OPT_DURATION ? "a time" : "a number";
@@ -136,12 +131,13 @@ static void print_man_row (const option_table_t *table, const option_t *row, boo
 
 static void print_man_usage (const option_table_t *table, FILE *out)
 {
-    const option_t *operand = operand_of (table);
+    char operand[OPERAND_MAX];
+    options_operand (table, operand);
     fprintf (out, ".Ss %s\n.Ic ", table->program);
     put_roff (table->program, out);
     fputs ("\n.Op Ar OPTION ...\n", out);
-    if (operand)
-        fprintf (out, ".Ar %s\n", operand->value);
+    if (*operand)
+        fprintf (out, ".Ar %s\n", operand);
     if (table->rest)
         fprintf (out, ".Fl \\- Ar %s\n", table->rest);
     fputs (".Pp\n", out);
@@ -204,9 +200,10 @@ static void print_markdown_row (const option_table_t *table, const option_t *row
 
 static void print_markdown (const option_table_t *table, FILE *out)
 {
-    const option_t *operand = operand_of (table);
-    fprintf (out, "%s `%s%s%s%s%s`\n\n%s.\n\n", is_command (table) ? "###" : "##", table->program, operand ? " " : "",
-             operand ? operand->value : "", table->rest ? " -- " : "", table->rest ? table->rest : "", table->summary);
+    char operand[OPERAND_MAX];
+    options_operand (table, operand);
+    fprintf (out, "%s `%s%s%s%s%s`\n\n%s.\n\n", is_command (table) ? "###" : "##", table->program, *operand ? " " : "",
+             operand, table->rest ? " -- " : "", table->rest ? table->rest : "", table->summary);
     if (table->common == table->count)
         return;
     fputs ("| option | default | value | meaning |\n|---|---|---|---|\n", out);
