@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "proto/program.h"
 
 /* What could not be printed was not told. */
 static int printed (int status)
@@ -15,6 +16,7 @@ static int printed (int status)
 int main (int argc, char **argv)
 {
     int taken = 0;
+    program_begin ();
     signal (SIGPIPE, SIG_DFL);
     setlocale (LC_CTYPE, "C.UTF-8"); /* or the library cannot tell names of files in ZIPs */
     if (argc < 2)

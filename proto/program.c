@@ -11,9 +11,9 @@
 
 void program_begin (void)
 {
-    int fd = open ("/dev/null", O_RDWR); /* stays open where it has taken the number of a stream */
+    int fd = open ("/dev/null", O_RDONLY); /* stays open where it has taken the number of a stream */
     while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open ("/dev/null", O_RDWR);
+        fd = open ("/dev/null", O_RDONLY);
     if (fd >= 0)
         close (fd);
 }

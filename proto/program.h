@@ -7,8 +7,8 @@
 
 enum { EXIT_REFUSED = 2 }; /* bad options, a taken port, a folder that cannot be used: one sentence said what */
 
-/* Before anything else: streams that were closed lead to /dev/null, so that no file or socket gets the number of one
- * and with it what is written there. */
+/* Before anything else: streams that were closed become /dev/null, so that no file or socket gets the number of one and
+ * with it what is written there. Writing there fails, as it did. */
 void program_begin (void);
 
 /* Says one sentence on stderr, after the program's name. Returns EXIT_REFUSED. */

@@ -80,6 +80,18 @@ def test_a_full_disk_is_told_with_the_job(cluster, shell):
     cluster.api.post("/api/jobs/cancel", {"jobId": only_job(cluster)["jobId"]})
 
 
+@pytest.mark.parametrize("args", [["run", "--", "echo x"], ["jobs"], ["logs"]], ids=lambda args: args[0])
+def test_what_cannot_be_printed_gets_into_no_connection(cluster, shell, args):
+    """Of a closed stdout the number would be the first socket's."""
+    cluster.worker("http")
+    if args == ["logs"]:
+        args = ["logs", shell.run("submit", "--", "echo x").stdout.strip()]
+        assert shell.run("wait", args[1]).returncode == 0
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", PROGRAM, *args], cwd=shell.folder, env=shell.env, stderr=subprocess.PIPE, text=True,
+                          timeout=60)
+    assert done.returncode == 123, done
+
+
 def test_a_token_in_clear_text_is_told_once(cluster, shell):
     env = {"GLEANER_TOKEN": "gleaner_a_b"}
     told = shell.run("jobs", "--server", "http://0.0.0.0:1", env=env)
