@@ -189,14 +189,27 @@ static void put_back (const char *path, const buf_t *old)
         unlink (path);
 }
 
+/* As it is named from everywhere; a link stays one, since it may lead to another file some day. */
+static const char *absolute (const char *path, char out[CLI_PATH_SIZE])
+{
+    size_t len = 0;
+    if (path[0] == '/' || !getcwd (out, CLI_PATH_SIZE) || (len = strlen (out)) + strlen (path) + 2 > CLI_PATH_SIZE)
+        return path;
+    snprintf (out + len, CLI_PATH_SIZE - len, "%s%s", len > 1 ? "/" : "", path);
+    return out;
+}
+
 static int keep (const common_t *options, const char *config)
 {
     char path[CLI_PATH_SIZE];
     char problem[CLI_PATH_SIZE]; /* of a file that is not there, or of no use */
+    char ca[CLI_PATH_SIZE];
     buf_t line = { 0 };
     buf_t old = { 0 };
     token_path (config, path);
-    const config_line_t lines[] = { { "server", options->server }, { "token-file", path }, { "ca", options->ca } };
+    const config_line_t lines[] = { { "server", options->server },
+                                    { "token-file", path },
+                                    { "ca", options->ca ? absolute (options->ca, ca) : NULL } };
     secret_read (path, &old, problem, sizeof problem);
     int status = config_make_folders (path);
     buf_printf (&line, "%s\n", options->token);

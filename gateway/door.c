@@ -224,8 +224,11 @@ enter_t door_enter (request_t *request)
         return refuse (request, err);
     if (request->route->type == MSG_COUNT) /* the page itself: it is where a token is asked for; and the way out */
         return ENTER_IN;
-    if (heard && self->state == DOOR_OPEN)
+    if (heard && self->state == DOOR_OPEN) {
+        if (read_token (request, &request->auth) && request->auth.ptr) /* the first one is some seconds old, perhaps */
+            request_peer (request, request->peer);
         return refuse (request, self->guarded ? ERR_FORBIDDEN : 0);
+    }
     request_peer (request, request->peer);
     bool token = read_token (request, &request->auth);
     if (token && !request->auth.ptr)

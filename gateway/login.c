@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/door.h"
 #include "gateway/gateway.h"
 #include "gateway/jsonout.h"
 #include "gateway/rate.h"
@@ -248,6 +249,8 @@ static void show_done (void *ctx, link_end_t end, const message_t *reply)
     } else if (reply->type == MSG_ERROR) {
         request_fail_message (request, reply);
     } else {
+        if (reply->auth_check_ok.required == 1)
+            door_doubt (request->gateway);
         answer_who (request, &reply->auth_check_ok, sessions_get (request->gateway->login->sessions, request->session));
     }
 }

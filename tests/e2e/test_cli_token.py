@@ -57,6 +57,15 @@ def test_one_is_kept(closed):
     assert again.returncode == 1 and "no token is saved" in again.stderr
 
 
+def test_authorities_are_kept_for_every_folder(closed):
+    """Of --ca the name is kept, as it leads there from everywhere."""
+    closed.write({"here/cert.pem": ""})
+    done = subprocess.run([PROGRAM, "token", "save", "--ca", "cert.pem"], input=closed.token, cwd=closed.folder / "here", env=closed.env,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    assert f"ca = {closed.folder / 'here/cert.pem'}" in closed.config.read_text().splitlines()
+
+
 def test_a_config_file_behind_a_link_stays_there(closed):
     closed.write({"dotfiles/gleaner.conf": "# kept elsewhere\n", ".config/gleaner/x": ""})
     closed.config.symlink_to("../../dotfiles/gleaner.conf")

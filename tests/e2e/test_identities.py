@@ -43,6 +43,19 @@ def test_a_token_counts_from_the_moment_that_the_broker_asks(cluster):
     assert client.get("/api/info").status == 200
 
 
+def test_the_first_token_is_known_the_moment_that_it_is_shown(clusters):
+    """A gateway that was told that nobody is asked passes on who asks all the same."""
+    cluster = clusters()
+    wait_until(lambda: cluster.api.get("/api/session").json["required"] is False, what="a gateway that asks nobody")
+    first = TokenClient(cluster, create(cluster, "admin", "ada"))
+    wait_until(lambda: cluster.broker.events("auth-on"), what="the broker to ask")
+    job = first.create()
+    who = first.get("/api/session").json
+    assert (who["role"], who["name"]) == ("admin", "ada")
+    assert first.status(job)["jobId"] == job
+    assert cluster.api.get("/api/jobs").status == 401
+
+
 def test_whatever_does_not_count_gets_the_same_words(asking):
     good = create(asking, "admin", "a")
     gone = create(asking, "admin", "b")
