@@ -16,6 +16,8 @@ has_node || GLEANER_PACKAGES="$GLEANER_PACKAGES nodejs npm"
 GLEANER_PACKAGING_PACKAGES="dpkg-dev file"
 # To test.
 GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-jsonschema python3-zmq python3-msgpack python3-cryptography python3-jwt python3-prometheus-client dbus-daemon systemd python3-dbus python3-gi clang libclang-rt-dev clang-format clang-tidy cppcheck strace valgrind binutils iproute2 man-db mandoc zsh fish"
+# What the documents tell people to type; jobs that build something.
+GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES jq unzip openssl make"
 # To test what is deployed: packages, a clean Debian to install them in, manifests.
 GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES $GLEANER_PACKAGING_PACKAGES lintian mmdebstrap python3-yaml python3-kubernetes"
 [ -x /usr/bin/chromium ] || GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES chromium fonts-liberation"
