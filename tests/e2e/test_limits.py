@@ -39,7 +39,10 @@ SPIN = """import time
 end = time.monotonic() + 2
 while time.monotonic() < end: pass
 """
-FILES = {"hog.py": HOG, "bomb.py": BOMB, "spin.py": SPIN}
+BURN = """import time
+while time.process_time() < 1.5: pass
+"""
+FILES = {"hog.py": HOG, "bomb.py": BOMB, "spin.py": SPIN, "burn.py": BURN}
 
 
 def run(cluster, command, seconds=60, **fields):
@@ -310,7 +313,7 @@ def test_a_late_result_tells_its_usage(clusters):
 
 def test_a_cancelled_attempt_tells_its_usage(cluster_at_work):
     cluster = cluster_at_work
-    job = cluster.api.create(f"{PYTHON} spin.py; {PYTHON} hog.py 5 0 60", cluster.api.upload(FILES), maxAttempts=2)
+    job = cluster.api.create(f"{PYTHON} burn.py; {PYTHON} hog.py 5 0 60", cluster.api.upload(FILES), maxAttempts=2)
     wait_until(lambda: re.search(r" use \d{4,} \d{8,} ", journal(cluster, job)), 40)
     cluster.api.post("/api/jobs/cancel", {"jobId": job})
     attempt, = wait_until(lambda: [one for one in cluster.api.status(job)["attempts"] if one["cpuMs"]], 20)
