@@ -34,6 +34,8 @@ typedef struct {
     buf_t differs;   /* rows PATH NUL FILE NUL */
     int64_t changed; /* files in it */
     int64_t changed_bytes;
+    buf_t touched; /* likewise, with the bytes that were sent and another time */
+    int64_t touched_count, touched_bytes;
     int64_t files;
     int64_t left; /* links and the like */
     char first_left[256];
@@ -94,6 +96,23 @@ static bool hash_file (walk_t *self, int fd, int64_t bytes, unsigned char out[SE
     return got == 0 && bytes == 0;
 }
 
+static void add_row (buf_t *rows, const char *path, const char *file)
+{
+    buf_append (rows, path, strlen (path) + 1);
+    buf_append (rows, file, strlen (file) + 1);
+}
+
+/* Its bytes need not travel. Its time may have to: a source that is as it was before is newer than what was built of
+ * what it was meanwhile. */
+static void take_same (walk_t *self, const sent_file_t *sent, const char *file, const struct stat *info)
+{
+    if (sent->zip_s == info->st_mtim.tv_sec)
+        return;
+    self->touched_count++;
+    self->touched_bytes += info->st_size;
+    add_row (&self->touched, sent->path, file);
+}
+
 /* Looks whether a file differs from what was sent, and notes it if so. */
 static bool compare_open (walk_t *self, const char *path, const char *file, int fd, const struct stat *info)
 {
@@ -101,8 +120,10 @@ static bool compare_open (walk_t *self, const char *path, const char *file, int 
     sent_file_t *sent = sent_find (self->since, path);
     if (sent)
         sent->here = true;
-    if (sent && sent_is_same (self->since, sent, info))
+    if (sent && sent_is_same (self->since, sent, info)) {
+        take_same (self, sent, file, info);
         return true;
+    }
     if (sent && sent->runs == !!(info->st_mode & S_IXUSR) && sent->size == info->st_size) {
         bool written = sent_is_written (fd);
         if (!hash_file (self, fd, info->st_size, sha256))
@@ -110,6 +131,7 @@ static bool compare_open (walk_t *self, const char *path, const char *file, int 
         if (memcmp (sha256, sent->sha256, SENT_HASH) == 0) {
             sent_note (sent, info, written);
             self->since->stale = true;
+            take_same (self, sent, file, info);
             return true;
         }
     }
@@ -117,8 +139,7 @@ static bool compare_open (walk_t *self, const char *path, const char *file, int 
         sent->inode = 0;
     self->changed++;
     self->changed_bytes += info->st_size;
-    buf_append (&self->differs, path, strlen (path) + 1);
-    buf_append (&self->differs, file, strlen (file) + 1);
+    add_row (&self->differs, path, file);
     return true;
 }
 
@@ -421,12 +442,23 @@ static int write_delta (walk_t *self, slice_t removed, int64_t bytes_max, pack_t
     return good && ended && out->bytes <= bytes_max ? 0 : PACK_WHOLE;
 }
 
+/* Where many were touched, by a checkout, say, bytes are what counts. */
+static void add_touched (walk_t *self, int64_t bytes_max)
+{
+    if (self->touched_bytes > PACK_TOUCHED_MAX || self->touched_bytes > bytes_max / 2)
+        return;
+    buf_append (&self->differs, self->touched.ptr, self->touched.len);
+    self->changed += self->touched_count;
+    self->changed_bytes += self->touched_bytes;
+}
+
 /* The delta of a walk that went well, as write_delta. */
 static int finish_delta (walk_t *self, pack_t *out)
 {
     enum { PACKED_AT_MOST = 10 }; /* what is longer than so many times the bound is not tried */
     buf_t removed = { 0 };
     int64_t bytes_max = delta_max (self->since);
+    add_touched (self, bytes_max);
     out->changed = self->changed + list_removed (self->since, &removed);
     out->files = self->files;
     name_after (self->top, out);
@@ -458,5 +490,6 @@ int pack_delta (const char *path, bool all, sent_t *since, pack_t *out)
     ignore_destroy (&walk.ignore);
     sent_destroy (&now);
     buf_fini (&walk.differs);
+    buf_fini (&walk.touched);
     return status;
 }

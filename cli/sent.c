@@ -18,8 +18,8 @@
 #include "proto/id.h"
 #include "proto/lines.h"
 
-enum { FILE_BYTES_MAX = 192 * 1024 * 1024, HASH_HEX = 2 * SENT_HASH, NUMBERS = 6 };
-static const char magic[] = "gleaner index 1";
+enum { FILE_BYTES_MAX = 192 * 1024 * 1024, HASH_HEX = 2 * SENT_HASH, NUMBERS = 7 };
+static const char magic[] = "gleaner index 2";
 
 static int64_t ns_of (const struct timespec *time)
 {
@@ -128,6 +128,7 @@ void sent_add (sent_t *self, const char *path, const struct stat *info, bool wri
     sent_file_t *file = append (self);
     file->path = xstrdup (path);
     memcpy (file->sha256, sha256, SENT_HASH);
+    file->zip_s = info->st_mtim.tv_sec;
     sent_note (file, info, written);
 }
 
@@ -203,7 +204,7 @@ static bool take_hash (const char *hex, unsigned char out[SENT_HASH])
     return true;
 }
 
-/* "SIZE MTIME CTIME INODE DEVICE RUNS SHA256 PATH". */
+/* "SIZE MTIME CTIME INODE DEVICE RUNS ZIPTIME SHA256 PATH". */
 static bool take_file (sent_t *self, slice_t line)
 {
     uint64_t numbers[NUMBERS];
@@ -226,6 +227,7 @@ static bool take_file (sent_t *self, slice_t line)
         file->inode = numbers[3];
         file->device = numbers[4];
         file->runs = numbers[5] == 1;
+        file->zip_s = (int64_t)numbers[6];
         good = self->count < 2 || compare (file - 1, file) < 0;
     }
     free (text);
@@ -276,8 +278,9 @@ static void put_all (const sent_t *self, const char *server, const char *folder,
     for (size_t i = 0; i < self->count; i++) {
         const sent_file_t *file = &self->files[i];
         hex_format (file->sha256, SENT_HASH, hex);
-        buf_printf (out, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %s %s\n", file->size,
-                    file->mtime_ns, file->ctime_ns, file->inode, file->device, file->runs, hex, file->path);
+        buf_printf (out, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %d %" PRId64 " %s %s\n",
+                    file->size, file->mtime_ns, file->ctime_ns, file->inode, file->device, file->runs, file->zip_s, hex,
+                    file->path);
     }
     hash_of (out->ptr, out->len, hex);
     buf_printf (out, "%s\n", hex);

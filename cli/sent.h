@@ -26,6 +26,7 @@ enum {
 typedef struct {
     char *path; /* as in the ZIP */
     int64_t size, mtime_ns, ctime_ns;
+    int64_t zip_s; /* mtime that the ZIP has for it */
     uint64_t inode, device;
     bool runs;                       /* its owner may execute it */
     unsigned char sha256[SENT_HASH]; /* of its bytes */

@@ -131,6 +131,31 @@ def test_files_keep_their_times(cluster, shell, transport):
     assert job["changedFiles"] == 1 and seen(cluster, job) == "1500000000\n1700000000\n"
 
 
+def test_a_file_that_is_as_it_was_before_has_its_new_time(cluster, shell):
+    """Or `make` would take what was built meanwhile, and travels along, for up to date."""
+    cluster.worker("http")
+    source, built = shell.project / "src/a.txt", shell.project / "built"
+
+    def write(path, text, second):
+        path.write_text(text)
+        os.utime(path, (second, second))
+
+    write(source, "a\n", 1_500_000_000)
+    write(built, "of a\n", 1_500_000_001)
+    newer = "test src/a.txt -nt built && echo yes || echo no"
+    assert seen(cluster, submit(shell, commands=newer)) == "no\n"
+    write(source, "b\n", 1_600_000_000)
+    write(built, "of b\n", 1_600_000_001)
+    assert seen(cluster, submit(shell, commands=newer)) == "no\n"
+    write(source, "a\n", 1_700_000_000)
+    for _ in range(2):  # read; then known by its times
+        job = submit(shell, commands=newer)
+        assert job["changedFiles"] == 2 and seen(cluster, job) == "yes\n"
+        wait_until(lambda: time.time() > source.stat().st_ctime + 2.2, 10, "a file that was not touched just now")
+    age(shell.project)
+    assert submit(shell)["changedFiles"] == 1, "too many for that: what was built has other bytes"
+
+
 def test_what_clashes_is_refused_as_it_is_in_one_archive(cluster, shell):
     """And is good again when it does not: the base, too, is judged by what is left of it."""
     cluster.worker("zmq")
@@ -240,7 +265,7 @@ def test_an_index_that_is_no_good_costs_a_whole_upload_and_nothing_else(cluster,
     good = index_of(shell).read_bytes()
     (shell.project / "src/a.txt").write_text("edited\n")
     lines = good.split(b"\n")
-    for bad in (b"", b"\0" * 100, good[:-30], good[:len(good) // 2], good.replace(b"index 1", b"index 2"), good[1:], good + good,
+    for bad in (b"", b"\0" * 100, good[:-30], good[:len(good) // 2], good.replace(b"index 2", b"index 1"), good[1:], good + good,
                 good.replace(b"a.txt", b"b.txt"), b"\n".join(lines[:4] + lines[5:])):
         index_of(shell).write_bytes(bad)
         job = submit(shell)
