@@ -11,7 +11,7 @@ from metrics import Scrape, check
 
 DASHBOARD = TOP / "deploy/grafana/gleaner.json"
 RULES = TOP / "deploy/prometheus/gleaner.rules.yml"
-NAME = re.compile(r"\b(?:gleaner|process)_[a-z_]+\b")
+NAME = re.compile(r"\b(?:gleaner|process)_\w+")
 
 
 def panels():
@@ -46,6 +46,8 @@ def test_the_dashboard_has_what_grafana_needs():
     for panel in panels():
         assert panel["description"].endswith(".") and panel["fieldConfig"]["defaults"]["unit"]
         assert len({t["refId"] for t in panel["targets"]}) == len(panel["targets"])
+        for target in panel["targets"]:
+            assert len(NAME.findall(target["expr"])) == target["expr"].count('job=~"$job"') > 0, target["expr"]
 
 
 def test_every_metric_of_the_dashboard_is_there(names):
