@@ -63,6 +63,26 @@ static bool leads_upwards (slice_t path)
     return false;
 }
 
+/* A host, and perhaps a port. */
+static bool authority_good (slice_t text)
+{
+    enum { PORT_MAX = 65535 };
+    const char *closed = text.len && text.ptr[0] == '[' ? memchr (text.ptr, ']', text.len) : NULL;
+    size_t at = closed ? (size_t)(closed + 1 - text.ptr) : 0;
+    while (!closed && at < text.len && text.ptr[at] != ':' && text.ptr[at] != '[')
+        at++;
+    if (!at || at == text.len)
+        return at;
+    int port = 0;
+    bool good = text.ptr[at] == ':' && at + 1 < text.len;
+    while (good && ++at < text.len) {
+        good = text.ptr[at] >= '0' && text.ptr[at] <= '9';
+        port = 10 * port + (text.ptr[at] - '0');
+        good = good && port <= PORT_MAX;
+    }
+    return good && port;
+}
+
 bool webhook_url_good (slice_t url)
 {
     size_t scheme = scheme_len (url);
@@ -72,7 +92,8 @@ bool webhook_url_good (slice_t url)
     const char *query = memchr (url.ptr + origin.len, '?', url.len - origin.len);
     slice_t path =
         slice_from (url.ptr + origin.len, query ? (size_t)(query - url.ptr) - origin.len : url.len - origin.len);
-    return origin.len > scheme && !memchr (url.ptr, '@', origin.len) && !hides (path) && !leads_upwards (path);
+    return authority_good (slice_from (url.ptr + scheme, origin.len - scheme)) && !memchr (url.ptr, '@', origin.len) &&
+           !hides (path) && !leads_upwards (path);
 }
 
 bool webhook_allows (const webhook_config_t *self, slice_t url)
@@ -111,7 +132,8 @@ static bool take_urls (const char *option, const char *lines, bool prefix, slice
         if (!webhook_url_good (line)) {
             snprintf (problem, size,
                       "%s: '" SLICE_FMT
-                      "' is no plain http(s) URL: no user, no fragment, no dot segments, no escaped ones.",
+                      "' is no plain http(s) URL: a host, a port of 1 to 65535 if any, no user, no fragment, no dot "
+                      "segments, no escaped ones.",
                       option, SLICE_ARG (line));
             return false;
         }

@@ -48,8 +48,8 @@ void webhook_config_fini (webhook_config_t *self);
 /* Somebody may want to be told. */
 bool webhook_config_any (const webhook_config_t *self);
 
-/* An absolute http(s) URL of plain characters, without a user, a fragment, or segments that lead upwards, spelled
- * openly or not. */
+/* An absolute http(s) URL of plain characters, with a host, and where it has a port one that there is, without a user,
+ * a fragment, or segments that lead upwards, spelled openly or not. */
 bool webhook_url_good (slice_t url);
 /* Its scheme, host and port: as far as that goes, of a good URL. */
 slice_t webhook_origin (slice_t url);

@@ -357,7 +357,8 @@ def test_a_secret_that_is_none_is_refused_at_the_start(tmp_path, secret, mode, s
 
 @pytest.mark.parametrize("args, says", [
     (["--webhook", "http://127.0.0.1:1/"], "--webhook-secret-file"), (["--webhook", "ftp://x/"], "no plain http(s) URL"),
-    (["--webhook", "http://me@x/"], "no plain http(s) URL"), (["--webhook-allow", "https://hooks.example"], "a / at least"),
+    (["--webhook", "http://me@x/"], "no plain http(s) URL"), (["--webhook", "http://x:65536/"], "a port of 1 to 65535"), 
+    (["--webhook-allow", "https://hooks.example"], "a / at least"), (["--otlp", "http://:4318"], "no plain http(s) URL"),
     (["--webhook", "http://x/", "--webhook-on", "never"], "all|completed|failed"),
 ])
 def test_options_that_cannot_be_meant_are_refused(tmp_path, args, says):
