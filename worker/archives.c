@@ -51,15 +51,19 @@ static void drop (archives_t *self, kept_t *kept)
     *kept = self->kept[--self->count];
 }
 
+static void drop_oldest (archives_t *self)
+{
+    kept_t *oldest = &self->kept[0];
+    for (size_t i = 1; i < self->count; i++)
+        if (earlier (&self->kept[i].used, &oldest->used))
+            oldest = &self->kept[i];
+    drop (self, oldest);
+}
+
 static void make_room (archives_t *self, int64_t bytes)
 {
-    while (self->count && (self->count == ARCHIVES_MAX || self->bytes + bytes > self->bytes_max)) {
-        kept_t *oldest = &self->kept[0];
-        for (size_t i = 1; i < self->count; i++)
-            if (earlier (&self->kept[i].used, &oldest->used))
-                oldest = &self->kept[i];
-        drop (self, oldest);
-    }
+    while (self->count && (self->count == ARCHIVES_MAX || self->bytes + bytes > self->bytes_max))
+        drop_oldest (self);
 }
 
 static void enter (archives_t *self, const char *sha256, const struct stat *info, bool sure)
@@ -169,6 +173,18 @@ void archives_sure (archives_t *self, slice_t sha256)
     kept_t *kept = sha256.len ? find (self, sha256) : NULL;
     if (kept)
         kept->sure = true;
+}
+
+void archives_yield (archives_t *self)
+{
+    struct statvfs disk;
+    while (self->count && fstatvfs (self->folder, &disk) == 0) {
+        fsblkcnt_t part = disk.f_blocks / ARCHIVES_FREE_PART;
+        fsblkcnt_t wanted = ARCHIVES_FREE_MIN / disk.f_frsize;
+        if (disk.f_bavail >= (part < wanted ? part : wanted))
+            return;
+        drop_oldest (self);
+    }
 }
 
 void archives_drop (archives_t *self, slice_t sha256)

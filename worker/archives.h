@@ -18,8 +18,10 @@
 typedef struct archives archives_t;
 
 enum {
-    ARCHIVES_MAX = 1024,     /* kept, whatever their size */
-    ARCHIVES_DISK_SHARE = 8, /* an eighth of the disk at most, whatever was asked for */
+    ARCHIVES_MAX = 1024,                    /* kept, whatever their size */
+    ARCHIVES_DISK_SHARE = 8,                /* an eighth of the disk at most, whatever was asked for */
+    ARCHIVES_FREE_PART = 16,                /* they give way where less than a sixteenth of the disk is free, */
+    ARCHIVES_FREE_MIN = 1024 * 1024 * 1024, /* and less than this many bytes */
 };
 
 /* `work_dir` is there. `bytes_max` 0: none are kept, and those that an earlier run has left are removed. The caller
@@ -35,6 +37,9 @@ bool archives_take (archives_t *self, slice_t sha256, const char *path, bool *su
 void archives_keep (archives_t *self, slice_t sha256, const char *path);
 /* Its bytes were held against its hash. */
 void archives_sure (archives_t *self, slice_t sha256);
+/* To be called before a job begins: where the disk is nearly full, the ones that were not used for longest go, since jobs need
+ * the room more. */
+void archives_yield (archives_t *self);
 /* It is not what it should be. */
 void archives_drop (archives_t *self, slice_t sha256);
 

@@ -238,6 +238,7 @@ static void on_polled (void *ctx, const call_answer_t *answer)
     } else {
         bool again = slice_eq_str (job->token, slot->token);
         slice_copy (job->token, slot->token, sizeof slot->token);
+        archives_yield (self->archives);
         slot->job = again ? job_decline (&self->host, job, slot->number) : job_start (&self->host, job, slot->number);
         session_tell (self);
     }

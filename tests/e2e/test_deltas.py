@@ -473,6 +473,19 @@ def test_what_was_kept_and_is_damaged_is_fetched_again(cluster, shell, how, rest
     assert how == "gone" or not restart or worker.events("archive-damaged")
 
 
+def test_what_is_kept_gives_way_where_the_disk_is_nearly_full(cluster, small_disk):
+    worker = cluster.worker("http", folder=small_disk / "work")
+    archive = cluster.api.wait_job(cluster.api.submit("true", {"a": os.urandom(200_000)}))["fileUrl"]
+    assert [path.name for path in kept(worker)] == [archive.split("/")[-1].removesuffix(".zip")]
+    filling = small_disk / "filling"
+    free = os.statvfs(small_disk)
+    filling.write_bytes(b"x" * (free.f_bavail * free.f_frsize - 500_000))
+    job = cluster.api.wait_job(cluster.api.create("true", archive))
+    assert job["status"] == "completed" and job["bytesIn"] > 200_000  # it had gone
+    filling.unlink()
+    assert cluster.api.wait_job(cluster.api.create("true", archive))["status"] == "completed"
+
+
 def test_no_more_is_kept_than_was_said(cluster):
     urls = [cluster.api.upload({"a": os.urandom(size)}) for size in (100_000, 100_001, 100_002, 300_000)]
     worker = cluster.worker("http", "--cache-max", "250K")
