@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from cluster import Cluster  # noqa: E402
 from shell import Shell  # noqa: E402
+
+# Whoever started the tests in the background had Ctrl-C ignored, by them and by all that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
