@@ -265,21 +265,7 @@ static const option_t rows[] = {
       .alias = "OTEL_EXPORTER_OTLP_HEADERS",
       .value = "LIST",
       .help = "headers for it, as NAME=VALUE,NAME=VALUE with escapes like %20" },
-    { .name = "log-level",
-      .type = OPT_CHOICE,
-      .at = AT (log_level),
-      .fallback = "info",
-      .choices = "debug|info|warn|error",
-      .value = "LEVEL",
-      .live = true,
-      .help = "lowest level that is logged: debug, info, warn or error" },
-    { .name = "log-format",
-      .type = OPT_CHOICE,
-      .at = AT (log_format),
-      .fallback = "auto",
-      .choices = "auto|text|json|journal",
-      .value = "FORM",
-      .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
+    OPTIONS_LOG_ROWS (broker_options_t),
 };
 
 enum { CURRENCY_MAX = 16 };

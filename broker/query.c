@@ -19,27 +19,6 @@ static int64_t known_ms (int64_t ms)
     return ms ? ms : INT_ABSENT;
 }
 
-static void fill_receipt (broker_t *self, const job_record_t *job, message_t *status)
-{
-    message_t receipt;
-    fault_t fault;
-    if (job->receipt.len && !message_decode_item (self->receipts, job->receipt, MSG_RECEIPT, &receipt, &fault))
-        message_copy_common (&receipt, status);
-    msg_job_status_ok_t *out = &status->job_status_ok;
-    if (out->artifacts_sha256.ptr && job->purged & PURGED_ARTIFACTS) {
-        out->artifacts_sha256 = SLICE_ABSENT;
-        out->artifacts_gone = true;
-    }
-}
-
-static void fill_options (broker_t *self, const job_record_t *job, message_t *status)
-{
-    message_t options;
-    fault_t fault;
-    if (job->options.len && !message_decode_item (self->items, job->options, MSG_JOB_OPTIONS, &options, &fault))
-        message_copy_common (&options, status);
-}
-
 /* Room for what a status points to beside the record. */
 typedef struct {
     char job_id[JOB_ID_LEN + 1];
@@ -53,32 +32,16 @@ static void fill_status (broker_t *self, const job_record_t *job, shown_t *room,
     msg_job_status_ok_t *out = &status->job_status_ok;
     job_id_format (&job->id, room->job_id);
     out->job_id = slice_of (room->job_id);
-    out->status = slice_of (job_state_name (job->state));
-    out->worker_id = job->worker_id;
     out->command = job->command;
     out->file_url = job->file_url;
-    out->filename = job->filename;
-    out->stdout_bytes = job->bytes[STREAM_STDOUT];
-    out->stderr_bytes = job->bytes[STREAM_STDERR];
-    out->journal_bytes = job->bytes[STREAM_JOURNAL];
     if (job_output_gone (job, STREAMS_PRINTED))
         out->output_gone = true;
-    out->exit_code = job->exit_code;
-    out->signal = job->signal;
-    out->error_message = job->error_message;
-    out->reason = job->reason;
-    out->attempt = job->attempt;
-    out->max_attempts = job->max_attempts;
-    out->timeout_ms = job->timeout_ms;
-    out->created_at = known_ms (job->created_ms);
-    out->started_at = known_ms (job->started_ms);
-    out->completed_at = known_ms (job->completed_ms);
-    out->direct_worker = job->pinned;
     out->not_before = known_ms (job->not_before_ms);
-    out->idempotency_key = job->idempotency_key;
-    out->owner = job->owner;
-    fill_receipt (self, job, status);
-    fill_options (self, job, status);
+    job_tell (job, self->items, self->receipts, status);
+    if (out->artifacts_sha256.ptr && job->purged & PURGED_ARTIFACTS) {
+        out->artifacts_sha256 = SLICE_ABSENT;
+        out->artifacts_gone = true;
+    }
     if (job->artifacts.ptr && !(job->purged & PURGED_ARTIFACTS)) {
         snprintf (room->artifacts_url, sizeof room->artifacts_url, "/api/jobs/artifacts?jobId=%s", room->job_id);
         out->artifacts_url = slice_of (room->artifacts_url);

@@ -25,6 +25,41 @@ bool job_owned (const job_record_t *job, slice_t owner)
     return !owner.ptr ? !job->owner.ptr : job->owner.ptr && slice_eq (job->owner, owner);
 }
 
+static int64_t known_ms (int64_t ms)
+{
+    return ms ? ms : INT_ABSENT;
+}
+
+void job_tell (const job_record_t *job, decoder_t *options, decoder_t *receipts, message_t *status)
+{
+    message_t item;
+    fault_t fault;
+    msg_job_status_ok_t *out = &status->job_status_ok;
+    out->status = slice_of (job_state_name (job->state));
+    out->worker_id = job->worker_id;
+    out->filename = job->filename;
+    out->stdout_bytes = job->bytes[STREAM_STDOUT];
+    out->stderr_bytes = job->bytes[STREAM_STDERR];
+    out->journal_bytes = job->bytes[STREAM_JOURNAL];
+    out->exit_code = job->exit_code;
+    out->signal = job->signal;
+    out->error_message = job->error_message;
+    out->reason = job->reason;
+    out->attempt = job->attempt;
+    out->max_attempts = job->max_attempts;
+    out->timeout_ms = job->timeout_ms;
+    out->created_at = known_ms (job->created_ms);
+    out->started_at = known_ms (job->started_ms);
+    out->completed_at = known_ms (job->completed_ms);
+    out->direct_worker = job->pinned;
+    out->idempotency_key = job->idempotency_key;
+    out->owner = job->owner;
+    if (job->receipt.len && !message_decode_item (receipts, job->receipt, MSG_RECEIPT, &item, &fault))
+        message_copy_common (&item, status);
+    if (job->options.len && !message_decode_item (options, job->options, MSG_JOB_OPTIONS, &item, &fault))
+        message_copy_common (&item, status);
+}
+
 static char lower (char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;

@@ -245,43 +245,6 @@ void webhook_sign (const webhook_config_t *self, const char *id, int64_t wall_ms
     buf_fini (&head);
 }
 
-static int64_t known (int64_t ms)
-{
-    return ms ? ms : INT_ABSENT;
-}
-
-static void fill (const job_record_t *job, decoder_t *options, decoder_t *receipts, message_t *status)
-{
-    message_t item;
-    fault_t fault;
-    msg_job_status_ok_t *out = &status->job_status_ok;
-    if (job->options.len && !message_decode_item (options, job->options, MSG_JOB_OPTIONS, &item, &fault))
-        message_copy_common (&item, status);
-    if (job->receipt.len && !message_decode_item (receipts, job->receipt, MSG_RECEIPT, &item, &fault))
-        message_copy_common (&item, status);
-    out->env = SLICE_ABSENT;
-    out->secret_names = SLICE_ABSENT;
-    out->status = slice_of (job_state_name (job->state));
-    out->worker_id = job->worker_id;
-    out->filename = job->filename;
-    out->stdout_bytes = job->bytes[STREAM_STDOUT];
-    out->stderr_bytes = job->bytes[STREAM_STDERR];
-    out->journal_bytes = job->bytes[STREAM_JOURNAL];
-    out->exit_code = job->exit_code;
-    out->signal = job->signal;
-    out->error_message = job->error_message;
-    out->reason = job->reason;
-    out->attempt = job->attempt;
-    out->max_attempts = job->max_attempts;
-    out->timeout_ms = job->timeout_ms;
-    out->created_at = known (job->created_ms);
-    out->started_at = known (job->started_ms);
-    out->completed_at = known (job->completed_ms);
-    out->direct_worker = job->pinned;
-    out->idempotency_key = job->idempotency_key;
-    out->owner = job->owner;
-}
-
 static json_t *without_nulls (json_t *object)
 {
     const char *name = NULL;
@@ -301,7 +264,9 @@ void webhook_body (const job_record_t *job, decoder_t *options, decoder_t *recei
     message_init (&status, MSG_JOB_STATUS_OK);
     job_id_format (&job->id, id);
     status.job_status_ok.job_id = slice_of (id);
-    fill (job, options, receipts, &status);
+    job_tell (job, options, receipts, &status);
+    status.job_status_ok.env = SLICE_ABSENT;
+    status.job_status_ok.secret_names = SLICE_ABSENT;
     if (job->artifacts.ptr) {
         snprintf (url, sizeof url, "/api/jobs/artifacts?jobId=%s", id);
         status.job_status_ok.artifacts_url = slice_of (url);

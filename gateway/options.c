@@ -187,21 +187,7 @@ static const option_t rows[] = {
       .type = OPT_FLAG,
       .at = AT (insecure),
       .help = "listen in clear text on an address that other machines can reach, whether tokens are asked for or not" },
-    { .name = "log-level",
-      .type = OPT_CHOICE,
-      .at = AT (log_level),
-      .fallback = "info",
-      .choices = "debug|info|warn|error",
-      .value = "LEVEL",
-      .live = true,
-      .help = "lowest level that is logged" },
-    { .name = "log-format",
-      .type = OPT_CHOICE,
-      .at = AT (log_format),
-      .fallback = "auto",
-      .choices = "auto|text|json|journal",
-      .value = "FORM",
-      .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
+    OPTIONS_LOG_ROWS (gateway_options_t),
 };
 
 static bool check (const void *given, char *problem, size_t problem_size)

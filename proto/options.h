@@ -69,6 +69,22 @@ enum {
     OPTIONS_CHECK = -2, /* --check-config: look at what only the program can tell, say options_fine, and end */
 };
 
+/* The rows of every program that runs on: its log. `of` is the struct that has `log_level` and `log_format`. */
+#define OPTIONS_LOG_ROWS(of)                                                                                           \
+    { .name = "log-level",                                                                                             \
+      .type = OPT_CHOICE,                                                                                              \
+      .at = offsetof (of, log_level),                                                                                  \
+      .fallback = "info",                                                                                              \
+      .choices = "debug|info|warn|error",                                                                              \
+      .value = "LEVEL",                                                                                                \
+      .live = true,                                                                                                    \
+      .help = "lowest level that is logged" },                                                                         \
+    {                                                                                                                  \
+        .name = "log-format", .type = OPT_CHOICE, .at = offsetof (of, log_format), .fallback = "auto",                 \
+        .choices = "auto|text|json|journal", .value = "FORM",                                                          \
+        .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text"              \
+    }
+
 /* Fills `options` (the caller's struct, zeroed) from argv, environment, config file and defaults. Returns OPTIONS_RUN,
  * or the status to exit with: 0 after --help, --version or --options-as (printed to stdout), 2 after one sentence on
  * stderr. Text values live until options_fini; there are none unless OPTIONS_RUN or OPTIONS_CHECK is returned. */

@@ -211,21 +211,7 @@ static const option_t rows[] = {
       .type = OPT_FLAG,
       .at = AT (check),
       .help = "say a line of whatever jobs need of this machine, and end: with 1 when something fails" },
-    { .name = "log-level",
-      .type = OPT_CHOICE,
-      .at = AT (log_level),
-      .fallback = "info",
-      .choices = "debug|info|warn|error",
-      .value = "LEVEL",
-      .live = true,
-      .help = "lowest level that is logged: debug, info, warn or error" },
-    { .name = "log-format",
-      .type = OPT_CHOICE,
-      .at = AT (log_format),
-      .fallback = "auto",
-      .choices = "auto|text|json|journal",
-      .value = "FORM",
-      .help = "form of the log on stderr; auto: the journal's where it leads to the journal, else text" },
+    OPTIONS_LOG_ROWS (worker_options_t),
 };
 
 static bool has_prefix (const char *text, const char *prefix)
