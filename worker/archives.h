@@ -37,8 +37,8 @@ bool archives_take (archives_t *self, slice_t sha256, const char *path, bool *su
 void archives_keep (archives_t *self, slice_t sha256, const char *path);
 /* Its bytes were held against its hash. */
 void archives_sure (archives_t *self, slice_t sha256);
-/* To be called before a job begins: where the disk is nearly full, the ones that were not used for longest go, since jobs need
- * the room more. */
+/* To be called before a job begins: where the disk is nearly full, the ones that were not used for longest go, since
+ * jobs need the room more. */
 void archives_yield (archives_t *self);
 /* It is not what it should be. */
 void archives_drop (archives_t *self, slice_t sha256);
