@@ -9,12 +9,11 @@ import pytest
 import yaml
 
 import containerfile
-from built import PATIENCE
+from built import PATIENCE, VERSION
 from cluster import BIN, TOP, wait_until
 
 IMAGES = ("broker", "gateway", "worker", "cli")
 PROGRAM = {"broker": "gleaner-broker", "gateway": "gleaner-gateway", "worker": "gleaner-worker", "cli": "gleaner"}
-VERSION = re.search(r"project \(gleaner VERSION ([\d.]+)", (TOP / "CMakeLists.txt").read_text()).group(1)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from built import VERSION
 from cluster import TOP, wait_until
 from debs import ALL, SERVICES, package
 from units import Unit
@@ -91,7 +92,7 @@ def test_a_new_users_session(debian_root, packages):
     assert set(packages_there(root)) == set(ALL)
     for name in SERVICES:
         assert root.run("getent", "passwd", name).stdout.split(":")[6].strip().endswith("nologin")
-        assert root.run(name, "--version").stdout.startswith(name)
+        assert root.run(name, "--version").stdout == f"{name} {VERSION}\n"
     assert root.path("/etc/systemd/system/multi-user.target.wants/gleaner-broker.service").is_symlink()
     assert not os.path.lexists(root.path("/etc/systemd/system/multi-user.target.wants/gleaner-worker.service")), "a PC is lent by its owner"
 

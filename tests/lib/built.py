@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import re
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("GLEANER_BIN", TOP / "build/release/bin")).resolve()
+VERSION = re.search(r'GLEANER_VERSION "([\d.]+)"', (TOP / "proto/options.h").read_text()).group(1)
 
 broker = BIN / "gleaner-broker"
 TSAN = broker.exists() and b"__tsan_init" in broker.read_bytes()
