@@ -90,18 +90,23 @@ def test_a_journal_that_reads_stderr_gets_levels_and_no_time(start, name):
     assert all(re.match(r"<[3467]>[a-z][a-z-]+ ", line) for line in program.lines()), program.lines()
 
 
-def test_stderr_that_is_the_journal_s_is_found_by_itself(tmp_path):
-    """A journald that only listens, at journald's place in a file system of the program's own."""
+@pytest.fixture
+def journal(tmp_path):
+    """A journald that only listens, and what starts a program with it at journald's place, in a file system of its own."""
     probe = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/systemd/journal", "true"]
     if not shutil.which("bwrap") or subprocess.run(probe, capture_output=True).returncode:
         pytest.skip("no bubblewrap that works here")
     folder = tmp_path / "journal"
     folder.mkdir()
-    journald = Manager(folder / "socket")
+    return Manager(folder / "socket"), [*probe[:-3], "--bind", folder, "/run/systemd/journal", "--"]
+
+
+def test_stderr_that_is_the_journal_s_is_found_by_itself(tmp_path, journal):
+    journald, prefix = journal
     log = tmp_path / "broker.log"
     log.touch()
     info = log.stat()
-    program = Program("broker", good(tmp_path, "broker"), log, [*probe[:-3], "--bind", folder, "/run/systemd/journal", "--"])
+    program = Program("broker", good(tmp_path, "broker"), log, prefix)
     program.spawn({"JOURNAL_STREAM": f"{info.st_dev}:{info.st_ino}"})
     try:
         journald.wait(lambda line: line == "GLEANER_EVENT=broker-ready", wait_until, "the event")
@@ -122,18 +127,13 @@ def reload_and_ask(pid, port):
     line.close()
 
 
-def test_a_journal_that_nobody_reads_holds_nobody_up(tmp_path):
+def test_a_journal_that_nobody_reads_holds_nobody_up(tmp_path, journal):
     """What it has no room for goes to stderr."""
-    probe = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/systemd/journal", "true"]
-    if not shutil.which("bwrap") or subprocess.run(probe, capture_output=True).returncode:
-        pytest.skip("no bubblewrap that works here")
-    folder = tmp_path / "journal"
-    folder.mkdir()
-    journald = Manager(folder / "socket")
+    journald, prefix = journal
     log, port = tmp_path / "gateway.log", free_port()
     log.touch()
     info = log.stat()
-    program = Program("gateway", [*good(tmp_path, "gateway"), "--listen", f"127.0.0.1:{port}"], log, [*probe[:-3], "--bind", folder, "/run/systemd/journal", "--"])
+    program = Program("gateway", [*good(tmp_path, "gateway"), "--listen", f"127.0.0.1:{port}"], log, prefix)
     program.spawn({"JOURNAL_STREAM": f"{info.st_dev}:{info.st_ino}"})
     try:
         journald.wait(lambda line: line == "GLEANER_EVENT=gateway-ready", wait_until, "its start")
