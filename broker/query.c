@@ -14,11 +14,6 @@ static bool show (slice_t data, int64_t length, int64_t limit, slice_t *shown)
     return length != INT_ABSENT && (int64_t)shown->len < length;
 }
 
-static int64_t known_ms (int64_t ms)
-{
-    return ms ? ms : INT_ABSENT;
-}
-
 /* Room for what a status points to beside the record. */
 typedef struct {
     char job_id[JOB_ID_LEN + 1];

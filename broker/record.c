@@ -25,7 +25,7 @@ bool job_owned (const job_record_t *job, slice_t owner)
     return !owner.ptr ? !job->owner.ptr : job->owner.ptr && slice_eq (job->owner, owner);
 }
 
-static int64_t known_ms (int64_t ms)
+int64_t known_ms (int64_t ms)
 {
     return ms ? ms : INT_ABSENT;
 }

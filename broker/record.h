@@ -71,6 +71,8 @@ enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
 bool job_output_gone (const job_record_t *job, int streams);
 /* True when it is that owner's; absent: nobody's. */
 bool job_owned (const job_record_t *job, slice_t owner);
+/* A time of the record, as messages have it: absent where the record has 0. */
+int64_t known_ms (int64_t ms);
 /* What of it is told wherever a job is told of: its state and end, what it asked for, what is known of its output. Not
  * its commands, nor its archive. The texts of `status` (a job-status-ok) are the record's, or the decoders'. */
 void job_tell (const job_record_t *job, decoder_t *options, decoder_t *receipts, message_t *status);
