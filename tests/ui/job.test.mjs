@@ -447,6 +447,25 @@ uiSuite("a job's page", { workers: 1, worker: ["--slots", "3", "--id", "lab-1"] 
     assert.equal(await page.locator(".is-here .log-text").innerText(), "64");
   });
 
+  uiTest("loses no key of those that come between two pictures", async ({ page, api }) => {
+    const job = await api.submit("seq 1 50");
+    await api.waitJob(job);
+    await page.goto(`#/jobs/${job}`);
+    await line(page, /^7$/).click();
+    // Keys without a frame between them: what runs after a picture, runs late for each of them.
+    const keys = ["ArrowDown", "ArrowDown", "Enter", "ArrowDown", "ArrowUp", "Enter", "ArrowDown", "Enter", "ArrowDown"];
+    await page.locator(".log-box").evaluate(async (box, pressed) => {
+      for (const key of pressed) {
+        box.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+        for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+      }
+    }, keys);
+    await page.locator(".log-row.is-chosen").filter({ hasText: /^10$/ }).waitFor();
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100))));
+    assert.equal(await page.locator(".is-here .log-text").innerText(), "11");
+    assert.match(page.url(), /line=10$/);
+  });
+
   uiTest("has lines with a link of their own, which stays with its attempt", async ({ page, api }) => {
     const job = await api.submit("seq 1 90");
     await api.waitJob(job);

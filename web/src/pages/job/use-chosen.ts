@@ -1,7 +1,7 @@
 // The chosen lines of the log, which are in the address.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { href, setQuery } from "../../router";
+import { href, route, setQuery } from "../../router";
 import { lineQuery, linesOf } from "./chosen";
 
 const EXTEND_MS = 250; // browsers bound how often an address may change
@@ -62,7 +62,8 @@ export function useChosen(query: URLSearchParams, { jobId, attempt, isLast }: Sh
   };
   /** The first line of an address that is new since it was last asked; 0: none. */
   const newLine = (): number => {
-    const line = query.get("line") ?? "";
+    // Asked after a picture, when a key may have chosen again: the address as it is, not as it was drawn.
+    const line = route.peek().query.get("line") ?? "";
     if (line === own.current) return 0;
     own.current = line;
     anchor.current = 0;
