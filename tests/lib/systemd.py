@@ -16,6 +16,8 @@ from cluster import wait_until
 
 USERNS = pathlib.Path(__file__).with_name("userns.py")
 UNITS = TOP / "deploy" / "systemd"
+TSAN_KNOWN = pathlib.Path(__file__).with_name("tsan.supp")
+TSAN_OPTIONS = "TSAN_OPTIONS=suppressions=/etc/tsan.supp"  # where it is in there; a build without ThreadSanitizer does not ask
 PROGRAM = pathlib.Path("/lib/systemd/systemd")
 SYSTEM = pathlib.Path("/lib/systemd/system")
 ROOT = 1_000_000  # an id that nobody on this machine has: its root's
@@ -77,6 +79,10 @@ class Systemd:
         for name in JOURNAL:
             shutil.copy2(SYSTEM / name, self.units / name)
         (self.units / "sysinit.target").write_text("[Unit]\nDefaultDependencies=no\nWants=systemd-journald.service\n")
+        shutil.copy2(TSAN_KNOWN, self.etc / "tsan.supp")
+        for manager in ("system", "user"):
+            (self.etc / f"systemd/{manager}.conf.d").mkdir(parents=True)
+            (self.etc / f"systemd/{manager}.conf.d/test.conf").write_text(f"[Manager]\nDefaultEnvironment={TSAN_OPTIONS}\n")
         (self.folder / "inner.sh").write_text(INNER.format(machine=" ".join(MACHINE), ours=" ".join(OUR_OWN), program=PROGRAM))
         shutil.copy2(USERNS, self.folder / "userns.py")
 
@@ -132,7 +138,8 @@ class Systemd:
         return (self.folder / "console.log").read_text(errors="replace")
 
     def inside(self, *command):
-        return ["nsenter", "-t", str(self.pid), "-U", "-m", "-p", "-C", "-n", "-u", "-i", "-S", "0", "-G", "0", "--", *command]
+        return ["nsenter", "-t", str(self.pid), "-U", "-m", "-p", "-C", "-n", "-u", "-i", "-S", "0", "-G", "0", "--", "env", TSAN_OPTIONS,
+                *command]
 
     def run(self, *command):
         return subprocess.run(self.inside(*command), capture_output=True, text=True, timeout=90)
