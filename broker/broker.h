@@ -112,9 +112,9 @@ typedef struct usage usage_t;
 /* What housekeeping remembers between its rounds. */
 typedef struct {
     int64_t due_ms;
-    int64_t output_after_ms; /* jobs that were over before this have been looked at */
-    int64_t artifacts_after_ms;
-    int64_t size_after_ms;
+    ended_place_t output_after; /* jobs that were over up to this one have been looked at */
+    ended_place_t artifacts_after;
+    ended_place_t size_after;
 } keep_t;
 
 /* Codes that were refused of late, counted by the address that they came from. */

@@ -63,7 +63,7 @@ static void note (broker_t *self, err_t err)
         broker_die (err);
 }
 
-/* Each returns how many went. */
+/* Each returns how many went; or 1 where none did, but not all have been looked at. */
 
 static int64_t expire_jobs (broker_t *self, int64_t before_ms, bool archived)
 {
@@ -86,13 +86,13 @@ static int64_t expire_blobs (broker_t *self, int64_t before_ms)
     return round.count;
 }
 
-static int64_t purge (broker_t *self, int64_t *after_ms, int64_t keep_ms, int what, store_job_fn *fn)
+static int64_t purge (broker_t *self, ended_place_t *after, int64_t before_ms, int what, int64_t batch,
+                      store_job_fn *fn)
 {
     round_t round = { self, 0 };
-    if (!keep_ms)
-        return 0;
-    note (self, self->store->ops->job_purge (self->store, after_ms, self->wall_ms - keep_ms, what, BATCH, fn, &round));
-    return round.count;
+    bool more = false;
+    note (self, self->store->ops->job_purge (self->store, after, before_ms, what, batch, fn, &round, &more));
+    return round.count ? round.count : more;
 }
 
 static int64_t by_age (broker_t *self)
@@ -101,10 +101,12 @@ static int64_t by_age (broker_t *self)
     int64_t count = 0;
     if (options->keep_jobs_ms)
         count += expire_jobs (self, self->wall_ms - options->keep_jobs_ms, false);
-    if (!self->lost)
-        count += purge (self, &self->keep.output_after_ms, options->keep_output_ms, PURGED_OUTPUT, drop_output);
-    if (!self->lost)
-        count += purge (self, &self->keep.artifacts_after_ms, options->keep_artifacts_ms, PURGED_ARTIFACTS, count_only);
+    if (!self->lost && options->keep_output_ms)
+        count += purge (self, &self->keep.output_after, self->wall_ms - options->keep_output_ms, PURGED_OUTPUT, BATCH,
+                        drop_output);
+    if (!self->lost && options->keep_artifacts_ms)
+        count += purge (self, &self->keep.artifacts_after, self->wall_ms - options->keep_artifacts_ms, PURGED_ARTIFACTS,
+                        BATCH, count_only);
     if (!self->lost && options->keep_uploads_ms)
         count += expire_blobs (self, self->wall_ms - options->keep_uploads_ms);
     return count;
@@ -113,11 +115,8 @@ static int64_t by_age (broker_t *self)
 /* Output and artifacts of the oldest jobs that are over. */
 static int64_t purge_oldest (broker_t *self)
 {
-    round_t round = { self, 0 };
-    int what = PURGED_OUTPUT | PURGED_ARTIFACTS | PURGE_HEAVY;
-    note (self, self->store->ops->job_purge (self->store, &self->keep.size_after_ms, self->wall_ms - SPARED_MS, what,
-                                             SIZE_BATCH, drop_output, &round));
-    return round.count;
+    return purge (self, &self->keep.size_after, self->wall_ms - SPARED_MS,
+                  PURGED_OUTPUT | PURGED_ARTIFACTS | PURGE_HEAVY, SIZE_BATCH, drop_output);
 }
 
 /* Until there is little enough: unused uploads, then output and artifacts of the oldest jobs that are over, then the

@@ -66,6 +66,7 @@ typedef struct {
     }
 
 enum { PURGED_OUTPUT = 1, PURGED_ARTIFACTS = 2, PURGE_HEAVY = 4 };
+enum { PURGE_LOOKS = 1000 }; /* jobs a call looks at: it runs within a turn */
 
 /* True when one of these streams (bits 1 << stream) had something that housekeeping has removed. */
 bool job_output_gone (const job_record_t *job, int streams);

@@ -94,11 +94,11 @@ typedef struct {
      * `before_ms`. */
     err_t (*job_expire) (store_t *self, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx);
     err_t (*blob_expire) (store_t *self, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
-    /* Final jobs that were over from `*after_ms` to before `before_ms` lose their output or artifacts (`what`, PURGED_
-     * bits); `*after_ms` moves on. With PURGE_HEAVY in `what` only those that may have files of output, or artifacts.
-     */
-    err_t (*job_purge) (store_t *self, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
-                        void *ctx);
+    /* Up to `limit` final jobs that were over behind `*after`, which moves on, and before `before_ms` lose their output
+     * or artifacts (`what`, PURGED_ bits); with PURGE_HEAVY in `what` only those that may have files of output, or
+     * artifacts. `*more`: there may be others behind `*after`; a call looks at no more than PURGE_LOOKS jobs. */
+    err_t (*job_purge) (store_t *self, ended_place_t *after, int64_t before_ms, int what, int64_t limit,
+                        store_job_fn *fn, void *ctx, bool *more);
     /* A blob's length; 0: none is known by this hash (it may be absent). */
     int64_t (*blob_known) (store_t *self, slice_t sha256);
     int64_t (*blob_bytes) (store_t *self);      /* of all known blobs; O(1) */

@@ -670,10 +670,11 @@ static err_t blob_expire (store_t *store, int64_t before_ms, int64_t limit, stor
     return ERR_NONE;
 }
 
-static err_t job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
-                        void *ctx)
+static err_t job_purge (store_t *store, ended_place_t *after, int64_t before_ms, int what, int64_t limit,
+                        store_job_fn *fn, void *ctx, bool *more)
 {
-    (void)store, (void)after_ms, (void)before_ms, (void)what, (void)limit, (void)fn, (void)ctx;
+    (void)store, (void)after, (void)before_ms, (void)what, (void)limit, (void)fn, (void)ctx;
+    *more = false;
     return ERR_NONE;
 }
 

@@ -269,8 +269,8 @@ err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t no
 err_t sqlite_job_expire (store_t *store, int64_t before_ms, bool archived, int64_t limit, store_job_fn *fn, void *ctx);
 int64_t sqlite_blob_live_bytes (store_t *store);
 err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, store_blob_fn *fn, void *ctx);
-err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
-                        void *ctx);
+err_t sqlite_job_purge (store_t *store, ended_place_t *after, int64_t before_ms, int what, int64_t limit,
+                        store_job_fn *fn, void *ctx, bool *more);
 
 /* store_sqlite_stat.c */
 err_t sqlite_stat_put (store_t *store, int kind, int64_t time, slice_t bytes);

@@ -222,35 +222,54 @@ static err_t purge_job (store_sqlite_t *self, const gone_t *gone, int what)
     return err;
 }
 
-err_t sqlite_job_purge (store_t *store, int64_t *after_ms, int64_t before_ms, int what, int64_t limit, store_job_fn *fn,
-                        void *ctx)
+/* What is to go of the next jobs by their end. Sets `*after` and `*more`. */
+static err_t purgeable (store_sqlite_t *self, ended_place_t *after, int64_t before_ms, int what, batch_t *batch,
+                        bool *more)
+{
+    sqlite3_stmt *sql = self->sql[SQL_JOB_PURGEABLE];
+    sqlite_bind_int (sql, 1, after->ended_ms);
+    sqlite_bind_int (sql, 2, after->seq);
+    sqlite_bind_int (sql, 3, before_ms);
+    sqlite_bind_int (sql, 4, PURGE_LOOKS);
+    int looks = 0, heavy = sqlite3_column_count (sql) - 1;
+    int code = SQLITE_ROW;
+    err_t err = ERR_NONE;
+    while (!err && batch->count < batch->cap && (code = sqlite3_step (sql)) == SQLITE_ROW) {
+        job_record_t job;
+        err = sqlite_read_job (sql, &job);
+        if (err)
+            break;
+        looks++;
+        *after = (ended_place_t){ .ended_ms = job.completed_ms, .seq = job.id.seq };
+        if (what & (PURGED_OUTPUT | PURGED_ARTIFACTS) & ~(int)job.purged &&
+            (!(what & PURGE_HEAVY) || sqlite3_column_int (sql, heavy)))
+            batch_add (batch, &job);
+    }
+    if (!err && code != SQLITE_ROW && code != SQLITE_DONE)
+        err = sqlite_failed (self, sqlite3_sql (sql));
+    sqlite3_reset (sql);
+    *more = batch->count == batch->cap || looks == PURGE_LOOKS;
+    return err;
+}
+
+err_t sqlite_job_purge (store_t *store, ended_place_t *after, int64_t before_ms, int what, int64_t limit,
+                        store_job_fn *fn, void *ctx, bool *more)
 {
     store_sqlite_t *self = sqlite_of (store);
     batch_t batch = { xcalloc ((size_t)limit, sizeof (gone_t)), 0, (size_t)limit };
     sqlite_end_reads (self);
-    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 1, *after_ms);
-    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 2, before_ms);
-    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 3, limit);
-    sqlite_bind_int (self->sql[SQL_JOB_PURGEABLE], 4, what & PURGE_HEAVY);
+    *more = false;
     err_t err = sqlite_behind_write (self);
     if (!err)
-        err = sqlite_each_job (self, self->sql[SQL_JOB_PURGEABLE], batch_add, &batch);
-    int64_t last = *after_ms;
+        err = purgeable (self, after, before_ms, what, &batch, more);
+    if (!err && batch.count)
+        err = sqlite_begin (self);
     for (size_t i = 0; i < batch.count && !err; i++) {
         const gone_t *gone = &batch.items[i];
-        int left = what & (PURGED_OUTPUT | PURGED_ARTIFACTS) & ~(int)gone->job.purged;
-        last = gone->job.completed_ms;
-        if (!left)
-            continue;
-        err = sqlite_begin (self);
-        if (!err)
-            err = purge_job (self, gone, left);
+        err = purge_job (self, gone, what & (PURGED_OUTPUT | PURGED_ARTIFACTS) & ~(int)gone->job.purged);
         if (!err)
             fn (ctx, &gone->job);
     }
-    /* More than a batch within one millisecond: the rest of that millisecond is taken when all is looked at again. */
-    if (!err && batch.count)
-        *after_ms = last == *after_ms && batch.count == batch.cap ? last + 1 : last + (batch.count < batch.cap);
     batch_fini (&batch);
     return err;
 }

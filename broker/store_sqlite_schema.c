@@ -57,11 +57,11 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE seq = ?1",
     [SQL_LABEL_DELETE] = "DELETE FROM job_label WHERE label = ?1 AND seq = ?2",
     [SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE seq = ?1",
-    [SQL_JOB_PURGEABLE] = "SELECT " JOB_SHOWN " FROM job WHERE completed_ms > 0 "
-                          "AND completed_ms >= ?1 AND completed_ms < ?2 AND (?4 = 0 OR artifacts IS NOT NULL OR "
-                          "(purged & 1 = 0 AND (stdout IS NULL OR stderr IS NULL OR attempt > 1 "
-                          "OR typeof (journal) = 'null'))) "
-                          "ORDER BY completed_ms LIMIT ?3",
+    /* `likely`: the walk shall begin at the place, and not where `completed_ms > 0`, which the index needs, does. */
+    [SQL_JOB_PURGEABLE] = "SELECT " JOB_SHOWN ", artifacts IS NOT NULL OR (purged & 1 = 0 AND (stdout IS NULL "
+                          "OR stderr IS NULL OR attempt > 1 OR typeof (journal) = 'null')) FROM job "
+                          "WHERE (completed_ms, seq) > (?1, ?2) AND likely (completed_ms > 0) AND completed_ms < ?3 "
+                          "ORDER BY completed_ms, seq LIMIT ?4",
     [SQL_JOB_PURGE] = "UPDATE job SET purged = purged | ?2, "
                       "stdout = CASE WHEN ?2 & 1 THEN x'' ELSE stdout END, "
                       "stderr = CASE WHEN ?2 & 1 THEN x'' ELSE stderr END, "
@@ -72,7 +72,6 @@ const char *const sqlite_statements[SQL_COUNT] = {
     [SQL_STAT_PUT] = "INSERT OR REPLACE INTO stat (kind, time, bytes) VALUES (?1, ?2, ?3)",
     [SQL_STAT_DROP] = "DELETE FROM stat WHERE kind = ?1 AND time < ?2",
     [SQL_STAT_EACH] = "SELECT kind, time, bytes FROM stat ORDER BY kind, time",
-    /* `likely`: the walk shall begin at the place, and not where `completed_ms > 0`, which the index needs, does. */
     [SQL_ENDED_JOBS] = "SELECT completed_ms, seq, attempt, token IS NOT NULL, started_ms, worker_id, owner, receipt, "
                        "CASE ?3 WHEN 1 THEN coalesce (brief_options, options) END FROM job "
                        "WHERE (completed_ms, seq) > (?1, ?2) AND likely (completed_ms > 0) AND completed_ms < ?4 "

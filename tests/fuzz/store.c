@@ -164,7 +164,8 @@ static void read_all (slice_t in)
     const store_ops_t *ops = store->ops;
     const job_id_t id = { .seq = SEQ, .salt = "abc123" };
     int64_t next = 0;
-    int64_t after = 0;
+    ended_place_t after = { 0 };
+    bool more;
     job_record_t job;
     attempt_record_t attempt;
     job_filter_t filter = { .before_seq = INT64_MAX, .state = -1, .text = SLICE ("a"), .brief = in.len & 1 };
@@ -183,7 +184,7 @@ static void read_all (slice_t in)
     ops->stat_each (store, on_stat, NULL);
     ops->blob_live_bytes (store);
     ops->job_live (store, on_job, NULL);
-    ops->job_purge (store, &after, INT64_MAX, PURGED_OUTPUT | PURGED_ARTIFACTS, 10, on_gone, NULL);
+    ops->job_purge (store, &after, INT64_MAX, PURGED_OUTPUT | PURGED_ARTIFACTS, 10, on_gone, NULL, &more);
     ops->job_expire (store, INT64_MAX, false, 10, on_gone, NULL);
     ops->blob_expire (store, INT64_MAX, 10, on_blob, NULL);
 }

@@ -207,11 +207,12 @@ static void test_lists_leave_journals_in_their_rows (void **state)
     int64_t next = 0;
     assert_int_equal (self->store->ops->job_list (self->store, &filter, 1000, pick_hint, in_row, &next), 0);
     assert_true (in_row[1] && !in_row[2]); /* and one in a file is told from one in the row */
-    int64_t after_ms = 0;
+    ended_place_t after = { 0 };
+    bool more = true;
     in_row[1] = false;
-    assert_int_equal (self->store->ops->job_purge (self->store, &after_ms, 100, PURGED_OUTPUT, 10, keep_hint, in_row),
-                      0);
-    assert_true (in_row[1]);
+    assert_int_equal (
+        self->store->ops->job_purge (self->store, &after, 100, PURGED_OUTPUT, 10, keep_hint, in_row, &more), 0);
+    assert_true (in_row[1] && !more);
     job_record_t got;
     job_id_t id = { .seq = 1, .salt = "abc123" };
     assert_int_equal (self->store->ops->job_get (self->store, &id, &got), 0);

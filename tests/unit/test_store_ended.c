@@ -1,7 +1,8 @@
 /* What is over, by its end: both stores name the same, in pieces of any size, and nothing twice. */
-#include "store_fixture.h"
-
 #include <string.h>
+
+#include "broker/store_sqlite.h"
+#include "store_fixture.h"
 
 enum { JOBS = 60, ROWS_MAX = 400 };
 
@@ -141,6 +142,72 @@ static void test_what_is_removed_is_not_named (void **state)
     assert_int_equal (seen.count, JOBS / 3); /* those of jobs that go on */
 }
 
+/* Jobs that are over, several within a millisecond; `first` is the number of the first. */
+static void end_jobs (store_t *store, int64_t first, int64_t count)
+{
+    for (int64_t seq = first; seq < first + count; seq++) {
+        job_record_t job = fixture_job (seq);
+        assert_int_equal (store->ops->job_insert (store, &job), 0);
+        job.state = JOB_COMPLETED;
+        job.completed_ms = 1000 + seq / 500;
+        assert_int_equal (store->ops->job_update (store, &job), 0);
+    }
+    assert_int_equal (store->ops->commit (store), 0);
+}
+
+static void count_one (void *ctx, const job_record_t *job)
+{
+    (void)job;
+    ++*(int *)ctx;
+}
+
+/* How many lose their output until all have been looked at. */
+static int purge_all (store_t *store, ended_place_t *after, int64_t limit, int *calls)
+{
+    int gone = 0;
+    bool more = true;
+    for (*calls = 0; more; ++*calls)
+        assert_int_equal (store->ops->job_purge (store, after, 99999, PURGED_OUTPUT, limit, count_one, &gone, &more),
+                          0);
+    return gone;
+}
+
+static void test_a_purge_takes_each_once_and_gets_past_those_that_are_done (void **state)
+{
+    fixture_t *self = *state;
+    ended_place_t after = { 0 };
+    int calls;
+    end_jobs (self->store, 1, 3000);
+    assert_int_equal (purge_all (self->store, &after, 70, &calls), 3000);
+    end_jobs (self->store, 3001, 1);
+    assert_int_equal (purge_all (self->store, &after, 70, &calls), 1);
+    end_jobs (self->store, 3002, 1);
+    after = (ended_place_t){ 0 }; /* as after a restart */
+    assert_int_equal (purge_all (self->store, &after, 70, &calls), 1);
+    assert_in_range (calls, 1, 3002 / PURGE_LOOKS + 1);
+}
+
+/* Steps of SQLite's machine for a purge of ten behind a place. */
+static int purge_steps (store_t *store, ended_place_t after)
+{
+    int gone = 0;
+    bool more;
+    sqlite3_stmt *sql = sqlite_of (store)->sql[SQL_JOB_PURGEABLE];
+    sqlite3_stmt_status (sql, SQLITE_STMTSTATUS_VM_STEP, 1);
+    assert_int_equal (store->ops->job_purge (store, &after, 99999, PURGED_OUTPUT, 10, count_one, &gone, &more), 0);
+    assert_int_equal (gone, 10);
+    return sqlite3_stmt_status (sql, SQLITE_STMTSTATUS_VM_STEP, 1);
+}
+
+static void test_a_purge_begins_at_its_place (void **state)
+{
+    fixture_t *self = *state;
+    end_jobs (self->store, 1, 3000);
+    int first = purge_steps (self->store, (ended_place_t){ 0 });
+    int last = purge_steps (self->store, (ended_place_t){ .ended_ms = 1005, .seq = 2499 });
+    assert_in_range (last, 1, first + first / 10);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +215,9 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_a_range_has_its_beginning_and_not_its_end, fixture_setup,
                                          fixture_teardown),
         cmocka_unit_test_setup_teardown (test_what_is_removed_is_not_named, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_purge_takes_each_once_and_gets_past_those_that_are_done, fixture_setup,
+                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown (test_a_purge_begins_at_its_place, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -249,10 +249,11 @@ static void keep_house (fixture_t *self)
 {
     const store_ops_t *ops = self->store->ops;
     int gone = 0;
-    int64_t after_ms = 0;
+    ended_place_t after = { 0 };
+    bool more;
     unsigned what = roll (self, 4);
     if (what == 0)
-        assert_int_equal (ops->job_purge (self->store, &after_ms, 600, PURGED_OUTPUT, 5, job_gone, &gone), 0);
+        assert_int_equal (ops->job_purge (self->store, &after, 600, PURGED_OUTPUT, 5, job_gone, &gone, &more), 0);
     else if (what == 1)
         assert_int_equal (ops->blob_expire (self->store, 250, 2, blob_gone, &gone), 0);
     else
