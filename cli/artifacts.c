@@ -15,6 +15,7 @@
 #include "cli/temporary.h"
 #include "proto/glob.h"
 #include "proto/lines.h"
+#include "worker/zip_index.h"
 
 enum { PATH_MAX_BYTES = 512, BLOCK = 64 * 1024, STALL_S = 60, ERROR_BODY = 65536 };
 enum { ZIP_MORE = 64 << 20 }; /* bytes that a ZIP may be longer than the files in it */
@@ -163,12 +164,12 @@ static bool copy_data (struct archive *zip, int fd, int64_t *left)
     return got == 0;
 }
 
-static bool unpack_file (struct archive *zip, struct archive_entry *entry, int top, int64_t *left)
+/* `whole` is its path, or NULL. */
+static bool unpack_file (struct archive *zip, struct archive_entry *entry, const char *whole, int top, int64_t *left)
 {
     char path[4096];
     char temporary[64];
     const char *name = NULL;
-    const char *whole = archive_entry_pathname (entry);
     if (!whole || strlen (whole) >= sizeof path) {
         cli_say (0, "a file among the artifacts has no name that can be used here.");
         return false;
@@ -196,32 +197,46 @@ static bool unpack_file (struct archive *zip, struct archive_entry *entry, int t
     return good;
 }
 
-static bool unpack_entry (struct archive *zip, struct archive_entry *entry, int top, const char *patterns,
-                          int64_t *left)
+/* The library composes the names that it reads (NFC). They are to be as they were in the job: `number` counts entries
+ * in the order of their bytes, as the index does, which is empty for a ZIP that it does not take. */
+static const char *name_of (struct archive_entry *entry, const zip_index_t *index, size_t number)
 {
     const char *path = archive_entry_pathname (entry);
+    const char *own = number < index->count ? index->entries[number].path : NULL;
+    return path && own && archive_name_same (slice_of (path), slice_of (own)) ? own : path;
+}
+
+static bool unpack_entry (struct archive *zip, struct archive_entry *entry, const char *path, int top,
+                          const char *patterns, int64_t *left)
+{
     if (archive_entry_filetype (entry) != AE_IFREG)
         return true;
     if (path && !was_asked_for (path, patterns)) {
         cli_say (0, "'%.300s' was not asked for, and is left out.", path);
         return true;
     }
-    return unpack_file (zip, entry, top, left);
+    return unpack_file (zip, entry, path, top, left);
 }
 
 static int unpack (int fd, int top, const char *patterns, int64_t left)
 {
     struct archive *zip = archive_read_new ();
     struct archive_entry *entry = NULL;
-    archive_read_support_format_zip (zip);
+    archive_refusal_t refusal;
+    zip_index_t index = { 0 };
     int status = STATUS_GOOD;
+    archive_read_support_format_zip (zip);
+    if (!zip_index_read_part (&index, fd, PART_BASE, &refusal))
+        zip_index_fini (&index);
     int got = lseek (fd, 0, SEEK_SET) == 0 ? archive_read_open_fd (zip, fd, BLOCK) : ARCHIVE_FATAL;
-    while (status == STATUS_GOOD && got == ARCHIVE_OK && (got = archive_read_next_header (zip, &entry)) == ARCHIVE_OK)
-        if (!unpack_entry (zip, entry, top, patterns, &left))
+    for (size_t i = 0; status == STATUS_GOOD && got == ARCHIVE_OK; i++)
+        if ((got = archive_read_next_header (zip, &entry)) == ARCHIVE_OK &&
+            !unpack_entry (zip, entry, name_of (entry, &index, i), top, patterns, &left))
             status = STATUS_LOCAL;
     if (status == STATUS_GOOD && got != ARCHIVE_EOF)
         status = cli_say (STATUS_LOCAL, "the artifacts cannot be unpacked: %s.", archive_error_string (zip));
     archive_read_free (zip);
+    zip_index_fini (&index);
     return status;
 }
 

@@ -178,7 +178,7 @@ static bool check_entry (const extract_t *self, struct archive_entry *found, con
     if (!len)
         return refuse_entry (self, "BAD_NAME", entry, "has no readable name");
     len -= path[len - 1] == '/';
-    if (strlen (entry->path) != len || memcmp (path, entry->path, len) != 0)
+    if (!archive_name_same (slice_from (path, len), slice_of (entry->path)))
         return refuse_entry (self, "BAD_NAME", entry, "has two names");
     if (archive_entry_filetype (found) != (entry->is_folder ? AE_IFDIR : AE_IFREG) || archive_entry_symlink (found) ||
         archive_entry_hardlink (found))

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/buf.h"
 #include "worker/archive_limits.h"
 
 enum {
@@ -50,6 +51,9 @@ void archive_names_fini (archive_names_t *self);
  * with `refusal` filled. Without names the path alone is checked. */
 bool archive_path_check (archive_names_t *self, const char *path, bool is_folder, const archive_limits_t *limits,
                          archive_refusal_t *refusal);
+/* Whether two spellings in UTF-8 are one name: byte for byte, or in NFC. libarchive composes the names that it reads.
+ */
+bool archive_name_same (slice_t a, slice_t b);
 
 /* Fills `refusal`. Returns false. */
 bool archive_refuse (archive_refusal_t *refusal, const char *code, const char *format, ...)

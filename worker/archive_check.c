@@ -87,6 +87,27 @@ static char *fold (const char *path, size_t len)
     return out;
 }
 
+/* The caller frees. NULL: it cannot be made of these bytes. */
+static char *compose (slice_t name)
+{
+    utf8proc_uint8_t *composed = NULL;
+    utf8proc_map ((const utf8proc_uint8_t *)name.ptr, (utf8proc_ssize_t)name.len, &composed,
+                  UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    return (char *)composed;
+}
+
+bool archive_name_same (slice_t a, slice_t b)
+{
+    if (slice_eq (a, b))
+        return true;
+    char *first = compose (a);
+    char *second = compose (b);
+    bool same = first && second && strcmp (first, second) == 0;
+    free (first);
+    free (second);
+    return same;
+}
+
 static uint64_t hash_of (const char *text, size_t len)
 {
     uint64_t hash = 14695981039346656037ULL;

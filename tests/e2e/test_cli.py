@@ -4,10 +4,12 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import time
+import unicodedata
 import zipfile
 
 import pytest
@@ -83,6 +85,20 @@ def test_names_in_other_languages_travel(cluster, shell):
     done = shell.run("run", "--artifact", "**/*.out", "--", "cat größe/*; mkdir -p é; echo out > é/ü.out", env={"LC_ALL": "C"})
     assert (done.returncode, done.stdout) == (0, "in"), done
     assert (shell.folder / "é/ü.out").read_text() == "out\n"
+
+
+def test_decomposed_names_travel_as_they_are(cluster, shell):
+    """From a Mac: e and an accent of its own; there and back, whole and as a delta."""
+    cluster.worker("http")
+    folder = unicodedata.normalize("NFD", "ö")
+    name, made = unicodedata.normalize("NFD", "é/ü.txt"), folder + unicodedata.normalize("NFD", "/å.out")
+    for text in ("in", "changed"):
+        shell.write({name: text})
+        done = shell.run("run", "--artifact", made, "--", f"cat {name}; mkdir {folder}; cat {name} > {made}")
+        assert (done.returncode, done.stdout) == (0, text), done
+        assert sorted(set(os.listdir(shell.folder)) - {".cache"}) == sorted(["a.txt", name[:2], folder])
+        assert (shell.folder / made).read_text() == text
+        shutil.rmtree(shell.folder / folder)
 
 
 def test_what_is_ignored_stays_at_home(cluster, shell):

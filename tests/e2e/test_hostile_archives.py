@@ -234,6 +234,19 @@ def test_what_is_good_is_taken(extract):
                      "large": "13"}
 
 
+NAMES = ["é", "o\u0323\u0301", "o\u0301\u0323", "한", "ệ/Å", "\u212b", "\u0958", "\U0001d15e"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", None])
+def test_names_keep_the_form_they_have(extract, form):
+    """Composed, decomposed, neither, and what has no composed form: a name alone is nobody's double."""
+    spelt = [unicodedata.normalize(form, name) if form else name for name in NAMES]
+    files = [f"{n}/{name}" for n, name in enumerate(spelt)]
+    status, said, folder = extract(zip_by_hand(*(Entry(name, flags=flags) for name, flags in zip(files, [0x800, 0] * 4))))
+    assert status == 0, said
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == sorted(files)
+
+
 @pytest.mark.parametrize("data, files", [
     (zip_by_hand(), []), (zip_by_hand(comment=b"empty"), []), (zip_by_hand(GOOD, end64={}), ["good.txt"]),
     (zip_by_hand(GOOD, end64={}, count=0xFFFF, size=LARGE, at=LARGE), ["good.txt"]), (zip_of({"a": "x", "b/c": "y"}), ["a", "b", "b/c"])],
