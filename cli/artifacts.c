@@ -71,7 +71,7 @@ static int fetched (client_t *client, const sink_t *sink, CURLcode code, const c
         client_fault (client, code, fault, &why);
         result = cli_say (STATUS_AWAY, "%.*s", (int)why.len, why.ptr);
     } else if (status != 200) {
-        client_refusal (status, buf_slice (&sink->refusal), &refusal_code, &text);
+        client_refusal (client, status, buf_slice (&sink->refusal), &refusal_code, &text);
         result = cli_say (answer_status (&(answer_t){ .status = status }), "%s", text);
     }
     free (refusal_code);

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/tokens.h"
 #include "proto/buf.h"
 #include "proto/program.h"
-#include "proto/secret.h"
 
 enum { LINE_SIZE = 2048 };
 
@@ -67,38 +67,17 @@ bool cli_find_program (const char *name, char path[CLI_PATH_SIZE])
     return found;
 }
 
-/* The first word of the token's file. */
-static bool read_token (common_t *options)
+static const char *config_of (char path[CLI_PATH_SIZE])
 {
-    char problem[LINE_SIZE];
-    buf_t text = { 0 };
-    bool good = secret_read (options->token_file, &text, problem, sizeof problem);
-    size_t len = good && text.ptr ? strcspn (text.ptr, " \t\r\n") : 0;
-    if (!good)
-        cli_say (0, "%s", problem);
-    else if (!len)
-        cli_say (0, "'%s' holds no token.", options->token_file);
-    if (len)
-        options->token = slice_dup (slice_from (text.ptr, len));
-    secret_fini (&text);
-    return len > 0;
-}
-
-/* The command line says where the token is, which counts more than a variable. */
-static bool names_token_file (int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp (argv[i], "--") != 0; i++)
-        if (strncmp (argv[i], "--token-file", 12) == 0)
-            return true;
-    return false;
+    cli_config_path (path);
+    return *path ? path : NULL;
 }
 
 int cli_parse_options (const option_table_t *table, int argc, char **argv, common_t *options)
 {
     char path[CLI_PATH_SIZE];
     option_table_t whole = *table;
-    cli_config_path (path);
-    whole.config = *path ? path : NULL;
+    whole.config = config_of (path);
     whole.config_rows = CLI_IN_CONFIG;
     whole.common = CLI_COMMON;
     int status = options_parse (&whole, argc, argv, environ, options);
@@ -116,21 +95,20 @@ int cli_parse (const option_table_t *table, int argc, char **argv, common_t *opt
     int status = cli_parse_options (table, argc, argv, options);
     if (status != OPTIONS_RUN)
         return status;
-    const char *token = getenv ("GLEANER_TOKEN");
-    bool by_variable = token && *token && !names_token_file (argc, argv);
-    if (options->token_file && !by_variable && !read_token (options)) {
-        cli_fini (table, options);
-        return STATUS_LOCAL;
-    }
-    if (options->token)
+    char path[CLI_PATH_SIZE];
+    option_table_t whole = *table;
+    whole.config = config_of (path);
+    status = tokens_choose (&whole, argc, argv, options);
+    if (status == STATUS_GOOD)
         return OPTIONS_RUN;
-    options->token = token && *token ? xstrdup (token) : NULL;
-    return OPTIONS_RUN;
+    cli_fini (table, options);
+    return status;
 }
 
 void cli_fini (const option_table_t *table, common_t *options)
 {
     free ((char *)options->token);
-    options->token = NULL;
+    free ((char *)options->elsewhere);
+    options->token = options->elsewhere = NULL;
     options_fini (table, options);
 }

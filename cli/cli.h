@@ -25,13 +25,23 @@ enum {
     STATUS_CUT = 130,     /* Ctrl-C; the job was cancelled or left running, as was said */
 };
 
+typedef enum {
+    TOKEN_NONE,
+    TOKEN_VARIABLE, /* GLEANER_TOKEN */
+    TOKEN_FILE,     /* --token-file, or its variable */
+    TOKEN_CONFIG,   /* the config file's token-file */
+    TOKEN_SAVED,
+} token_from_t;
+
 /* What every command takes; the first member of its options. */
 typedef struct {
     const char *server;
     const char *token_file;
-    const char *token;
+    const char *token; /* the one to show to that server; NULL: none */
     const char *ca;
     bool json;
+    token_from_t token_from;
+    const char *elsewhere; /* without a token: another server that one is saved for; NULL: none is */
 } common_t;
 
 #define CLI_COMMON_ROWS                                                                                                \
@@ -47,7 +57,8 @@ typedef struct {
           .at = offsetof (common_t, token_file),                                                                       \
           .alias = "GLEANER_TOKEN_FILE",                                                                               \
           .value = "FILE",                                                                                             \
-          .help = "file that holds your token; or the token itself in GLEANER_TOKEN" },                                \
+          .help = "file that holds your token; in the config file: for its server alone; or the token itself in "      \
+                  "GLEANER_TOKEN" },                                                                                   \
         { .name = "ca",                                                                                                \
           .type = OPT_TEXT,                                                                                            \
           .at = offsetof (common_t, ca),                                                                               \
@@ -68,8 +79,8 @@ command_fn artifacts_command, cancel_command, completion_command, doctor_command
     jobs_command, logs_command, resume_command, retry_command, run_command, status_command, submit_command,
     token_command, token_forget_command, token_save_command, top_command, up_command, wait_command, workers_command;
 
-/* As options_parse, with the user's config file and the token from GLEANER_TOKEN or the token's file. `table` need not
- * name a config file. */
+/* As options_parse, with the user's config file and the token for the server (tokens.h). `table` need not name a config
+ * file. */
 int cli_parse (const option_table_t *table, int argc, char **argv, common_t *options);
 /* The same without a token. */
 int cli_parse_options (const option_table_t *table, int argc, char **argv, common_t *options);

@@ -154,15 +154,22 @@ static size_t on_bytes (char *bytes, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
-void client_refusal (long status, slice_t body, char **code, char **text)
+void client_refusal (const client_t *self, long status, slice_t body, char **code, char **text)
 {
+    const common_t *common = self->common;
     json_t *json = json_loadb (body.ptr ? body.ptr : "", body.len, 0, NULL);
     const char *said = json_string_value (json_object_get (json, "error"));
     const char *name = json_string_value (json_object_get (json, "code"));
     char other[64];
     snprintf (other, sizeof other, "the server answered HTTP status %ld.", status);
     *code = name ? xstrdup (name) : NULL;
-    *text = xstrdup (said ? said : other);
+    buf_t whole = { 0 };
+    buf_append_str (&whole, said ? said : other);
+    if (status == 401 && !common->token && common->elsewhere)
+        buf_printf (&whole,
+                    " The one that is saved for %.300s goes to no other server: gleaner token save --server %.300s.",
+                    common->elsewhere, common->server);
+    *text = whole.ptr;
     json_decref (json);
 }
 
@@ -177,7 +184,7 @@ static void take_answer (const client_t *self, CURL *easy, CURLcode code, const 
         client_fault (self, code, fault, &text);
         out->fault = xstrdup (text.ptr);
     } else if (out->status >= 300) {
-        client_refusal (out->status, body, &out->code, &out->fault);
+        client_refusal (self, out->status, body, &out->code, &out->fault);
     } else {
         out->json = json_loadb (body.ptr ? body.ptr : "", body.len, 0, NULL);
         buf_printf (&text, "%s answers, but not as a gateway does: is the address right?", self->common->server);

@@ -168,6 +168,11 @@ static void check_token (doctor_t *self, const json_t *who)
     bool has = self->options->common.token != NULL;
     if (!json_is_true (json_object_get (who, "required")))
         checkup_say (&self->checkup, CHECK_OK, "token", "the server asks for none");
+    else if (!has && self->options->common.elsewhere)
+        checkup_say (
+            &self->checkup, CHECK_FAIL, "token",
+            "the server asks for one; the one that is saved for %s goes to no other server: gleaner token save",
+            self->options->common.elsewhere);
     else if (!has)
         checkup_say (&self->checkup, CHECK_FAIL, "token",
                      "the server asks for one: gleaner token save, with what gleaner-broker token create printed");
@@ -185,7 +190,7 @@ static bool check_gateway (doctor_t *self, long status, slice_t body)
     char *text = NULL;
     json_t *json = json_loadb (body.ptr ? body.ptr : "", body.len, 0, NULL);
     bool good = status == 200 && *text_of (json, "role");
-    client_refusal (status, body, &code, &text);
+    client_refusal (self->client, status, body, &code, &text);
     if (good)
         check_token (self, json);
     else if (status == 401)

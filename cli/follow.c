@@ -165,7 +165,7 @@ static void stream_refused (stream_t *stream, long status)
 {
     char *code = NULL;
     char *text = NULL;
-    client_refusal (status, buf_slice (&stream->body), &code, &text);
+    client_refusal (stream->follow->client, status, buf_slice (&stream->body), &code, &text);
     stream->ended = status == 416 || status == 410; /* all has come; or it has been tidied away */
     if (status == 410)
         cli_say (0, "%s: %s", stream->name, text);

@@ -1,5 +1,4 @@
 /* token.c - whose token is used here, and keeping one: in a file of one's own, which the config file names. */
-#include <errno.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -10,10 +9,9 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/config.h"
 #include "cli/print.h"
+#include "cli/tokens.h"
 #include "proto/clock.h"
-#include "proto/secret.h"
 
 enum { TOKEN_MAX = 4096 }; /* bytes; a JWT has its place */
 
@@ -24,10 +22,12 @@ static const option_t rows[] = { CLI_COMMON_ROWS };
         .program = "gleaner " words, .summary = text, .rows = rows, .count = sizeof rows / sizeof *rows                \
     }
 
-const option_table_t token_table = TABLE ("token", "whose token you use, and what it allows");
-const option_table_t token_save_table =
-    TABLE ("token save", "read a token from stdin, try it, and use it from now on; the server is kept with it");
-const option_table_t token_forget_table = TABLE ("token forget", "use the saved token no more, and remove it");
+const option_table_t token_table = TABLE ("token", "whose token you use, where it is kept, and what it allows");
+const option_table_t token_save_table = TABLE (
+    "token save",
+    "read a token from stdin, try it, and use it for its server from now on; that server is the one to ask, then");
+const option_table_t token_forget_table =
+    TABLE ("token forget", "remove the token that is saved for the server, and use it no more");
 
 /* ---- show ---- */
 
@@ -69,6 +69,24 @@ static void print_who (const json_t *who)
             printf ("  may %s\n", abilities[i].words);
 }
 
+static void print_source (const common_t *options)
+{
+    char source[CLI_PATH_SIZE + 64];
+    tokens_source (options, source, sizeof source);
+    if (*source)
+        printf ("  the token %s\n", source);
+    else if (options->elsewhere)
+        printf ("  a token is saved for %s, and goes to no other server\n", options->elsewhere);
+}
+
+static void print_source_json (const common_t *options, json_t *who)
+{
+    static const char *const words[] = { "none", "variable", "file", "config", "saved" };
+    json_object_set_new (who, "server", json_string (options->server));
+    json_object_set_new (who, "tokenFrom", json_string (words[options->token_from]));
+    print_json (who);
+}
+
 /* Who the token makes us. The answer is the caller's to end; NULL after one sentence. */
 static const json_t *ask_who (client_t *client, answer_t *answer, int *status)
 {
@@ -92,9 +110,9 @@ int token_command (int argc, char **argv)
     client_t *client = client_new (&options);
     const json_t *who = ask_who (client, &answer, &status);
     if (who && options.json)
-        print_json (who);
+        print_source_json (&options, answer.json);
     else if (who)
-        print_who (who);
+        print_who (who), print_source (&options);
     answer_fini (&answer);
     client_destroy (&client);
     cli_fini (&token_table, &options);
@@ -174,57 +192,6 @@ static bool read_token (char text[TOKEN_MAX], int *status)
     return plain;
 }
 
-/* The file beside the config file. */
-static void token_path (const char *config, char out[CLI_PATH_SIZE])
-{
-    snprintf (out, CLI_PATH_SIZE, "%.*stoken", (int)(strrchr (config, '/') + 1 - config), config);
-}
-
-/* The config file stays as it was: so must what it names, or a token would go to the server of another. */
-static void put_back (const char *path, const buf_t *old)
-{
-    if (old->len)
-        config_write (path, buf_slice (old));
-    else
-        unlink (path);
-}
-
-/* As it is named from everywhere; a link stays one, since it may lead to another file some day. */
-static const char *absolute (const char *path, char out[CLI_PATH_SIZE])
-{
-    size_t len = 0;
-    if (path[0] == '/' || !getcwd (out, CLI_PATH_SIZE) || (len = strlen (out)) + strlen (path) + 2 > CLI_PATH_SIZE)
-        return path;
-    snprintf (out + len, CLI_PATH_SIZE - len, "%s%s", len > 1 ? "/" : "", path);
-    return out;
-}
-
-static int keep (const common_t *options, const char *config)
-{
-    char path[CLI_PATH_SIZE];
-    char problem[CLI_PATH_SIZE]; /* of a file that is not there, or of no use */
-    char ca[CLI_PATH_SIZE];
-    buf_t line = { 0 };
-    buf_t old = { 0 };
-    token_path (config, path);
-    const config_line_t lines[] = { { "server", options->server },
-                                    { "token-file", path },
-                                    { "ca", options->ca ? absolute (options->ca, ca) : NULL } };
-    secret_read (path, &old, problem, sizeof problem);
-    int status = config_make_folders (path);
-    buf_printf (&line, "%s\n", options->token);
-    if (status == STATUS_GOOD)
-        status = config_write (path, buf_slice (&line));
-    if (status == STATUS_GOOD) {
-        status = config_set (config, lines, options->ca ? 3 : 2);
-        if (status != STATUS_GOOD)
-            put_back (path, &old);
-    }
-    secret_fini (&line);
-    secret_fini (&old);
-    return status;
-}
-
 static int save (common_t *options)
 {
     char config[CLI_PATH_SIZE];
@@ -239,7 +206,7 @@ static int save (common_t *options)
         status = cli_say (STATUS_REFUSED, "%s asks for no token, so that this one cannot be tried: nothing was kept.",
                           options->server);
     else if (who)
-        status = keep (options, config);
+        status = tokens_keep (config, options);
     if (who && status == STATUS_GOOD && options->json)
         print_json (who);
     else if (who && status == STATUS_GOOD)
@@ -270,20 +237,11 @@ int token_save_command (int argc, char **argv)
 
 static int forget (const common_t *options)
 {
-    static const config_line_t none = { "token-file", NULL };
     char config[CLI_PATH_SIZE];
-    char path[CLI_PATH_SIZE];
     cli_config_path (config);
     if (!*config)
         return cli_say (STATUS_NOT_FOUND, "no token is saved.");
-    token_path (config, path);
-    bool ours = access (path, F_OK) == 0;
-    bool named = options->token_file && access (config, F_OK) == 0;
-    if (!ours && !named)
-        return cli_say (STATUS_NOT_FOUND, "no token is saved.");
-    int status = named ? config_set (config, &none, 1) : STATUS_GOOD;
-    if (status == STATUS_GOOD && ours && unlink (path) != 0)
-        status = cli_say (STATUS_LOCAL, "cannot remove '%s': %s.", path, strerror (errno));
+    int status = tokens_forget (config, options);
     if (status == STATUS_GOOD && getenv ("GLEANER_TOKEN"))
         cli_say (
             0, "it is forgotten here, but GLEANER_TOKEN still counts; the server still takes it until it is revoked.");

@@ -321,21 +321,35 @@ static bool apply_config (parse_t *parse, const char *path)
     return good;
 }
 
+/* The variable that sets an option, or would, is `name` then. NULL: none does. */
+static const char *find_variable (const option_table_t *table, const option_t *row, char **environ_p,
+                                  char name[ENV_NAME_MAX])
+{
+    options_env_name (table, row->name, name);
+    const char *value = env_get (environ_p, name);
+    if (!value && row->alias) {
+        snprintf (name, ENV_NAME_MAX, "%s", row->alias);
+        value = env_get (environ_p, name);
+    }
+    return value && *value ? value : NULL;
+}
+
+bool options_by_environment (const option_table_t *table, const char *option, char **environ_p)
+{
+    char name[ENV_NAME_MAX];
+    const option_t *row = options_find (table, option, strlen (option));
+    return row && find_variable (table, row, environ_p, name);
+}
+
 static bool apply_environment (parse_t *parse, char **environ_p)
 {
     for (size_t i = 0; i < parse->table->count; i++) {
         const option_t *row = &parse->table->rows[i];
         char name[ENV_NAME_MAX];
-        options_env_name (parse->table, row->name, name);
-        const char *used = name;
-        const char *value = env_get (environ_p, name);
-        if (!value && row->alias) {
-            used = row->alias;
-            value = env_get (environ_p, used);
-        }
-        if (!value || !*value)
+        const char *value = find_variable (parse->table, row, environ_p, name);
+        if (!value)
             continue;
-        snprintf (parse->where, sizeof parse->where, "environment variable %s", used);
+        snprintf (parse->where, sizeof parse->where, "environment variable %s", name);
         if (!set_value (parse, row, value))
             return false;
     }
@@ -467,18 +481,23 @@ static bool check_all (parse_t *parse)
            refuse (parse, "%s", problem);
 }
 
-/* Returns OPTIONS_RUN or EXIT_USAGE; text values of the sources read so far are in `parse->options` either way. */
-static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_p)
+static bool apply_defaults_and_config (parse_t *parse, int argc, char **argv, char **environ_p)
 {
     const char *config = NULL;
     if (!apply_defaults (parse))
-        return EXIT_USAGE;
+        return false;
     parse->where[0] = '\0';
     if (!find_config (parse, argc, argv, environ_p, &config))
-        return EXIT_USAGE;
+        return false;
     if (!config && parse->table->config && access (parse->table->config, F_OK) == 0)
         config = parse->table->config;
-    if (config && !apply_config (parse, config))
+    return !config || apply_config (parse, config);
+}
+
+/* Returns OPTIONS_RUN or EXIT_USAGE; text values of the sources read so far are in `parse->options` either way. */
+static int apply_sources (parse_t *parse, int argc, char **argv, char **environ_p)
+{
+    if (!apply_defaults_and_config (parse, argc, argv, environ_p))
         return EXIT_USAGE;
     if (!apply_environment (parse, environ_p))
         return EXIT_USAGE;
@@ -523,6 +542,16 @@ bool options_read (const option_table_t *table, int argc, char **argv, char **en
 {
     parse_t parse = { .table = table, .options = options, .problem = problem, .problem_size = problem_size };
     if (apply_sources (&parse, count_own (table, argc, argv), argv, environ_p) == OPTIONS_RUN)
+        return true;
+    options_fini (table, options);
+    return false;
+}
+
+bool options_read_config (const option_table_t *table, int argc, char **argv, char **environ_p, void *options)
+{
+    char problem[256]; /* was told when it was parsed */
+    parse_t parse = { .table = table, .options = options, .problem = problem, .problem_size = sizeof problem };
+    if (apply_defaults_and_config (&parse, count_own (table, argc, argv), argv, environ_p))
         return true;
     options_fini (table, options);
     return false;

@@ -89,6 +89,11 @@ enum {
  * or the status to exit with: 0 after --help, --version or --options-as (printed to stdout), 2 after one sentence on
  * stderr. Text values live until options_fini; there are none unless OPTIONS_RUN or OPTIONS_CHECK is returned. */
 int options_parse (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
+/* The same of defaults and config file alone, for one that has been parsed already. True, and the text values live
+ * until options_fini, or false and there are none. */
+bool options_read_config (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
+/* Whether the environment sets that option. */
+bool options_by_environment (const option_table_t *table, const char *option, char **environ_p);
 /* Frees what the text values of `options` own. */
 void options_fini (const option_table_t *table, void *options);
 /* What --check-config says when nothing is wrong. Returns 0, the status to exit with. */

@@ -23,7 +23,8 @@ def closed(clusters, tmp_path):
     shell.token = create(cluster, "submitter", "alice")
     wait_until(lambda: shell.run("jobs", env={"GLEANER_TOKEN": shell.token}).returncode == 0, 10, "the token is known")
     shell.config = shell.folder / ".config/gleaner/gleaner.conf"
-    shell.file = shell.folder / ".config/gleaner/token"
+    shell.file = shell.folder / ".config/gleaner/tokens"
+    shell.line = f"{cluster.server} {shell.token}\n"
     return shell
 
 
@@ -46,13 +47,13 @@ def test_one_is_kept(closed):
     closed.write({".config/gleaner/gleaner.conf": "# mine\nserver = http://old:1\n  token-file=/nowhere\n"})
     done = save(closed, f"  {closed.token}\n")
     assert done.returncode == 0 and "submitter, of alice" in done.stdout and closed.token not in done.stdout + done.stderr, done
-    assert stat.S_IMODE(closed.file.stat().st_mode) == 0o600 and closed.file.read_text() == closed.token + "\n"
-    assert closed.config.read_text() == f"# mine\nserver = {closed.env['GLEANER_SERVER']}\ntoken-file = {closed.file}\n"
+    assert stat.S_IMODE(closed.file.stat().st_mode) == 0o600 and closed.file.read_text() == closed.line
+    assert closed.config.read_text() == f"# mine\nserver = {closed.env['GLEANER_SERVER']}\n"
     assert closed.run("jobs", env={"GLEANER_SERVER": ""}).stdout == "no jobs\n", "server and token come from the file"
-    assert sorted(os.listdir(closed.file.parent)) == ["gleaner.conf", "token"]
+    assert sorted(os.listdir(closed.file.parent)) == ["gleaner.conf", "tokens"]
     forgotten = closed.run("token", "forget")
     assert forgotten.returncode == 0 and "until it is revoked" in forgotten.stderr
-    assert not closed.file.exists() and "token-file" not in closed.config.read_text() and closed.run("jobs").returncode == REFUSED
+    assert not closed.file.exists() and closed.run("jobs").returncode == REFUSED
     again = closed.run("token", "forget")
     assert again.returncode == 1 and "no token is saved" in again.stderr
 
@@ -70,17 +71,17 @@ def test_a_config_file_behind_a_link_stays_there(closed):
     closed.write({"dotfiles/gleaner.conf": "# kept elsewhere\n", ".config/gleaner/x": ""})
     closed.config.symlink_to("../../dotfiles/gleaner.conf")
     assert save(closed, closed.token).returncode == 0
-    assert closed.config.is_symlink() and "token-file" in (closed.folder / "dotfiles/gleaner.conf").read_text()
+    assert closed.config.is_symlink() and "server = " in (closed.folder / "dotfiles/gleaner.conf").read_text()
 
 
 def test_a_token_stays_with_its_server(closed):
-    """Where the config file cannot be changed, the token that it names is the old one, too."""
-    closed.write({".config/gleaner/token": "gleaner_old\n", ".config/gleaner/x": ""})
+    """Where the config file cannot be changed, the tokens are as they were, too."""
+    closed.write({".config/gleaner/tokens": "http://old:1 gleaner_old\n", ".config/gleaner/x": ""})
     closed.file.chmod(0o600)
     closed.config.symlink_to("/proc/self/timers")  # it is empty, and nothing beside it can be made
     done = save(closed, closed.token)
     assert done.returncode == LOCAL and "cannot write" in done.stderr and len(done.stderr.splitlines()) == 1, done
-    assert closed.file.read_text() == "gleaner_old\n" and stat.S_IMODE(closed.file.stat().st_mode) == 0o600
+    assert closed.file.read_text() == "http://old:1 gleaner_old\n" and stat.S_IMODE(closed.file.stat().st_mode) == 0o600
     closed.file.unlink()
     assert save(closed, closed.token).returncode == LOCAL and not closed.file.exists()
 
@@ -106,7 +107,7 @@ def test_it_is_typed_unseen(closed):
         wait_until(lambda: not_echoed(terminal), 10, "a silent terminal")
         terminal.type("wrong\x15" + closed.token + "x\x7f\r")
         assert terminal.wait() == 0 and closed.token not in terminal.shown and "submitter" in terminal.shown, terminal.shown
-        assert closed.file.read_text() == closed.token + "\n"
+        assert closed.file.read_text() == closed.line
     finally:
         terminal.close()
 
