@@ -161,6 +161,7 @@ int endless_turn (endless_t *self, int64_t now_ms, bool drained)
         self->floor = bytes;
     bool grown = bytes > self->floor + GROWTH;
     if (grown && bytes > self->peak + FRAME_MAX) {
+        self->round += !endless_watches (self); /* what has come since the last alarm may have been messages */
         self->peak = bytes;
         self->peak_ms = now_ms;
     } else if (endless_watches (self) && now_ms - self->peak_ms > CALM_MS) {
