@@ -115,6 +115,9 @@ typedef struct {
     ended_place_t output_after; /* jobs that were over up to this one have been looked at */
     ended_place_t artifacts_after;
     ended_place_t size_after;
+    int64_t told_ms;
+    int64_t jobs_gone; /* since then */
+    int64_t blobs_gone;
 } keep_t;
 
 /* Codes that were refused of late, counted by the address that they came from. */

@@ -70,8 +70,7 @@ static int64_t expire_jobs (broker_t *self, int64_t before_ms, bool archived)
     round_t round = { self, 0 };
     int64_t batch = archived ? SIZE_BATCH : BATCH;
     note (self, self->store->ops->job_expire (self->store, before_ms, archived, batch, drop_output, &round));
-    if (round.count)
-        log_event (LEVEL_INFO, "jobs-expired", "%lld jobs that were over went from the record", (long long)round.count);
+    self->keep.jobs_gone += round.count;
     return round.count;
 }
 
@@ -81,8 +80,7 @@ static int64_t expire_blobs (broker_t *self, int64_t before_ms)
     int64_t young = self->wall_ms - BLOB_YOUNG_MS - 5000; /* the depot spares younger ones */
     note (self,
           self->store->ops->blob_expire (self->store, before_ms < young ? before_ms : young, BATCH, drop_blob, &round));
-    if (round.count)
-        log_event (LEVEL_INFO, "blobs-expired", "%lld files that no job refers to went", (long long)round.count);
+    self->keep.blobs_gone += round.count;
     return round.count;
 }
 
@@ -159,6 +157,21 @@ static bool backup_runs (const broker_t *self)
     return runs;
 }
 
+/* Now and then, or when no more is to go: under load a round follows the other. */
+static void tell (broker_t *self, bool over)
+{
+    keep_t *keep = &self->keep;
+    if (!over && self->now_ms < keep->told_ms + ROUND_MS)
+        return;
+    keep->told_ms = self->now_ms;
+    if (keep->jobs_gone)
+        log_event (LEVEL_INFO, "jobs-expired", "%lld jobs that were over went from the record",
+                   (long long)keep->jobs_gone);
+    if (keep->blobs_gone)
+        log_event (LEVEL_INFO, "blobs-expired", "%lld files that no job refers to went", (long long)keep->blobs_gone);
+    keep->jobs_gone = keep->blobs_gone = 0;
+}
+
 void keep_tick (broker_t *self)
 {
     if (self->now_ms < self->keep.due_ms || self->lost)
@@ -168,5 +181,6 @@ void keep_tick (broker_t *self)
         return;
     drop_idle_uploads (self);
     int64_t count = by_age (self) + by_size (self);
+    tell (self, !count);
     self->keep.due_ms = self->now_ms + (count ? AGAIN_MS : ROUND_MS);
 }

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import tarfile
 import threading
@@ -40,6 +41,16 @@ def test_jobs_and_their_files_expire(clusters):
     wait_until(lambda: all(cluster.api.get(f"/api/jobs/status?jobId={j}").status == 404 for j in jobs), 20)
     wait_until(lambda: not list((cluster.folder / "data/output").glob("*/*.stdout")), 5)
     assert cluster.api.status(waiting)["status"] == "pending" and cluster.api.get("/api/jobs")["total"] == 1
+
+
+def test_expiry_is_logged_now_and_then_not_each_round(clusters):
+    cluster = clusters(broker_args=["--keep-jobs", "1s"])
+    for _ in range(900):
+        cluster.api.post("/api/jobs/cancel", {"jobId": cluster.api.create()})
+    wait_until(lambda: cluster.api.get("/api/jobs")["total"] == 0, 30)
+    told = lambda: [int(n) for n in re.findall(r"(\d+) jobs that were over", "\n".join(cluster.broker.events("jobs-expired")))]
+    wait_until(lambda: sum(told()) == 900, 10)
+    assert len(told()) <= 4, told()  # rounds are of 200 at most, and may be so few only while jobs still come
 
 
 def test_output_goes_before_the_record(clusters):
