@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/ignore.h"
 #include "cli/temporary.h"
+#include "proto/limits.h"
 #include "proto/lines.h"
 #include "proto/message.h"
 #include "proto/zip_write.h"
@@ -37,7 +38,9 @@ typedef struct {
     buf_t touched; /* likewise, with the bytes that were sent and another time */
     int64_t touched_count, touched_bytes;
     int64_t files;
-    int64_t left; /* links and the like */
+    int64_t folders;               /* that they lie in */
+    char last[NAME_BYTES_MAX + 1]; /* the path before this one, of those that travel */
+    int64_t left;                  /* links and the like */
     char first_left[256];
 } walk_t;
 
@@ -143,6 +146,43 @@ static bool compare_open (walk_t *self, const char *path, const char *file, int 
     return true;
 }
 
+/* Workers refuse others, once all has been sent. cli_say returns its status, which is 0 here: false. */
+static bool check_name (const char *path)
+{
+    if (!utf8_valid (slice_of (path)) || strlen (path) > NAME_BYTES_MAX)
+        return cli_say (0,
+                        "the name of '%.300s' is not UTF-8, or over %d bytes: rename it, or name it in .gleanerignore.",
+                        path, NAME_BYTES_MAX);
+    if (strchr (path, '\\') || !lines_plain (slice_of (path)))
+        return cli_say (
+            0, "'%.300s' has a backslash or a control character in its name: rename it, or name it in .gleanerignore.",
+            path);
+    int depth = 0;
+    for (const char *at = path; (at = strchr (at, '/')); at++)
+        depth++;
+    return depth < ARCHIVE_DEPTH_DEFAULT ||
+           cli_say (0, "'%.300s' lies more than %d folders deep: leave it out in .gleanerignore.", path,
+                    ARCHIVE_DEPTH_DEFAULT - 1);
+}
+
+/* Files, and the folders on the way to them. A folder's files come one after the other: what a path does not share with
+ * the one before it has not come yet. */
+static bool count_path (walk_t *self, const char *path)
+{
+    size_t same = 0;
+    while (path[same] && path[same] == self->last[same])
+        same++;
+    for (const char *at = path + same; (at = strchr (at, '/')); at++)
+        self->folders++;
+    snprintf (self->last, sizeof self->last, "%s", path);
+    self->files++;
+    return self->files + self->folders <= ARCHIVE_FILES_DEFAULT ||
+           cli_say (
+               0,
+               "there are more than %d files and folders, and workers take no more: leave some out in .gleanerignore.",
+               ARCHIVE_FILES_DEFAULT);
+}
+
 /* `file` is where it is. */
 static bool add_open (walk_t *self, const char *path, const char *file, int fd)
 {
@@ -153,8 +193,8 @@ static bool add_open (walk_t *self, const char *path, const char *file, int fd)
         leave_at_home (self, path);
         return true;
     }
-    if (++self->files > PACK_FILES_MAX)
-        return cli_say (0, "there are more than %d files: leave some out in .gleanerignore.", PACK_FILES_MAX);
+    if (!check_name (path) || !count_path (self, path))
+        return false;
     if (self->since)
         return compare_open (self, path, file, fd, &info);
     bool written = self->index && sent_is_written (fd);
@@ -168,18 +208,9 @@ static bool add_open (walk_t *self, const char *path, const char *file, int fd)
     return status == 0 || cli_say (0, "'%s' cannot be read to its end, or changed meanwhile: try again.", path);
 }
 
-/* cli_say returns its status, which is 0 here: false. */
 static bool add_file (walk_t *self, const FTSENT *entry)
 {
     const char *path = inner (self, entry);
-    if (!utf8_valid (slice_of (path)) || strlen (path) > NAME_BYTES_MAX)
-        return cli_say (0,
-                        "the name of '%.300s' is not UTF-8, or over %d bytes: rename it, or name it in .gleanerignore.",
-                        path, NAME_BYTES_MAX);
-    if (strchr (path, '\\') || !lines_plain (slice_of (path)))
-        return cli_say (
-            0, "'%.300s' has a backslash or a control character in its name: rename it, or name it in .gleanerignore.",
-            path);
     int fd = open (entry->fts_accpath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return cli_say (0, "cannot read '%s': %s.", entry->fts_path, strerror (errno));

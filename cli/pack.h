@@ -17,8 +17,7 @@ typedef struct {
 } pack_t;
 
 enum {
-    PACK_FILES_MAX = 100000,
-    PACK_DEPTH_MAX = 100,
+    PACK_DEPTH_MAX = 100,              /* folders that are looked into; what travels lies less deep (limits.h) */
     PACK_DELTA_SHARE = 4,              /* a delta is a quarter of its base at most, */
     PACK_DELTA_MAX = 64 * 1024 * 1024, /* and this long */
     PACK_TOUCHED_MAX = 1024 * 1024, /* bytes of files that have another time and no other bytes, that travel for it */

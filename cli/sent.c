@@ -16,6 +16,7 @@
 #include "cli/pack.h"
 #include "proto/buf.h"
 #include "proto/id.h"
+#include "proto/limits.h"
 #include "proto/lines.h"
 
 enum { FILE_BYTES_MAX = 192 * 1024 * 1024, HASH_HEX = 2 * SENT_HASH, NUMBERS = 7 };
@@ -246,7 +247,7 @@ static bool take_all (sent_t *self, slice_t text, const char *server, const char
         return false;
     char *head = slice_dup (line);
     bool good = sscanf (head, "%64s %lld %lld %zu", self->base, &bytes, &taken, &count) == 4 &&
-                hex_valid (slice_of (self->base), SHA256_HEX) && count <= PACK_FILES_MAX;
+                hex_valid (slice_of (self->base), SHA256_HEX) && count <= ARCHIVE_FILES_DEFAULT;
     free (head);
     self->base_bytes = bytes;
     self->taken_ns = taken;

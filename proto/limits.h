@@ -68,6 +68,10 @@ enum {
     JOURNAL_MAX = 8 * 1024 * 1024,         /* and of a journal */
 };
 
+/* Of a project: what `gleaner` packs, and what a worker unpacks unless its options say otherwise. */
+#define ARCHIVE_FILES_DEFAULT 100000 /* files and folders, those too that are only part of a path */
+#define ARCHIVE_DEPTH_DEFAULT 32     /* parts of a path */
+
 #define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000)  /* ms an attempt may run */
 #define TARIFF_MAX  (1000LL * 1000 * 1000 * 1000) /* millionths of a currency's unit */
 #define TIME_MAX    253402300799999LL             /* ms since the epoch, end of year 9999 */

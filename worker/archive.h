@@ -19,6 +19,9 @@ enum {
     ARCHIVE_RATIO_FREE = 16 * 1024 * 1024,
 };
 
+/* What to do about too many. */
+#define ARCHIVE_FEWER ": leave some out in .gleanerignore, or raise the worker's --archive-files."
+
 /* Why an archive is refused. */
 typedef struct {
     const char *code; /* one of README.md's words; NULL: the fault is not the archive's */
@@ -43,6 +46,7 @@ void archive_warm (void);
 /* The names of an archive seen so far. Zero-initialised is empty. */
 typedef struct {
     struct archive_name **buckets;
+    size_t bucket_count;
     int64_t count; /* of files and folders, those too that are only a part of a path */
 } archive_names_t;
 void archive_names_fini (archive_names_t *self);

@@ -1,14 +1,16 @@
 #include <errno.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <utf8proc.h>
 
 #include "proto/message.h"
 #include "worker/archive.h"
 
-enum { BUCKETS = 4096, SHOWN_MAX = 80 };
+enum { BUCKETS_FIRST = 64, SHOWN_MAX = 80 };
 
 typedef struct archive_name {
     struct archive_name *next;
@@ -57,7 +59,7 @@ bool archive_refuse_errno (archive_refusal_t *refusal)
 
 void archive_names_fini (archive_names_t *self)
 {
-    for (size_t i = 0; self->buckets && i < BUCKETS; i++) {
+    for (size_t i = 0; i < self->bucket_count; i++) {
         while (self->buckets[i]) {
             archive_name_t *name = self->buckets[i];
             self->buckets[i] = name->next;
@@ -108,12 +110,34 @@ bool archive_name_same (slice_t a, slice_t b)
     return same;
 }
 
+/* SipHash, by a key that this process has from its start (getauxval(3)): nobody can make an archive whose names all
+ * meet in one bucket. */
 static uint64_t hash_of (const char *text, size_t len)
 {
-    uint64_t hash = 14695981039346656037ULL;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 1099511628211ULL;
+    static const unsigned char none[crypto_shorthash_KEYBYTES];
+    const unsigned char *key = (const unsigned char *)(uintptr_t)getauxval (AT_RANDOM);
+    uint64_t hash = 0;
+    crypto_shorthash ((unsigned char *)&hash, (const unsigned char *)text, len, key ? key : none);
     return hash;
+}
+
+/* Twice as many buckets, so that a name costs as much among 100,000 as among ten. */
+static void grow (archive_names_t *self)
+{
+    archive_names_t larger = { .bucket_count = self->bucket_count ? 2 * self->bucket_count : BUCKETS_FIRST };
+    larger.buckets = xcalloc (larger.bucket_count, sizeof (archive_name_t *));
+    for (size_t i = 0; i < self->bucket_count; i++) {
+        while (self->buckets[i]) {
+            archive_name_t *name = self->buckets[i];
+            archive_name_t **bucket = &larger.buckets[name->hash % larger.bucket_count];
+            self->buckets[i] = name->next;
+            name->next = *bucket;
+            *bucket = name;
+        }
+    }
+    free (self->buckets);
+    self->buckets = larger.buckets;
+    self->bucket_count = larger.bucket_count;
 }
 
 static bool is_name (const archive_name_t *name, uint64_t hash, const char *folded, size_t len)
@@ -125,9 +149,9 @@ static bool is_name (const archive_name_t *name, uint64_t hash, const char *fold
 static bool enter (archive_names_t *self, const char *folded, size_t len, bool is_folder, bool named)
 {
     uint64_t hash = hash_of (folded, len);
-    if (!self->buckets)
-        self->buckets = xcalloc (BUCKETS, sizeof (archive_name_t *));
-    archive_name_t **bucket = &self->buckets[hash % BUCKETS];
+    if ((size_t)self->count >= self->bucket_count)
+        grow (self);
+    archive_name_t **bucket = &self->buckets[hash % self->bucket_count];
     for (archive_name_t *name = *bucket; name; name = name->next) {
         if (!is_name (name, hash, folded, len))
             continue;
@@ -232,7 +256,7 @@ bool archive_path_check (archive_names_t *self, const char *path, bool is_folder
     if (!enter_all (self, path, is_folder))
         return archive_refuse_entry (refusal, "DUPLICATE_PATH", path, "stands twice, or is both a file and a folder");
     if (self->count > limits->files)
-        return archive_refuse (refusal, "ARCHIVE_LIMIT", "it has more than %lld files and folders.",
+        return archive_refuse (refusal, "ARCHIVE_LIMIT", "it has more than %lld files and folders" ARCHIVE_FEWER,
                                (long long)limits->files);
     return true;
 }

@@ -17,6 +17,9 @@
 
 enum { SLOTS_LIMIT = 256, PROBLEM_SIZE = 512, CA_BYTES_MAX = 4 * 1024 * 1024 };
 
+#define TEXT_OF(number) #number
+#define TEXT(number)    TEXT_OF (number)
+
 static const option_t rows[] = {
     { .name = "server",
       .type = OPT_TEXT,
@@ -156,7 +159,7 @@ static const option_t rows[] = {
     { .name = "archive-files",
       .type = OPT_INT,
       .at = AT (archive.files),
-      .fallback = "10000",
+      .fallback = TEXT (ARCHIVE_FILES_DEFAULT),
       .min = 1,
       .max = ARCHIVE_FILES_LIMIT,
       .value = "N",
@@ -183,7 +186,7 @@ static const option_t rows[] = {
     { .name = "archive-depth",
       .type = OPT_INT,
       .at = AT (archive.depth),
-      .fallback = "32",
+      .fallback = TEXT (ARCHIVE_DEPTH_DEFAULT),
       .min = 1,
       .max = 256,
       .value = "N",

@@ -483,7 +483,7 @@ static bool read_all (scan_t *self)
     if (!directory.count && directory.at + directory.size > 0)
         return refuse (self, directory.at ? "NOT_ZIP" : "CORRUPT_ZIP", "it has bytes and no entries.");
     if (directory.count > self->limits->files)
-        return archive_refuse (self->refusal, "ARCHIVE_LIMIT", "it has more than %lld entries.",
+        return archive_refuse (self->refusal, "ARCHIVE_LIMIT", "it has more than %lld entries" ARCHIVE_FEWER,
                                (long long)self->limits->files);
     self->index->entries = xcalloc ((size_t)directory.count + 1, sizeof *self->index->entries);
     int64_t at = directory.at;

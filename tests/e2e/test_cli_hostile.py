@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import zipfile
 
@@ -133,14 +134,40 @@ def test_an_ignore_file_that_is_a_folder_has_no_rules(cluster, shell):
 
 
 def test_folders_that_cannot_be_packed(cluster, shell):
-    deep = "p/" + "d/" * 101
-    for files, words in (({"p/back\\slash": "x"}, "backslash"), ({deep + "f": "x"}, "folders deep"),
+    deep, deeper = "p/" + "d/" * 32, "p/" + "d/" * 101
+    for files, words in (({"p/back\\slash": "x"}, "backslash"), ({deep + "f": "x"}, "folders deep"), ({deeper + "f": "x"}, "folders deep"),
                          ({"p/.gleanerignore": "x\n" * 140000}, "256 KiB")):
         shell.write({"p/a": "x", **files})
         done = shell.run("submit", "p", "--", "true")
         assert done.returncode == LOCAL and words in done.stderr and len(done.stderr.splitlines()) == 1, done
         shutil.rmtree(shell.folder / "p")
     assert cluster.api.get("/api/jobs").json["total"] == 0
+
+
+def test_as_much_as_workers_take_and_no_more(cluster, shell):
+    """By default, in count and depth."""
+    cluster.worker("http")
+    deep = "d/" * 31 + "f"
+    shell.write({"p/" + deep: "deep\n"})
+    for n in range(10_100):
+        (shell.folder / f"p/{n}").touch()
+    done = shell.run("run", "p", "--", f"ls | wc -l; cat {deep}")
+    assert (done.returncode, done.stdout) == (0, "10101\ndeep\n"), done
+    (shell.folder / "p/back\\slash").symlink_to("1")
+    done = shell.run("run", "p", "--", "true")
+    assert done.returncode == LOCAL and "backslash" in done.stderr, "a link's name travels, too"
+
+
+def test_too_many_files_are_refused_before_they_are_sent(cluster, shell):
+    """Folders on the way count, as workers count them: 3,226 times 30 of them and a file."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as p:
+        for n in range(3_226):
+            inside = os.path.join(p, str(n), *["d"] * 29)
+            os.makedirs(inside)
+            os.close(os.open(os.path.join(inside, "f"), os.O_CREAT))
+        done = shell.run("submit", p, "--", "true")
+        assert done.returncode == LOCAL and "more than 100000 files and folders" in done.stderr and ".gleanerignore" in done.stderr, done
+        assert cluster.api.get("/api/jobs").json["total"] == 0
 
 
 def test_no_room_for_a_delta_is_said_once(cluster, shell):
