@@ -12,11 +12,12 @@
 #include "proto/buf.h"
 #include "worker/archive_delta.h"
 
-enum { BLOCK = 64 * 1024 };
+enum { BLOCK = 64 * 1024, DISK_BLOCK = 4096 };
 
 typedef struct {
     struct archive *zip;
     int folder;
+    bool unpacked; /* the base is in there */
     int64_t archive_bytes;
     int64_t bytes; /* written so far */
     const archive_limits_t *limits;
@@ -217,16 +218,6 @@ static bool write_all_of (extract_t *self, int fd, const zip_index_t *index)
     return good;
 }
 
-bool archive_extract (int archive, int folder, const archive_limits_t *limits, archive_refusal_t *refusal)
-{
-    extract_t self = { .folder = folder, .limits = limits, .refusal = refusal };
-    zip_index_t index = { 0 };
-    bool good = add_length (&self, archive) && zip_index_read (&index, archive, limits, refusal) &&
-                write_all_of (&self, archive, &index);
-    zip_index_fini (&index);
-    return good;
-}
-
 /* ---- a delta ---- */
 
 static bool read_list (extract_t *self, const zip_entry_t *entry, buf_t *out)
@@ -258,23 +249,125 @@ static bool read_removed (extract_t *self, int fd, const zip_index_t *delta, buf
     return good;
 }
 
-bool archive_extract_delta (int archive, int delta, int folder, const archive_limits_t *limits,
-                            archive_refusal_t *refusal)
+/* ---- where the base is unpacked already ---- */
+
+/* By its path: there is no link in a folder that only this program has written in. A folder may have gone with what was
+ * in it, and others are there only because of what goes. */
+static bool remove_entry (const extract_t *self, const zip_entry_t *entry)
 {
-    extract_t self = { .folder = folder, .limits = limits, .refusal = refusal };
+    bool gone = unlinkat (self->folder, entry->path, entry->is_folder ? AT_REMOVEDIR : 0) == 0;
+    if (!gone && (!entry->is_folder || (errno != ENOENT && errno != ENOTEMPTY)))
+        return archive_refuse_errno (self->refusal);
+    char *path = xstrdup (entry->path);
+    for (char *slash = strrchr (path, '/'); slash; slash = strrchr (path, '/')) {
+        *slash = '\0';
+        if (unlinkat (self->folder, path, AT_REMOVEDIR) != 0)
+            break;
+    }
+    free (path);
+    return true;
+}
+
+static bool remove_gone (const extract_t *self, const zip_index_t *index)
+{
+    for (size_t i = 0; i < index->count; i++)
+        if (index->entries[i].gone && !remove_entry (self, &index->entries[i]))
+            return false;
+    return true;
+}
+
+/* The folders on the way to an entry; those on the way to `last`, the one before, have had their turn. */
+static bool touch_folders (const extract_t *self, const zip_entry_t *entry, const char *last)
+{
+    bool good = !entry->is_folder || utimensat (self->folder, entry->path, NULL, AT_SYMLINK_NOFOLLOW) == 0;
+    char *path = xstrdup (entry->path);
+    for (char *slash = strrchr (path, '/'); slash && good; slash = strrchr (path, '/')) {
+        slash[1] = '\0';
+        if (strncmp (path, last, (size_t)(slash + 1 - path)) == 0)
+            break;
+        *slash = '\0';
+        good = utimensat (self->folder, path, NULL, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    free (path);
+    return good || archive_refuse_errno (self->refusal);
+}
+
+/* What is left of the base is there, but for folders of its own that were emptied. */
+static bool keep_left (extract_t *self, const zip_index_t *index)
+{
+    const char *last = "";
+    bool good = utimensat (self->folder, ".", NULL, 0) == 0 || archive_refuse_errno (self->refusal);
+    for (size_t i = 0; i < index->count && good; i++) {
+        const zip_entry_t *entry = &index->entries[i];
+        if (entry->gone)
+            continue;
+        good = (!entry->is_folder || write_entry (self, NULL, entry)) && touch_folders (self, entry, last) &&
+               within_bounds (self, entry->bytes);
+        last = entry->path;
+    }
+    return good;
+}
+
+static bool write_base (extract_t *self, int archive, const zip_index_t *index)
+{
+    return self->unpacked ? remove_gone (self, index) && keep_left (self, index) : write_all_of (self, archive, index);
+}
+
+static bool extract_one (extract_t *self, int archive)
+{
+    zip_index_t index = { 0 };
+    bool good = add_length (self, archive) && zip_index_read (&index, archive, self->limits, self->refusal) &&
+                write_base (self, archive, &index);
+    zip_index_fini (&index);
+    return good;
+}
+
+static bool extract_two (extract_t *self, int archive, int delta)
+{
     zip_index_t base = { 0 };
     zip_index_t over = { 0 };
     buf_t removed = { 0 };
-    bool good = add_length (&self, archive) && add_length (&self, delta) &&
-                zip_index_read_part (&base, archive, PART_BASE, refusal) &&
-                zip_index_read_part (&over, delta, PART_DELTA, refusal) &&
-                read_removed (&self, delta, &over, &removed) &&
-                archive_delta_apply (&base, &over, buf_slice (&removed), &self.archive_bytes, limits, refusal) &&
-                write_all_of (&self, archive, &base) && write_all_of (&self, delta, &over);
+    bool good =
+        add_length (self, archive) && add_length (self, delta) &&
+        zip_index_read_part (&base, archive, PART_BASE, self->refusal) &&
+        zip_index_read_part (&over, delta, PART_DELTA, self->refusal) && read_removed (self, delta, &over, &removed) &&
+        archive_delta_apply (&base, &over, buf_slice (&removed), &self->archive_bytes, self->limits, self->refusal) &&
+        write_base (self, archive, &base) && write_all_of (self, delta, &over);
     buf_fini (&removed);
     zip_index_fini (&base);
     zip_index_fini (&over);
     return good;
+}
+
+bool archive_extract (int archive, int folder, const archive_limits_t *limits, archive_refusal_t *refusal)
+{
+    extract_t self = { .folder = folder, .limits = limits, .refusal = refusal };
+    return extract_one (&self, archive);
+}
+
+bool archive_extract_delta (int archive, int delta, int folder, const archive_limits_t *limits,
+                            archive_refusal_t *refusal)
+{
+    extract_t self = { .folder = folder, .limits = limits, .refusal = refusal };
+    return extract_two (&self, archive, delta);
+}
+
+bool archive_extract_over (int archive, int delta, int folder, const archive_limits_t *limits,
+                           archive_refusal_t *refusal)
+{
+    extract_t self = { .folder = folder, .unpacked = true, .limits = limits, .refusal = refusal };
+    return delta < 0 ? extract_one (&self, archive) : extract_two (&self, archive, delta);
+}
+
+int64_t archive_room (int archive, const archive_limits_t *limits)
+{
+    archive_refusal_t ignored;
+    zip_index_t index = { 0 };
+    int64_t bytes = zip_index_read (&index, archive, limits, &ignored) ? 0 : -1;
+    for (size_t i = 0; i < index.count && bytes >= 0; i++)
+        bytes += (index.entries[i].bytes / DISK_BLOCK + 1) * DISK_BLOCK;
+    zip_index_fini (&index);
+    return bytes;
 }
 
 void archive_warm (void)

@@ -37,6 +37,16 @@ bool archive_extract (int archive, int folder, const archive_limits_t *limits, a
 bool archive_extract_delta (int archive, int delta, int folder, const archive_limits_t *limits,
                             archive_refusal_t *refusal);
 
+/* As archive_extract, or with a `delta` that is not -1 as archive_extract_delta, where `folder` holds what
+ * archive_extract has made of that archive, and nothing else has touched it: what is not to be there in the end is
+ * removed, what is stays, and folders get the time of now. After any failure the folder is of no use, and extracting
+ * into an empty one tells what is the matter. */
+bool archive_extract_over (int archive, int delta, int folder, const archive_limits_t *limits,
+                           archive_refusal_t *refusal);
+
+/* Bytes of disk that an archive takes which was extracted; about. -1 on failure. */
+int64_t archive_room (int archive, const archive_limits_t *limits);
+
 /* Reads a ZIP of its own, so that what the library does once is done before a process is forked, or shut in, that reads
  * another. */
 void archive_warm (void);

@@ -35,6 +35,7 @@ static const int needed[] = {
     SCMP_SYS (exit),      SCMP_SYS (exit_group),
 };
 static const int to_extract[] = { SCMP_SYS (mkdirat), SCMP_SYS (utimensat) };
+static const int to_renew[] = { SCMP_SYS (mkdirat), SCMP_SYS (utimensat), SCMP_SYS (unlinkat) };
 static const int to_collect[] = { SCMP_SYS (getdents64), SCMP_SYS (fcntl) };
 
 /* Nothing here ever asks for these: whoever does has been taken over, and is killed at once. */
@@ -104,7 +105,7 @@ static int add_bounded (scmp_filter_ctx filter, enclose_use_t use)
     int error = 0;
     if (SANITIZED)
         return 0;
-    if (use == ENCLOSE_EXTRACT) {
+    if (use != ENCLOSE_COLLECT) {
         error = seccomp_rule_add (filter, allow, SCMP_SYS (openat), 1, SCMP_A2 (SCMP_CMP_MASKED_EQ, O_PATH, O_PATH));
         if (!error)
             error = seccomp_rule_add (filter, allow, SCMP_SYS (openat), 1, SCMP_A2 (SCMP_CMP_MASKED_EQ, makes, makes));
@@ -120,11 +121,17 @@ static int add_bounded (scmp_filter_ctx filter, enclose_use_t use)
 
 static int add_rules (scmp_filter_ctx filter, enclose_use_t use)
 {
-    const int *own = use == ENCLOSE_EXTRACT ? to_extract : to_collect;
-    size_t own_count = use == ENCLOSE_EXTRACT ? COUNT (to_extract) : COUNT (to_collect);
+    static const struct {
+        const int *calls;
+        size_t count;
+    } own[] = {
+        [ENCLOSE_EXTRACT] = { to_extract, COUNT (to_extract) },
+        [ENCLOSE_COLLECT] = { to_collect, COUNT (to_collect) },
+        [ENCLOSE_RENEW] = { to_renew, COUNT (to_renew) },
+    };
     int error = add_all (filter, SCMP_ACT_ALLOW, needed, COUNT (needed));
     if (!error)
-        error = add_all (filter, SCMP_ACT_ALLOW, own, own_count);
+        error = add_all (filter, SCMP_ACT_ALLOW, own[use].calls, own[use].count);
     if (!error)
         error = add_bounded (filter, use);
     if (!error)
@@ -166,10 +173,15 @@ int enclose_prepare (enclose_t *self, enclose_use_t use)
 
 static int enter_landlock (enclose_use_t use, int folder)
 {
+    static const landlock_may_t may[] = {
+        [ENCLOSE_EXTRACT] = MAY_MAKE, [ENCLOSE_COLLECT] = MAY_READ, [ENCLOSE_RENEW] = MAY_RENEW
+    };
     int rules;
     int error = landlock_begin (false, &rules);
+    if (!error && rules < 0 && use == ENCLOSE_RENEW)
+        error = ENOSYS; /* the filter does not see where something is removed */
     if (!error)
-        error = landlock_allow (rules, folder, use == ENCLOSE_EXTRACT ? MAY_MAKE : MAY_READ);
+        error = landlock_allow (rules, folder, may[use]);
     return landlock_enter (rules, error);
 }
 

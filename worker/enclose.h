@@ -13,6 +13,7 @@
 typedef enum {
     ENCLOSE_EXTRACT, /* new files and folders below the folder; nothing can be read but what is open */
     ENCLOSE_COLLECT, /* files and folders below the folder can be read; nothing can be made */
+    ENCLOSE_RENEW,   /* as ENCLOSE_EXTRACT, and what is below the folder can be removed; needs Landlock */
 } enclose_use_t;
 
 typedef struct {
@@ -23,7 +24,8 @@ typedef struct {
 /* Makes the filter: once, before a fork server forks. Returns 0 or an errno. */
 int enclose_prepare (enclose_t *self, enclose_use_t use);
 /* From now on this process, and what it may become, is shut in. `folder` is open (O_PATH is enough). Returns 0 or an
- * errno: then it must not go on. A kernel without Landlock is no failure. */
+ * errno: then it must not go on. A kernel without Landlock is no failure,
+ * except to ENCLOSE_RENEW: ENOSYS. */
 int enclose_enter (const enclose_t *self, int folder);
 
 #endif

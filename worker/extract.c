@@ -1,10 +1,12 @@
 /* extract.c - the program gleaner-extract: a process of its own for bytes that somebody else made, forked from one that
  * the worker has started before.
  *
- * usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH [DELTA SHA256]: four of archive_limits_t, the archive
- * that is laid over the first (empty: none), and the hash that the first must have (empty: it was looked at). Exit
- * status: 0 done; 3 refused: on stdout one sentence, before it its code and a colon; 4 the disk is full, 5 another
- * fault that is not the archive's: one sentence; 6 it has another hash; 2 wrong usage.
+ * usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH [DELTA SHA256 [HOW]]: four of archive_limits_t, the
+ * archive that is laid over the first (empty: none), and the hash that the first must have (empty: it was looked at).
+ * HOW is `tell`: when it is done, print how many bytes of disk that takes, about; or `over`: the folder is what an
+ * earlier call has made of the first alone, and is made what it would be if it were empty. Exit status: 0 done; 3
+ * refused: on stdout one sentence, before it its code and a colon; 4 the disk is full, 5 another fault that is not the
+ * archive's: one sentence; 6 it has another hash; 2 wrong usage.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,9 +88,18 @@ static bool has_hash (int archive, const char *wanted)
 }
 
 typedef struct {
-    const char *archive, *folder, *delta, *sha256;
+    const char *archive, *folder, *delta, *sha256, *how;
     archive_limits_t limits;
 } order_t;
+
+static bool unpack (const order_t *order, int archive, int delta, int folder, archive_refusal_t *refusal)
+{
+    if (strcmp (order->how, "over") == 0)
+        return archive_extract_over (archive, delta, folder, &order->limits, refusal);
+    if (delta >= 0)
+        return archive_extract_delta (archive, delta, folder, &order->limits, refusal);
+    return archive_extract (archive, folder, &order->limits, refusal);
+}
 
 static int extract (const enclose_t *walls, const order_t *order)
 {
@@ -107,9 +118,11 @@ static int extract (const enclose_t *walls, const order_t *order)
         return tell (error, "The extractor cannot be shut in");
     if (*order->sha256 && !has_hash (archive, order->sha256))
         return EXIT_OTHER_HASH;
-    if (delta < 0 ? archive_extract (archive, folder, &order->limits, &refusal)
-                  : archive_extract_delta (archive, delta, folder, &order->limits, &refusal))
+    if (unpack (order, archive, delta, folder, &refusal)) {
+        if (strcmp (order->how, "tell") == 0)
+            printf ("%lld\n", (long long)archive_room (archive, &order->limits));
         return 0;
+    }
     if (!refusal.code)
         return tell (refusal.error, "The archive cannot be unpacked");
     printf ("%s: The archive was refused: %s\n", refusal.code, refusal.text);
@@ -119,20 +132,26 @@ static int extract (const enclose_t *walls, const order_t *order)
 int main (int argc, char **argv)
 {
     enclose_t walls;
+    enclose_t walls_over;
     order_t order;
     setlocale (LC_CTYPE, "C.UTF-8"); /* or the library cannot tell names */
     archive_warm ();                 /* once shut in, nothing can be loaded */
     int error = enclose_prepare (&walls, ENCLOSE_EXTRACT);
+    if (!error)
+        error = enclose_prepare (&walls_over, ENCLOSE_RENEW);
     fork_serve (&argc, &argv);
-    if ((argc != 7 && argc != 9) || !read_limits (argv + 3, &order.limits)) {
-        fprintf (stderr, "usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH [DELTA SHA256]\n");
+    if ((argc != 7 && argc != 9 && argc != 10) || !read_limits (argv + 3, &order.limits)) {
+        fprintf (stderr, "usage: gleaner-extract ARCHIVE FOLDER FILES BYTES RATIO DEPTH [DELTA SHA256 [HOW]]\n");
         return EXIT_USAGE;
     }
     order.archive = argv[1];
     order.folder = argv[2];
     order.delta = argc > 7 ? argv[7] : "";
     order.sha256 = argc > 7 ? argv[8] : "";
-    int status = error ? tell (error, "The extractor cannot be shut in") : extract (&walls, &order);
+    order.how = argc > 9 ? argv[9] : "";
+    bool over = strcmp (order.how, "over") == 0;
+    int status =
+        error ? tell (error, "The extractor cannot be shut in") : extract (over ? &walls_over : &walls, &order);
     fflush (stdout);
     _exit (status); /* without what libraries do at an end: that cost a small archive as much as the rest */
 }

@@ -60,6 +60,7 @@ int landlock_allow (int rules, int folder, landlock_may_t may)
         [MAY_READ] = FS_READ,
         [MAY_RUN] = FS_READ | LANDLOCK_ACCESS_FS_EXECUTE,
         [MAY_MAKE] = FS_MAKE,
+        [MAY_RENEW] = FS_MAKE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR,
         [MAY_BUT_DEVICES] = all_of_files (landlock_version ()) & ~FS_DEVICES,
     };
     const struct landlock_path_beneath_attr rule = { .allowed_access = rights[may], .parent_fd = folder };

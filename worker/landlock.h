@@ -10,6 +10,7 @@ typedef enum {
     MAY_READ,        /* files and folders */
     MAY_RUN,         /* that, and programs */
     MAY_MAKE,        /* new files and folders, and writing to them; no reading */
+    MAY_RENEW,       /* that, and removing them */
     MAY_BUT_DEVICES, /* everything, except to make devices */
 } landlock_may_t;
 

@@ -510,16 +510,38 @@ LIST = "./removed"
 
 @pytest.fixture
 def lay(tmp_path):
-    def run(delta, base=BASE, sha256="", files=10_000, size=1 << 30, ratio=100, depth=32):
-        folder = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        folder.mkdir()
+    def run(delta, base=BASE, sha256="", files=10_000, size=1 << 30, ratio=100, depth=32, how=None, folder=None):
+        folder = folder or tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        folder.mkdir(exist_ok=True)
         (tmp_path / "base.zip").write_bytes(base)
         (tmp_path / "delta.zip").write_bytes(delta)
         done = subprocess.run([BIN / "gleaner-extract", tmp_path / "base.zip", folder, str(files), str(size), str(ratio), str(depth),
-                               tmp_path / "delta.zip", sha256], capture_output=True, text=True, timeout=60, env={**os.environ, **SANITIZERS})
+                               tmp_path / "delta.zip" if delta else "", sha256, *([how] if how else [])],
+                              capture_output=True, text=True, timeout=60, env={**os.environ, **SANITIZERS})
         assert not done.stderr, done.stderr
         return done.returncode, done.stdout.strip(), folder
     return run
+
+
+@pytest.fixture
+def lay_over(lay):
+    """The same in two steps: the base alone, then the delta over what that has left. None: the base alone is refused."""
+    def run(delta, base=BASE, **limits):
+        code, said, folder = lay(b"", base, how="tell")
+        if code:
+            return None
+        assert int(said) >= sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()), said
+        for path in [folder, *folder.rglob("*")]:
+            if path.is_dir():
+                os.utime(path, (1_000_000_000, 1_000_000_000))
+        return lay(delta, base, how="over", folder=folder, **limits)
+    return run
+
+
+def look(folder):
+    """All that a job can see of files; of folders not their times, which are those of their making."""
+    return {str(p.relative_to(folder)): (stat.filemode(p.lstat().st_mode), *((p.read_bytes(), p.stat().st_mtime_ns) if p.is_file() else ()))
+            for p in folder.rglob("*")}
 
 
 def tree(folder):
@@ -593,11 +615,60 @@ def test_limits_count_over_both(lay):
     assert lay(zip_of({LIST: "a\n", "b": b"\0" * (30 * MIB)}), large)[1].startswith("ARCHIVE_LIMIT"), "what goes lends it nothing"
 
 
-def test_a_delta_is_as_good_as_the_whole(lay, tmp_path):
+FOLDER = lambda name: Entry(name + "/", b"", stat.S_IFDIR | 0o755, method=0)  # noqa: E731
+# What becomes of folders, that are entries or only parts of paths: of the base, and what the delta says.
+TURNS = {
+    "a-folder-goes-with-its-last-file": ([Entry("x/y/a"), Entry("b")], [Entry(LIST, b"x/y/a\n")]),
+    "and-stays-when-it-is-an-entry": ([FOLDER("x"), FOLDER("x/y"), Entry("x/y/a"), Entry("b")], [Entry(LIST, b"x/y/a\n")]),
+    "or-the-one-above-is": ([FOLDER("x"), Entry("x/y/a"), Entry("b")], [Entry(LIST, b"x/y/a\n")]),
+    "an-entry-goes-and-files-stay": ([FOLDER("x"), Entry("x/a")], [Entry(LIST, b"x\n")]),
+    "an-entry-goes-and-its-folder-stays": ([FOLDER("x"), FOLDER("x/y")], [Entry(LIST, b"x\n")]),
+    "all-of-it-goes": ([FOLDER("x"), FOLDER("x/y"), Entry("x/y/a")], [Entry(LIST, b"x\nx/y\nx/y/a\n")]),
+    "in-another-order": ([Entry("x/y/a"), FOLDER("x/y"), FOLDER("x")], [Entry(LIST, b"x\nx/y\nx/y/a\n")]),
+    "an-empty-one-goes": ([FOLDER("x/y/z"), Entry("b")], [Entry(LIST, b"x/y/z\n")]),
+    "a-file-becomes-a-folder": ([Entry("x"), Entry("b")], [Entry(LIST, b"x\n"), Entry("x/a")]),
+    "by-an-entry-of-its-path": ([Entry("x"), Entry("b")], [FOLDER("x")]),
+    "a-folder-becomes-a-file": ([Entry("x/a"), Entry("x/b")], [Entry(LIST, b"x/a\nx/b\n"), Entry("x", b"file")]),
+    "an-empty-folder-becomes-a-file": ([FOLDER("x"), Entry("b")], [Entry("x", b"file")]),
+    "a-folder-is-made-anew": ([Entry("x/a")], [Entry(LIST, b"x/a\n"), Entry("x/b")]),
+    "a-file-gets-its-x-bit": ([Entry("x", b"1"), Entry("y", b"2", stat.S_IFREG | 0o755)], [Entry("x", b"1", stat.S_IFREG | 0o755), Entry("y", b"2")]),
+    "nothing-is-left": ([Entry("x/a"), FOLDER("y")], [Entry(LIST, b"x/a\ny\n")]),
+    "not-even-of-the-delta": ([Entry("x/a"), FOLDER("y")], None),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_over_what_is_unpacked_comes_the_same(lay, lay_over, name):
+    base, delta = TURNS[name]
+    base, delta = zip_by_hand(*base), zip_by_hand(*delta) if delta else b""
+    once, twice = lay(delta, base), lay_over(delta, base)
+    assert once[0] == twice[0] == 0, (once, twice)
+    assert look(once[2]) == look(twice[2])
+    then = [p for p in [twice[2], *twice[2].rglob("*")] if p.is_dir() and p.stat().st_mtime == 1_000_000_000]
+    assert not then, "folders are as old as the job"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_over_what_is_unpacked_the_same_is_refused(lay, lay_over, name):
+    once, twice = lay(HOSTILE[name][1]), lay_over(HOSTILE[name][1])
+    assert once[0] == twice[0] == 3 and once[1] == twice[1]
+
+
+def test_what_is_unpacked_and_is_not_whole_is_no_good(lay):
+    """A file is missing that is to be removed, a folder has more in it, a file is in the way: nothing but a plain end."""
+    for spoil in (lambda f: (f / "b/d.txt").unlink(), lambda f: (f / "e").write_text("x"), lambda f: shutil.rmtree(f / "b")):
+        code, _, folder = lay(b"", how="tell")
+        assert code == 0
+        spoil(folder)
+        code, said, _ = lay(zip_of({LIST: "b/d.txt\n", "e/f": "f"}), how="over", folder=folder)
+        assert code == 5 and said, (code, said)
+
+
+def test_a_delta_is_as_good_as_the_whole(lay, lay_over, tmp_path):
     """Random pairs of trees: the base and a delta, or one ZIP, give the same files or are both refused."""
     rng = random.Random(4)
     names = ["a", "A", "b", "c/d", "c/D", "c", "e/f/g", "e/f", "é", "é"]
-    outcomes = {True: 0, False: 0}
+    outcomes, overs = {True: 0, False: 0}, 0
     for turn in range(120):
         old = {n: rng.randbytes(rng.choice([0, 5, 300])) for n in rng.sample(names, rng.randint(1, 5))}
         new = {n: old[n] if n in old and rng.random() < 0.5 else rng.randbytes(9) for n in rng.sample(names, rng.randint(1, 4))}
@@ -608,5 +679,9 @@ def test_a_delta_is_as_good_as_the_whole(lay, tmp_path):
         assert (whole[0], whole[1].split(":")[0]) == (delta[0], delta[1].split(":")[0]), (turn, old.keys(), new.keys(), whole, delta)
         if whole[0] == 0:
             assert tree(whole[2]) == tree(delta[2])
+        over = lay_over(zip_of({**({LIST: removed} if removed else {}), **changed, "zz": "z"}), zip_of(old))
+        if over:
+            assert over[:2] == delta[:2] and (delta[0] or look(over[2]) == look(delta[2])), (turn, old.keys(), new.keys(), delta, over)
+            overs += over[0] == 0
         outcomes[whole[0] == 0] += 1
-    assert min(outcomes.values()) > 20, outcomes
+    assert min(outcomes.values()) > 20 and overs > 10, (outcomes, overs)

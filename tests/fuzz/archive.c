@@ -155,6 +155,29 @@ static void fill (int fd, slice_t in, bool built)
     buf_fini (&zip);
 }
 
+static int64_t empty (void)
+{
+    int folder = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int64_t count = fuzz_empty (folder);
+    CHECK (count <= FILES);
+    return count;
+}
+
+/* Where the base can be unpacked alone, and then what is laid over it, the same comes of it, or is refused with the
+ * same words. */
+static void go_over (const archive_limits_t *limits, bool done, const archive_refusal_t *why, int64_t count)
+{
+    archive_refusal_t refusal = { .text = "" };
+    if (archive_extract (zip_fd, folder_fd, limits, &refusal)) {
+        refusal = (archive_refusal_t){ .text = "" };
+        CHECK (archive_extract_over (zip_fd, delta_fd, folder_fd, limits, &refusal) == done);
+        CHECK (done ||
+               (refusal.code && strcmp (refusal.code, why->code) == 0 && strcmp (refusal.text, why->text) == 0));
+        CHECK (!done || empty () == count);
+    }
+    empty ();
+}
+
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
     static const archive_limits_t limits = { .files = FILES, .bytes = BYTES, .ratio = 50, .depth = DEPTH };
@@ -170,7 +193,8 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     CHECK (done || (refusal.code && refusal.text[0]));
     for (const char *at = refusal.text; *at; at++)
         CHECK (*at >= ' ' && *at <= '~');
-    int folder = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CHECK (fuzz_empty (folder) <= FILES);
+    int64_t count = empty ();
+    if (two)
+        go_over (&limits, done, &refusal, count);
     return 0;
 }

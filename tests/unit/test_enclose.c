@@ -60,7 +60,7 @@ static int shut_in (enclose_use_t use, int (*act) (int folder))
 {
     enclose_t walls;
     assert_int_equal (enclose_prepare (&walls, use), 0);
-    int folder = open (inside, use == ENCLOSE_EXTRACT ? O_PATH | O_DIRECTORY : O_RDONLY | O_DIRECTORY);
+    int folder = open (inside, use != ENCLOSE_COLLECT ? O_PATH | O_DIRECTORY : O_RDONLY | O_DIRECTORY);
     pid_t pid = fork ();
     if (pid == 0)
         _exit (enclose_enter (&walls, folder) ? 99 : act (folder));
@@ -135,6 +135,25 @@ static int remove_there (int folder)
     return outcome (unlinkat (folder, "there", 0));
 }
 
+static int remove_outside (int folder)
+{
+    char path[96];
+    (void)folder;
+    snprintf (path, sizeof path, "%s/there", outside);
+    return outcome (unlinkat (AT_FDCWD, path, 0));
+}
+
+static int remove_outside_by_a_link (int folder)
+{
+    return outcome (unlinkat (folder, "out/there", 0));
+}
+
+static int remove_itself (int folder)
+{
+    (void)folder;
+    return outcome (unlinkat (AT_FDCWD, inside, AT_REMOVEDIR));
+}
+
 static int make_link (int folder)
 {
     return outcome (symlinkat ("/etc/passwd", folder, "link"));
@@ -198,6 +217,26 @@ static void test_extraction_makes_nothing_outside (void **state)
     assert_int_equal (shut_in (ENCLOSE_EXTRACT, make_folder_outside), EACCES);
 }
 
+static void test_renewal_removes_what_is_inside (void **state)
+{
+    char link[96];
+    (void)state;
+    if (!landlock_version ()) {
+        assert_int_equal (shut_in (ENCLOSE_RENEW, remove_there), 99);
+        return;
+    }
+    snprintf (link, sizeof link, "%s/out", inside);
+    assert_int_equal (symlink (outside, link), 0);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, make_inside), 0);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, make_file_outside), EACCES);
+    assert_in_range (shut_in (ENCLOSE_RENEW, read_file_there), EPERM, EACCES);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, remove_outside), EACCES);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, remove_outside_by_a_link), EACCES);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, remove_itself), EACCES);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, remove_there), 0);
+    assert_int_equal (shut_in (ENCLOSE_RENEW, remove_there), ENOENT);
+}
+
 static void test_collection_reads_what_is_there (void **state)
 {
     (void)state;
@@ -226,11 +265,13 @@ static void test_collection_makes_nothing (void **state)
 static void test_neither_does_anything_else (void **state)
 {
     (void)state;
-    for (enclose_use_t use = ENCLOSE_EXTRACT; use <= ENCLOSE_COLLECT; use++) {
+    for (enclose_use_t use = ENCLOSE_EXTRACT; use <= ENCLOSE_RENEW; use++) {
+        if (use == ENCLOSE_RENEW && !landlock_version ())
+            continue; /* it is refused then */
         assert_int_equal (shut_in (use, call_network), -SIGSYS);
         assert_int_equal (shut_in (use, run_program), -SIGSYS);
         assert_int_equal (shut_in (use, make_link), -SIGSYS);
-        if (landlock_version () || !SANITIZED)
+        if (use != ENCLOSE_RENEW && (landlock_version () || !SANITIZED))
             assert_in_range (shut_in (use, remove_there), EPERM, EACCES);
         if (SANITIZED)
             continue;
@@ -247,7 +288,7 @@ int main (void)
         STORY (test_extraction_makes_what_is_new),     STORY (test_extraction_reads_nothing),
         STORY (test_extraction_makes_nothing_outside), STORY (test_collection_reads_what_is_there),
         STORY (test_collection_reads_nothing_outside), STORY (test_collection_makes_nothing),
-        STORY (test_neither_does_anything_else),
+        STORY (test_renewal_removes_what_is_inside),   STORY (test_neither_does_anything_else),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
