@@ -175,16 +175,29 @@ void archives_sure (archives_t *self, slice_t sha256)
         kept->sure = true;
 }
 
-void archives_yield (archives_t *self)
+/* Bytes that are free beyond what is to be left to jobs; below 0 on a disk that is nearly full. */
+static int64_t free_of_disk (const archives_t *self)
 {
     struct statvfs disk;
-    while (self->count && fstatvfs (self->folder, &disk) == 0) {
-        fsblkcnt_t part = disk.f_blocks / ARCHIVES_FREE_PART;
-        fsblkcnt_t wanted = ARCHIVES_FREE_MIN / disk.f_frsize;
-        if (disk.f_bavail >= (part < wanted ? part : wanted))
-            return;
+    if (fstatvfs (self->folder, &disk) != 0)
+        return 0;
+    fsblkcnt_t part = disk.f_blocks / ARCHIVES_FREE_PART;
+    fsblkcnt_t wanted = ARCHIVES_FREE_MIN / disk.f_frsize;
+    return ((int64_t)disk.f_bavail - (int64_t)(part < wanted ? part : wanted)) * (int64_t)disk.f_frsize;
+}
+
+void archives_yield (archives_t *self)
+{
+    while (self->count && free_of_disk (self) < 0)
         drop_oldest (self);
-    }
+}
+
+int64_t archives_room (const archives_t *self, int64_t held)
+{
+    int64_t of_cache = self->bytes_max - self->bytes;
+    int64_t of_disk = of_cache > 0 ? held + free_of_disk (self) : 0;
+    int64_t room = of_cache < of_disk ? of_cache : of_disk;
+    return room > 0 ? room : 0;
 }
 
 void archives_drop (archives_t *self, slice_t sha256)

@@ -4,6 +4,7 @@
  *   WORK_DIR/broker.key, gateway.key   what joining has left: joined.h
  *   WORK_DIR/lock                   held while a worker runs here
  *   WORK_DIR/jobs/JOB.ATTEMPT/      the project's files; the commands run here
+ *   WORK_DIR/archives/, spare/      of projects that may come again: archives.h, spare.h
  *   WORK_DIR/trash/                 what is being removed: sweeper.h
  *   WORK_DIR/spool/JOB.ATTEMPT/     archive.zip, stdout, stderr, result: until the broker has the result
  */

@@ -21,6 +21,7 @@
 #include "worker/limits.h"
 #include "worker/loop.h"
 #include "worker/projects.h"
+#include "worker/spare.h"
 #include "worker/strays.h"
 #include "worker/sweeper.h"
 #include "worker/transport.h"
@@ -34,6 +35,7 @@ typedef struct {
     fork_server_t *extractors; /* of gleaner-extract */
     projects_t *projects;
     archives_t *archives;
+    spare_t *spare;
     sweeper_t *sweeper;
     transport_t *transport;
     const limits_t *limits; /* that this worker gives a job at most */

@@ -60,6 +60,7 @@ static void fetched (job_t *self)
     if (!self->in_delta && !self->kept) {
         job_archive_path (self, false, path);
         archives_keep (self->host->archives, blob_url_sha256 (slice_of (self->file_url)), path);
+        spare_yield (self->host->spare);
     }
     if (self->in_delta || !self->delta_url) {
         job_extract (self);
@@ -167,6 +168,15 @@ void job_fetch (job_t *self)
     self->fetch = self->host->transport->ops->fetch (self->host->transport, url_of (self), &to);
 }
 
+bool job_folder_anew (job_t *self)
+{
+    sweeper_take (self->host->sweeper, self->folder);
+    if (mkdir (self->folder, 0700) == 0)
+        return true;
+    job_fail_errno (self, errno, "The worker could not make the job's folder");
+    return false;
+}
+
 void job_fetch_anew (job_t *self)
 {
     log_event (LEVEL_WARN, "archive-damaged", "job=%s what was kept of %.100s is not it: downloading it again",
@@ -177,13 +187,29 @@ void job_fetch_anew (job_t *self)
     self->tries = 0;
     self->state = STATE_FETCH;
     buf_clear (&self->refusal);
-    sweeper_take (self->host->sweeper, self->folder); /* what was unpacked of it */
-    if (mkdir (self->folder, 0700) != 0) {
-        job_fail_errno (self, errno, "The worker could not make the job's folder");
+    if (!job_folder_anew (self))
         return;
-    }
     job_journal_phase (self, "download");
     job_fetch (self);
+}
+
+void job_take_spare (job_t *self)
+{
+    self->spared = !self->afresh && !self->anew &&
+                   spare_take (self->host->spare, blob_url_sha256 (slice_of (self->file_url)), self->folder);
+    if (self->spared)
+        log_event (LEVEL_INFO, "spare-taken", "job=%s attempt=%lld", self->lease.job_id,
+                   (long long)self->lease.attempt);
+}
+
+void job_extract_afresh (job_t *self)
+{
+    log_event (LEVEL_INFO, "spare-left", "job=%s attempt=%lld: unpacking its project after all", self->lease.job_id,
+               (long long)self->lease.attempt);
+    self->afresh = true;
+    buf_clear (&self->refusal);
+    if (job_folder_anew (self))
+        job_extract (self);
 }
 
 void job_fetch_fini (job_t *self)

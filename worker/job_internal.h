@@ -98,10 +98,13 @@ struct job {
     int archive_fd;
     struct sha256_ctx hash;
     int tries;
-    bool in_delta; /* the base is there, and it is the delta's turn */
-    bool kept;     /* the base is one that was kept; */
-    bool sure;     /* its bytes were held against its hash in this run; */
-    bool anew;     /* the kept one was not what it should be: download it */
+    bool in_delta;      /* the base is there, and it is the delta's turn */
+    bool kept;          /* the base is one that was kept; */
+    bool sure;          /* its bytes were held against its hash in this run; */
+    bool anew;          /* the kept one was not what it should be: download it */
+    bool spared;        /* its folder came unpacked: the delta goes over it */
+    bool afresh;        /* and was no good: it is unpacked after all */
+    int64_t extract_ms; /* when that was begun */
     loop_timer_t retry_timer;
     backoff_t backoff;
 
@@ -172,6 +175,12 @@ void job_fetch (job_t *self);
 /* The same once more, for what was kept of it was damaged. */
 void job_fetch_anew (job_t *self);
 void job_fetch_fini (job_t *self);
+/* Makes the job's folder an empty one again. False: the job has failed. */
+bool job_folder_anew (job_t *self);
+/* Its folder becomes the spare of its project, when there is one. */
+void job_take_spare (job_t *self);
+/* That was no good, or the delta is not: what is the matter shows when all is unpacked in an empty folder. */
+void job_extract_afresh (job_t *self);
 /* Where the archive, or its delta, is put. */
 void job_archive_path (const job_t *self, bool delta, char path[FOLDER_PATH_MAX + 320]);
 

@@ -350,11 +350,15 @@ static void extract_ended (job_t *self)
     slice_t sha256 = blob_url_sha256 (slice_of (self->file_url));
     if (self->exit_code == 0 && !self->delta_url)
         projects_note (self->host->projects, sha256, self->folder);
-    if (self->kept && self->exit_code == 0)
+    if (self->kept && self->exit_code == 0) {
         archives_sure (self->host->archives, sha256);
+        spare_note (self->host->spare, sha256, self->spared ? SPARE_WORTH_MS : clock_mono_ms () - self->extract_ms);
+    }
     bool damaged = self->exit_code == EXTRACT_OTHER_HASH || self->exit_code == EXTRACT_REFUSED;
     if (self->stopping)
         job_stopped (self);
+    else if (self->spared && self->exit_code)
+        job_extract_afresh (self);
     else if (self->exit_code == 0)
         run_begin (self);
     else if (damaged && self->kept)
@@ -441,17 +445,26 @@ void job_extract (job_t *self)
     job_archive_path (self, true, delta);
     if (self->kept && !self->sure)
         slice_copy (blob_url_sha256 (slice_of (self->file_url)), sha256, sizeof sha256);
+    job_take_spare (self);
     self->state = STATE_EXTRACT;
+    self->extract_ms = clock_mono_ms ();
     job_journal_phase (self, "extract");
     char numbers[4][24];
     const archive_limits_t *limits = self->host->archive;
     const int64_t values[] = { limits->files, limits->bytes, limits->ratio, limits->depth };
     for (int i = 0; i < 4; i++)
         snprintf (numbers[i], sizeof numbers[i], "%lld", (long long)values[i]);
-    const char *argv[] = {
-        self->host->extractor,        archive, self->folder, numbers[0], numbers[1], numbers[2], numbers[3],
-        self->delta_url ? delta : "", sha256,  NULL
-    };
+    const char *argv[] = { self->host->extractor,
+                           archive,
+                           self->folder,
+                           numbers[0],
+                           numbers[1],
+                           numbers[2],
+                           numbers[3],
+                           self->delta_url ? delta : "",
+                           sha256,
+                           self->spared ? "over" : "",
+                           NULL };
     static const char *const env[] = { NULL };
     const child_spec_t spec = {
         .program = argv[0], .argv = argv, .env = env, .folder = self->folder, .server = self->host->extractors

@@ -208,7 +208,7 @@ static const option_t rows[] = {
       .min = 0,
       .max = OFFSET_MAX,
       .value = "SIZE",
-      .help = "archives of projects that are kept for when they come again; 0: none" },
+      .help = "archives of projects, and one unpacked, that are kept for when they come again; 0: none" },
     { .name = "once", .type = OPT_FLAG, .at = AT (once), .help = "run one job, then stop" },
     { .name = "check",
       .type = OPT_FLAG,

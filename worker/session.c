@@ -238,7 +238,7 @@ static void on_polled (void *ctx, const call_answer_t *answer)
     } else {
         bool again = slice_eq_str (job->token, slot->token);
         slice_copy (job->token, slot->token, sizeof slot->token);
-        archives_yield (self->archives);
+        session_busy (self);
         slot->job = again ? job_decline (&self->host, job, slot->number) : job_start (&self->host, job, slot->number);
         session_tell (self);
     }
@@ -278,6 +278,7 @@ static void on_job_done (void *ctx, job_t *job)
     job_destroy (&job);
     session_tell (self);
     sleep_watch_wake (self->sleep); /* who ends jobs does not sleep */
+    session_idle (self);
     if (number >= 0 && self->config.options->once)
         session_stop (self);
     else if (number >= 0)
@@ -354,6 +355,7 @@ void session_stop (session_t *self)
     }
     log_event (LEVEL_INFO, "worker-stopping", "no more jobs; waiting for those that run");
     self->stopping = true;
+    spare_stop (self->spare);
     for (int i = 0; i < self->slot_count; i++)
         if (self->slots[i].job)
             job_leave (self->slots[i].job);
@@ -397,6 +399,7 @@ session_t *session_new (const session_config_t *config)
     fork_server_init (&self->extractors, config->extractor);
     self->projects = projects_new ();
     self->archives = archives_new (config->work_dir, config->options->cache_max);
+    session_spare_init (self);
     self->host = (job_host_t){
         .loop = config->loop,
         .strays = self->strays,
@@ -404,6 +407,7 @@ session_t *session_new (const session_config_t *config)
         .extractors = &self->extractors,
         .projects = self->projects,
         .archives = self->archives,
+        .spare = self->spare,
         .sweeper = config->sweeper,
         .transport = config->transport,
         .limits = &self->limits,
@@ -461,6 +465,7 @@ void session_destroy (session_t **self_p)
     }
     for (int i = 0; i < self->resumed_count; i++)
         job_destroy (&self->resumed[i]);
+    spare_destroy (&self->spare);
     fork_server_fini (&self->extractors);
     projects_destroy (&self->projects);
     archives_destroy (&self->archives);

@@ -1,5 +1,5 @@
 /* session_internal.h - what the files of a session share: session.c (registration, slots, stopping), session_sleep.c,
- * session_notify.c.
+ * session_spare.c, session_notify.c.
  */
 #ifndef GLEANER_WORKER_SESSION_INTERNAL_H
 #define GLEANER_WORKER_SESSION_INTERNAL_H
@@ -35,6 +35,7 @@ struct session {
     fork_server_t extractors;
     projects_t *projects;
     archives_t *archives;
+    spare_t *spare;
     slot_t *slots;
     int slot_count;
     job_t *resumed[RESUMED_MAX];
@@ -74,6 +75,13 @@ job_t *session_job_at (const session_t *self, int i);
 /* session_sleep.c */
 void session_sleep_init (session_t *self);
 void session_sleep_fini (session_t *self);
+
+/* session_spare.c */
+void session_spare_init (session_t *self);
+/* No job may be running any more: looks whether that is so. */
+void session_idle (session_t *self);
+/* A job has come; it needs all that there is. */
+void session_busy (session_t *self);
 
 /* session_notify.c */
 /* Something may be another than it was; also says that the loop turns, and sees to it that it does. */

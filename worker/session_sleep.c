@@ -32,6 +32,7 @@ static void on_sleep_heard (void *ctx, const call_answer_t *answer)
 static void fall_silent (session_t *self)
 {
     transport_t *transport = self->config.transport;
+    spare_stop (self->spare);
     transport->ops->cancel (transport, self->registering);
     transport->ops->cancel (transport, self->heartbeat);
     self->registering = self->heartbeat = 0;
@@ -78,6 +79,7 @@ static void on_woken (void *ctx, int64_t asleep_ms)
         session_register (self);
     for (int i = 0; i < self->slot_count; i++)
         session_poll (&self->slots[i]);
+    session_idle (self);
 }
 
 void session_sleep (session_t *self)
