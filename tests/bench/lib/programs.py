@@ -73,8 +73,9 @@ class Programs:
         tool("bench-preload", self.folder / "data/gleaner.db", finished, length, pending, prints=False)
         return self
 
-    def worker(self, *transport):
-        return self.start("worker", "worker-ready", *transport, "--work-dir", self.folder / f"work{len(self.started)}", "--unsafe-no-sandbox")[0]
+    def worker(self, *transport, sandbox=False):
+        return self.start("worker", "worker-ready", *transport, "--work-dir", self.folder / f"work{len(self.started)}",
+                          *([] if sandbox else ["--unsafe-no-sandbox"]))[0]
 
     def native(self):
         return ("--broker", self.endpoint)
