@@ -49,7 +49,8 @@ static void put_group (buf_t *out, const msg_usage_group_t *group, slice_t curre
         put_decimal (out, group->cost_micros, MICRO, 6);
     buf_append_str (out, ",");
     put_text (out, group->cost_micros != INT_ABSENT && currency.ptr ? currency : SLICE (""));
-    buf_append_str (out, "\r\n");
+    /* A group's own name may be `(others)`, or empty: the cell alone does not tell. */
+    buf_append_str (out, group->others == 1 ? ",others\r\n" : group->group.ptr ? ",group\r\n" : ",none\r\n");
 }
 
 static void day_of (int64_t ms, char out[DAY_SIZE])
@@ -67,7 +68,7 @@ static void answer_csv (request_t *request, const msg_usage_read_ok_t *reply)
     char since[DAY_SIZE];
     char until[DAY_SIZE];
     buf_append_str (&text, "group,jobs,attempts,run_seconds,cpu_seconds,memory_gib_hours,bytes_in,bytes_out,cost,"
-                           "currency\r\n");
+                           "currency,kind\r\n");
     for (uint32_t at = 0; at < reply->groups.count; at++) {
         message_t item;
         fault_t fault;

@@ -144,6 +144,7 @@ def test_the_table(used):
     assert answer.body.count(b"\r\n") == 4 and answer.body.count(b"\n") == 4
     rows = {row["group"]: row for row in csv.DictReader(io.StringIO(answer.body.decode(), newline=""), strict=True)}
     assert set(rows) == {"x", "'=x", ""}  # what would be a formula is text
+    assert {row["group"]: row["kind"] for row in rows.values()} == {"x": "group", "'=x": "group", "": "none"}
     by = groups(usage(cluster.api, by="label:team", since=0))
     for cell, group in (("x", "x"), ("'=x", "=x"), ("", None)):
         row, g = rows[cell], by[group]
@@ -203,8 +204,19 @@ def test_what_is_no_price_is_refused(tmp_path):
 
 def test_more_groups_than_are_shown(clusters):
     cluster = clusters(broker_args=TARIFFS)
-    for at in range(1010):
+    agent = Agent(cluster, "a")
+    for name in ("(others)", ""):  # they ran, and so come first
+        cluster.api.create(labels={"n": name})
+        lease = agent.take()
+        time.sleep(0.05)
+        agent.end(lease)
+    for at in range(1008):
         cluster.api.post("/api/jobs/cancel", {"jobId": cluster.api.create(labels={"n": str(at)})})
+    body = cluster.api.get("/api/usage?by=label:n&format=csv").body.decode()
+    rows = list(csv.DictReader(io.StringIO(body, newline=""), strict=True))
+    assert {(row["group"], row["kind"]) for row in rows[:2]} == {("(others)", "group"), ("", "group")}
+    assert (rows[-1]["group"], rows[-1]["kind"], rows[-1]["jobs"]) == ("(others)", "others", "10")
+    assert [row["kind"] for row in rows].count("group") == 1000 and body.splitlines()[0].endswith(",cost,currency,kind")
     got = usage(cluster.api, by="label:n")
     assert len(got["groups"]) == 1001 and got["groups"][-1]["others"] is True and got["groups"][-1]["jobs"] == 10
     assert got["jobs"] == 1010 == sum(g["jobs"] for g in got["groups"])
