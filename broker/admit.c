@@ -215,7 +215,7 @@ void admit_audit (broker_t *self, uint64_t request, const msg_audit_read_t *in)
     list_t entries = audit_list (self->audit, in->before == INT_ABSENT ? INT64_MAX : in->before, limit, &self->list);
     answer.audit_read_ok.entries = entries;
     answer.audit_read_ok.count = entries.count;
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }
 
 err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fault_t *fault)
@@ -247,7 +247,7 @@ void admit_check (broker_t *self, uint64_t request)
         out->name = slice_of (who->name);
     if (who && who->expires_ms)
         out->expires_at = who->expires_ms;
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }
 
 /* ---- identities come and go ---- */

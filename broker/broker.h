@@ -99,6 +99,7 @@ typedef struct {
     uint64_t request;
     int64_t seq; /* of a job-poll answer that carries a job; 0: none */
     int64_t attempt;
+    bool again; /* it was sent before */
     char token[TOKEN_MAX + 1];
 } reply_t;
 
@@ -208,8 +209,8 @@ void broker_die (err_t err) __attribute__ ((noreturn));
 /* Takes up to TURN_MAX messages and handles each. True when there are no more. */
 bool socket_take (broker_t *self);
 /* Puts an answer into the outbox and forgets the request: each has one (rule 6 of proto/README.md). A message with job
- * text is a job-poll-ok. */
-void broker_reply (broker_t *self, uint64_t request, message_t *message, int64_t job_seq);
+ * text is a job-poll-ok. `lease`: the EFFECT_REPLY_JOB that it is; NULL: it is none. */
+void broker_reply (broker_t *self, uint64_t request, message_t *message, const effect_t *lease);
 void broker_reply_error (broker_t *self, uint64_t request, err_t err);
 /* The turn's writes are lost: each answer that tells of one becomes a refusal. */
 void broker_outbox_refuse (broker_t *self, err_t err);

@@ -78,7 +78,7 @@ static void checked (broker_t *self, const depot_order_t *order)
         answer.blob_check_ok.bytes = order->bytes;
         answer.blob_check_ok.file_url = slice_of (url);
     }
-    broker_reply (self, order->request, &answer, 0);
+    broker_reply (self, order->request, &answer, NULL);
 }
 
 void bytes_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame)
@@ -141,5 +141,5 @@ void bytes_outcome (broker_t *self, depot_order_t *order)
     } else {
         message_init (&answer, MSG_BLOB_ABORT_OK);
     }
-    broker_reply (self, order->request, &answer, 0);
+    broker_reply (self, order->request, &answer, NULL);
 }

@@ -105,7 +105,7 @@ static void carry_reply_job (broker_t *self, effect_t *effect)
         if (options.job_options.sealed.len)
             open_secrets (self, options.job_options.sealed, out);
     }
-    broker_reply (self, effect->request, &effect->message, effect->seq);
+    broker_reply (self, effect->request, &effect->message, effect);
     if (self->opened.len) {
         sodium_memzero (self->opened.ptr, self->opened.len);
         sodium_memzero (self->encoded.ptr, self->encoded.len);
@@ -127,7 +127,7 @@ static void carry (broker_t *self, effect_t *effect, zmq_msg_t *frame)
     case EFFECT_WORKER_DELETE:
         break;
     case EFFECT_REPLY:
-        broker_reply (self, effect->request, &effect->message, 0);
+        broker_reply (self, effect->request, &effect->message, NULL);
         break;
     case EFFECT_REPLY_JOB:
         carry_reply_job (self, effect);
@@ -181,7 +181,7 @@ static void appended (broker_t *self, const depot_order_t *order)
         if (order->stream != STREAM_JOURNAL)
             events_output (self, order->seq, order->attempt, order->stream, order->bytes);
     }
-    broker_reply (self, order->request, &answer, 0);
+    broker_reply (self, order->request, &answer, NULL);
 }
 
 static void sealed (broker_t *self, const depot_order_t *order)

@@ -97,6 +97,7 @@ typedef struct {
     slice_t sha256[STREAM_COUNT];   /* EFFECT_SEAL: hashes that it names; absent: whatever they are */
     slice_t artifacts;              /* EFFECT_SEAL: a blob that must be there; absent: none */
     int streams;                    /* EFFECT_DISCARD: bits 1 << stream */
+    bool again;                     /* EFFECT_REPLY_JOB: an answer before has told of this lease (rule 17) */
     message_t message;
     union {
         job_record_t job;

@@ -59,7 +59,7 @@ void core_reply_job (core_t *self, uint64_t request, job_t *job)
     effect->request = request;
     effect->seq = job->seq;
     effect->attempt = job->attempt;
-    job->lease->handed++;
+    effect->again = job->lease->handed++ > 0;
     message_init (&effect->message, MSG_JOB_POLL_OK);
     msg_job_poll_ok_t *out = &effect->message.job_poll_ok;
     out->job_id = core_job_id_text (self, job);

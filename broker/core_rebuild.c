@@ -60,7 +60,8 @@ static void load_lease (core_t *self, job_t *job, const job_record_t *record, in
     slice_copy (record->token, lease->token, sizeof lease->token);
     lease->started_wall_ms = record->started_ms;
     lease->appended = STREAMS_ALL; /* files may be there from before */
-    lease->claimed = true;         /* and its holder may be at work */
+    lease->claimed = true;         /* and its holder may be at work, */
+    lease->handed = 1;             /* for it was told */
     if (worker) {
         int64_t asleep =
             worker->asleep_since_ms == INT_ABSENT ? 0 : left_ms (worker->asleep_until_wall_ms, wall_ms, INT64_MAX);

@@ -129,7 +129,7 @@ static void answer_waiting (broker_t *self)
         message_t empty;
         message_init (&empty, MSG_JOB_POLL_OK);
         if (request->type == MSG_JOB_POLL)
-            broker_reply (self, handle, &empty, 0);
+            broker_reply (self, handle, &empty, NULL);
         else
             broker_reply_error (self, handle, request->type == MSG_JOB_RENEW ? ERR_BUSY : ERR_DISK_FULL);
     }

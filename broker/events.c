@@ -228,7 +228,7 @@ static bool answer (broker_t *self, const reader_t *reader, bool gone, bool wait
     reply.events_read_ok.events = list;
     reply.events_read_ok.last = slice_of (id);
     reply.events_read_ok.gone = gone;
-    broker_reply (self, request, &reply, 0);
+    broker_reply (self, request, &reply, NULL);
     return true;
 }
 

@@ -71,7 +71,7 @@ static void refuse_beyond (broker_t *self, follower_t *follower, stream_t stream
     message_error (&refusal, ERR_BEYOND_END, NULL);
     refusal.error.stream = slice_of (stream_name (stream));
     refusal.error.offset = length;
-    broker_reply (self, follower->request, &refusal, 0);
+    broker_reply (self, follower->request, &refusal, NULL);
     follower_free (self->followers, follower);
 }
 
@@ -138,7 +138,7 @@ static void answer_or_wait (broker_t *self, follower_t *follower, const job_reco
         out->error_message = job->error_message;
         out->reason = job->reason;
     }
-    broker_reply (self, follower->request, &answer, 0);
+    broker_reply (self, follower->request, &answer, NULL);
     follower_free (self->followers, follower);
 }
 
@@ -259,7 +259,7 @@ static void refuse_field (broker_t *self, uint64_t request, const char *field, c
     message_t refusal;
     message_error (&refusal, ERR_SCHEMA, text);
     refusal.error.field = slice_of (field);
-    broker_reply (self, request, &refusal, 0);
+    broker_reply (self, request, &refusal, NULL);
 }
 
 static follower_t *follower_new (const msg_job_follow_t *in, const job_record_t *job, int64_t now_ms)

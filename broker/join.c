@@ -92,5 +92,5 @@ void join_request (broker_t *self, uint64_t request, const message_t *message, z
     } else {
         answer.join_ok.role = slice_of (role_name (outcome.role));
     }
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }

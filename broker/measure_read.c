@@ -69,7 +69,7 @@ void measure_read (broker_t *self, uint64_t request, const msg_stats_read_t *in)
     if (ring == STATS_RINGS) {
         message_error (&answer, ERR_SCHEMA, "`range` must be hour, day or week.");
         answer.error.field = SLICE ("range");
-        broker_reply (self, request, &answer, 0);
+        broker_reply (self, request, &answer, NULL);
         return;
     }
     stats_total_t total;
@@ -92,7 +92,7 @@ void measure_read (broker_t *self, uint64_t request, const msg_stats_read_t *in)
     out->run_p95 = total.counts.run.p95;
     out->run_p99 = total.counts.run.p99;
     list_writer_split (&answer, &self->list, 0);
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }
 
 /* ---- activity ---- */
@@ -139,7 +139,7 @@ void measure_read_activity (broker_t *self, uint64_t request)
         item.activity_entry.activity = slice_from (text, sizeof text);
         list_writer_add (&out->workers, &self->list, &item);
     }
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
     free (ids.ids);
 }
 
@@ -154,7 +154,7 @@ void gateway_hello (broker_t *self, uint64_t request, const msg_gateway_hello_t 
     }
     message_init (&answer, MSG_GATEWAY_HELLO_OK);
     answer.gateway_hello_ok.auth_required = auth_asks (self->auth);
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }
 
 list_t gateway_list (broker_t *self, buf_t *raw)

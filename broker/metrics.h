@@ -23,7 +23,8 @@ void metrics_retried (metrics_t *self, slice_t reason);
 /* How workers stood, every now and then. */
 void metrics_level (metrics_t *self, const stats_level_t *level);
 
-/* A turn begins, at what woke the loop; its messages; leases that it sends; its end. */
+/* A turn begins, at what woke the loop; its messages; its answers, and which of them tells of a lease for the first
+ * time; its end. */
 void metrics_turn (metrics_t *self);
 void metrics_took (metrics_t *self, size_t bytes);
 void metrics_understood (metrics_t *self, msg_type_t type);

@@ -78,5 +78,5 @@ void metrics_read (broker_t *self, uint64_t request)
     message_t answer;
     message_init (&answer, MSG_METRICS_READ_OK);
     answer.metrics_read_ok.samples = list;
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }

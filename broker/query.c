@@ -262,7 +262,7 @@ static void answer_status (broker_t *self, uint64_t request, const job_record_t 
         out->journal_bytes = order->length[STREAM_JOURNAL];
     fill_last_lines (job, ends, &answer, &lines);
     fill_attempts (self, job, order, &answer);
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
     buf_fini (&room.waiting);
     buf_fini (&lines);
 }
@@ -337,7 +337,7 @@ static void refuse_list (broker_t *self, uint64_t request, const char *field, co
     message_t refusal;
     message_error (&refusal, ERR_SCHEMA, text);
     refusal.error.field = slice_of (field);
-    broker_reply (self, request, &refusal, 0);
+    broker_reply (self, request, &refusal, NULL);
 }
 
 static bool state_find (slice_t name, int *state)
@@ -410,7 +410,7 @@ void query_list (broker_t *self, uint64_t request, const msg_job_list_t *in)
     answer.job_list_ok.limit = limit;
     answer.job_list_ok.total = self->store->ops->job_count (self->store);
     answer.job_list_ok.cursor = next_seq ? slice_of (cursor) : SLICE_ABSENT;
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }
 
 void query_info (broker_t *self, uint64_t request)
@@ -439,5 +439,5 @@ void query_info (broker_t *self, uint64_t request)
     out->gateways = gateway_list (self, &self->list);
     out->refusals = refusals_list (&self->refusals, &self->list);
     list_writer_split (&answer, &self->list, 0);
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }

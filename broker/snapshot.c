@@ -39,5 +39,5 @@ void snapshot_tick (broker_t *self)
     message_init (&answer, MSG_BROKER_SNAPSHOT_OK);
     answer.broker_snapshot_ok.file = SLICE (SNAPSHOT_FILE);
     answer.broker_snapshot_ok.bytes = (int64_t)info.st_size;
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }

@@ -29,7 +29,7 @@ static reply_t *outbox_add (broker_t *self, slice_t routing, const buf_t *body)
     return reply;
 }
 
-void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t job_seq)
+void broker_reply (broker_t *self, uint64_t handle, message_t *message, const effect_t *lease)
 {
     request_t *request = request_find (self->requests, handle);
     if (!request || request->answered)
@@ -45,8 +45,9 @@ void broker_reply (broker_t *self, uint64_t handle, message_t *message, int64_t 
     message_encode (message, &self->encoded);
     reply_t *reply = outbox_add (self, request->routing, &self->encoded);
     reply->request = handle;
-    if (job_seq) {
-        reply->seq = job_seq;
+    if (lease) {
+        reply->seq = lease->seq;
+        reply->again = lease->again;
         reply->attempt = message->job_poll_ok.attempt;
         slice_copy (message->job_poll_ok.token, reply->token, sizeof reply->token);
     }
@@ -74,7 +75,7 @@ void broker_reply_error (broker_t *self, uint64_t handle, err_t err)
 {
     message_t message;
     message_error (&message, err, NULL);
-    broker_reply (self, handle, &message, 0);
+    broker_reply (self, handle, &message, NULL);
 }
 
 static void undelivered (broker_t *self, const reply_t *reply)
@@ -118,7 +119,7 @@ void socket_send (broker_t *self)
         size_t bytes = zmq_msg_size (&reply->body);
         int error = send_reply (self, reply);
         if (!error)
-            metrics_sent (measure_metrics (self->measure), bytes, reply->seq != 0);
+            metrics_sent (measure_metrics (self->measure), bytes, reply->seq && !reply->again);
         if (error && reply->seq)
             undelivered (self, reply);
         else if (error)
@@ -239,7 +240,7 @@ static void answer_fault (broker_t *self, slice_t routing, const message_t *mess
     uint64_t request = request_open (self->requests, MSG_ERROR, routing, message ? message->id : SLICE_ABSENT);
     message_t answer;
     message_fault (&answer, fault);
-    broker_reply (self, request, &answer, 0);
+    broker_reply (self, request, &answer, NULL);
 }
 
 static void refuse (broker_t *self, slice_t routing, const message_t *message, const fault_t *fault)

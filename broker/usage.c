@@ -101,7 +101,7 @@ static void refuse (broker_t *self, uint64_t request, const char *field, const c
     message_t refusal;
     message_error (&refusal, ERR_SCHEMA, text);
     refusal.error.field = slice_of (field);
-    broker_reply (self, request, &refusal, 0);
+    broker_reply (self, request, &refusal, NULL);
 }
 
 static query_t *query_new (broker_t *self, uint64_t request, const msg_usage_read_t *in)
@@ -307,7 +307,7 @@ static void answer (broker_t *self, query_t *query)
         out->currency = slice_of (self->options->currency);
     }
     out->groups = list;
-    broker_reply (self, query->request, &message, 0);
+    broker_reply (self, query->request, &message, NULL);
 }
 
 void usage_tick (broker_t *self)

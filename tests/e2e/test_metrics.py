@@ -69,6 +69,22 @@ def test_counts_are_of_what_happened(clusters):
     assert 0 < oldest <= time.time() - since + 0.1
 
 
+def test_a_lease_is_dispatched_once_however_often_it_is_asked_for(cluster):
+    native = cluster.native()
+    native.ask("worker-register", workerId="w", hostname="h", slots=1)
+    cluster.api.create()
+    told = [native.ask("job-poll", workerId="w", slot=0) for _ in range(3)]  # as after answers that were lost
+    assert told[0]["token"] == told[1]["token"] == told[2]["token"]
+    got = scrape(cluster)
+    assert got("gleaner_dispatch_seconds_count") == 1 == got("gleaner_leases_given_total")
+    cluster.broker.kill()
+    cluster.broker.start()
+    again = cluster.native()
+    assert again.ask("job-poll", workerId="w", slot=0)["token"] == told[0]["token"]
+    got = wait_until(lambda: (s := scrape(cluster))("gleaner_broker_up") and s, 10)
+    assert got("gleaner_dispatch_seconds_count") == 0 == got("gleaner_leases_given_total")
+
+
 def test_disk_and_commits_are_timed(cluster):
     before = scrape(cluster)
     for _ in range(20):

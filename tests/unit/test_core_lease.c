@@ -386,9 +386,11 @@ static void test_a_gateway_gives_back_what_it_could_not_hand_on (void **state)
 static void test_a_lease_that_was_told_twice_is_not_given_back_for_one_lost_answer (void **state)
 {
     story_t *self = *state;
-    held_t first = story_running (self, 1);   /* its answer hangs in a dead connection; */
+    held_t first = story_running (self, 1); /* its answer hangs in a dead connection; */
+    assert_false (story_effect (self, EFFECT_REPLY_JOB, 0)->again);
     held_t again = story_take (self, "w", 0); /* the worker asks anew, and begins */
     assert_string_equal (again.token, first.token);
+    assert_true (story_effect (self, EFFECT_REPLY_JOB, 0)->again);
     return_undelivered (self, &first);
     assert_int_equal (core_counts (self->core).running, 1);
 }
