@@ -347,6 +347,8 @@ int64_t follow_deadline (const broker_t *self);
 /* webhooks.c */
 /* From the options. False with one sentence in `problem`. */
 bool webhooks_open (broker_t *self, char *problem, size_t problem_size);
+/* After SIGHUP: reads the secrets again. A file that cannot be used leaves those that there are, and is logged. */
+void webhooks_reload (broker_t *self);
 void webhooks_destroy (webhooks_t **self_p);
 /* Those that a broker before this one had not told yet. */
 void webhooks_load (broker_t *self);

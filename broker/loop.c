@@ -68,7 +68,8 @@ static void take_signal (broker_t *self)
     if (asked != ASKED_RELOAD)
         return;
     notify_reloading ();
-    reload_run (self->reload);
+    if (reload_run (self->reload))
+        webhooks_reload (self);
     self->auth_moved = true; /* identities and their like are looked at, too, watched or not */
     notify_reloaded ();
 }

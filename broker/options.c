@@ -243,6 +243,7 @@ static const option_t rows[] = {
       .type = OPT_TEXT,
       .at = AT (webhook.secret_file),
       .value = "FILE",
+      .live = true,
       .help = "what webhooks are signed with: a line whsec_BASE64, or several while one takes another's place" },
     { .name = "webhook-keep",
       .type = OPT_DURATION,

@@ -184,6 +184,11 @@ static bool take_secrets (webhook_config_t *self, const char *path, char *proble
     return good;
 }
 
+static void say_no_file (char *problem, size_t size)
+{
+    snprintf (problem, size, "--webhook and --webhook-allow need --webhook-secret-file, to sign with.");
+}
+
 bool webhook_config_init (webhook_config_t *self, const webhook_options_t *options, char *problem, size_t problem_size)
 {
     *self = (webhook_config_t){ 0 };
@@ -195,8 +200,25 @@ bool webhook_config_init (webhook_config_t *self, const webhook_options_t *optio
     if (options->secret_file)
         return take_secrets (self, options->secret_file, problem, problem_size);
     if (webhook_config_any (self))
-        snprintf (problem, problem_size, "--webhook and --webhook-allow need --webhook-secret-file, to sign with.");
+        say_no_file (problem, problem_size);
     return !webhook_config_any (self);
+}
+
+bool webhook_config_secrets (webhook_config_t *self, const char *path, bool *changed, char *problem,
+                             size_t problem_size)
+{
+    webhook_config_t fresh = { 0 };
+    if (!path)
+        say_no_file (problem, problem_size);
+    bool good = path && take_secrets (&fresh, path, problem, problem_size);
+    *changed = good && (fresh.secret_count != self->secret_count ||
+                        sodium_memcmp (fresh.secrets, self->secrets, sizeof fresh.secrets) != 0);
+    if (*changed) {
+        memcpy (self->secrets, fresh.secrets, sizeof self->secrets);
+        self->secret_count = fresh.secret_count;
+    }
+    webhook_config_fini (&fresh);
+    return good;
 }
 
 void webhook_config_fini (webhook_config_t *self)

@@ -44,6 +44,10 @@ typedef struct {
 /* False with one sentence in `problem`: a URL that is none, no secret, or a file of secrets that cannot be read, that
  * others can read, or that holds something else. `options` must outlive it. */
 bool webhook_config_init (webhook_config_t *self, const webhook_options_t *options, char *problem, size_t problem_size);
+/* Other secrets, in place of those that it has. False with one sentence in `problem`, and nothing has changed: no file,
+ * or one that webhook_config_init would refuse. `*changed`: they are not the same as before. */
+bool webhook_config_secrets (webhook_config_t *self, const char *path, bool *changed, char *problem,
+                             size_t problem_size);
 void webhook_config_fini (webhook_config_t *self);
 /* Somebody may want to be told. */
 bool webhook_config_any (const webhook_config_t *self);

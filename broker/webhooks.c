@@ -115,6 +115,20 @@ bool webhooks_open (broker_t *self, char *problem, size_t problem_size)
     return true;
 }
 
+void webhooks_reload (broker_t *self)
+{
+    char problem[1024];
+    bool changed = false;
+    if (!self->webhooks)
+        return;
+    webhook_config_t *config = &self->webhooks->config;
+    if (!webhook_config_secrets (config, self->options->webhook.secret_file, &changed, problem, sizeof problem))
+        log_event (LEVEL_ERROR, "webhook-secret-refused", "webhooks are signed as before: %s", problem);
+    else if (changed)
+        log_event (LEVEL_INFO, "webhook-secret-changed", "webhooks are signed with %zu secrets from now on",
+                   config->secret_count);
+}
+
 void webhooks_destroy (webhooks_t **self_p)
 {
     webhooks_t *self = *self_p;

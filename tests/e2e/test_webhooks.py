@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -370,6 +371,71 @@ def refused(tmp_path, says, *args):
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 2 and says in done.stderr.splitlines()[-1], done.stderr
     assert SECRET.removeprefix("whsec_") not in done.stderr
+
+
+# ---- another secret ----
+
+def told_of_one_more(cluster, receiver):
+    """The webhook of a job that ends now."""
+    before = len(receiver.taken())
+    cluster.api.post("/api/jobs/cancel", {"jobId": cluster.api.create()})
+    return wait_until(lambda: receiver.taken()[before:], what="the webhook")[0]
+
+
+def test_a_secret_is_changed_without_a_restart(hooked, receivers, tmp_path):
+    receiver = receivers()
+    cluster = hooked(receiver.url)
+    posted = told_of_one_more(cluster, receiver)
+    assert signature_good(posted, SECRET) and not signature_good(posted, OTHER)
+    for count, lines in enumerate((f"{SECRET}\n{OTHER}", OTHER), 1):
+        secret_file(tmp_path, lines)
+        cluster.broker.signal(signal.SIGHUP)
+        wait_until(lambda: len(cluster.broker.events("webhook-secret-changed")) == count, what="the new secret")
+        posted = told_of_one_more(cluster, receiver)
+        assert signature_good(posted, OTHER) and signature_good(posted, SECRET) == (SECRET in lines)
+    cluster.broker.signal(signal.SIGHUP)  # what is as it was is no news
+    wait_until(lambda: len(cluster.broker.events("config-reloaded")) == 3, what="a third reload")
+    told_of_one_more(cluster, receiver)
+    assert len(cluster.broker.events("webhook-secret-changed")) == 2 and not cluster.broker.events("webhook-secret-refused")
+
+
+@pytest.mark.parametrize("secret, mode, says", [(OTHER, 0o644, "chmod 600"), (None, 0, "cannot read"), ("", 0o600, "whsec_"),
+                                                (f"{OTHER}\nhunter2", 0o600, "whsec_")])
+def test_a_secret_that_is_none_leaves_the_old_one(hooked, receivers, tmp_path, secret, mode, says):
+    receiver = receivers()
+    cluster = hooked(receiver.url)
+    path = tmp_path / "webhook.secret"
+    if secret is None:
+        path.unlink()
+    else:
+        secret_file(tmp_path, secret, mode)
+    cluster.broker.signal(signal.SIGHUP)
+    line = cluster.broker.wait_event("webhook-secret-refused")
+    assert says in line and str(path) in line and "hunter2" not in line and OTHER not in line
+    posted = told_of_one_more(cluster, receiver)
+    assert signature_good(posted, SECRET) and not signature_good(posted, OTHER)
+    assert len(cluster.broker.events("webhook-secret-refused")) == 1
+    secret_file(tmp_path, OTHER)
+    cluster.broker.signal(signal.SIGHUP)
+    cluster.broker.wait_event("webhook-secret-changed")
+    assert signature_good(told_of_one_more(cluster, receiver), OTHER)
+
+
+def test_another_file_of_secrets_counts_at_once(clusters, receivers, tmp_path):
+    receiver = receivers()
+    config = tmp_path / "broker.conf"
+    other = tmp_path / "other"
+    other.mkdir()
+    config.write_text(f"webhook-secret-file = {secret_file(tmp_path)}\n")
+    cluster = clusters(broker_args=["--config", config, "--webhook", receiver.url])
+    config.write_text(f"webhook-secret-file = {secret_file(other, OTHER)}\n")
+    cluster.broker.signal(signal.SIGHUP)
+    cluster.broker.wait_event("webhook-secret-changed")
+    assert signature_good(told_of_one_more(cluster, receiver), OTHER)
+    config.write_text("")
+    cluster.broker.signal(signal.SIGHUP)
+    assert "--webhook-secret-file" in cluster.broker.wait_event("webhook-secret-refused")
+    assert signature_good(told_of_one_more(cluster, receiver), OTHER)
 
 
 # ---- many ----
