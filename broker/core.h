@@ -158,6 +158,26 @@ const char *core_job_owner (const core_t *self, int64_t seq);
  * when too many were asked about in this turn. */
 const char *core_waiting (core_t *self, slice_t job_id, int64_t now_ms, buf_t *text);
 
+/* Why pending jobs wait: core_waiting's codes, and WAIT_UNKNOWN of those whose requirements have not been held against
+ * the workers yet. */
+typedef enum {
+    WAIT_UNKNOWN,
+    WAIT_BACKING_OFF,
+    WAIT_DELAYED,
+    WAIT_NO_WORKER,
+    WAIT_NO_MATCH,
+    WAIT_ALL_DRAINING,
+    WAIT_ALL_ASLEEP,
+    WAIT_ALL_BUSY,
+    WAITS,
+} core_wait_t;
+const char *core_wait_name (core_wait_t why);
+/* How many pending jobs wait for what. O(workers + different requirements), no job is looked at; what requires the same
+ * waits for the same. So many workers are looked at for so many requirements in one call (WAIT_LOOKS_MAX); of the other
+ * requirements what the last look has found is told again, and it is their turn the next time. */
+enum { WAIT_LOOKS_MAX = 20 * 1000 };
+void core_waits (core_t *self, int64_t counts[WAITS]);
+
 /* True when workers are online, and each of them can lay a delta over a project. O(workers). */
 bool core_takes_deltas (const core_t *self);
 

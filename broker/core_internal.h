@@ -71,10 +71,11 @@ typedef struct {
 
 /* Jobs that the same workers may run, the next one first: by priority, then by age. */
 struct queue {
-    link_t link;    /* in core->queues; not a worker's own */
-    char *requires; /* labels that a worker must have, as lines; NULL: none */
-    heap_t jobs;    /* those whose time has come */
-    size_t users;   /* live jobs that belong here */
+    link_t link;     /* in core->queues; not a worker's own */
+    char *requires;  /* labels that a worker must have, as lines; NULL: none */
+    heap_t jobs;     /* those whose time has come */
+    size_t users;    /* live jobs that belong here */
+    core_wait_t why; /* they wait, when workers were last looked at for them */
 };
 
 /* A pending job whose time has not come. */
@@ -182,6 +183,7 @@ struct core {
     list_head_t ready;  /* jobs in queues, longest waiting first */
     heap_t timers;
     int64_t pending;
+    int64_t backing_off; /* of the pending ones */
     int64_t parked;
     int64_t online;        /* workers */
     buf_t list;            /* items of a list answer */

@@ -98,12 +98,14 @@ void core_queue_delay (core_t *self, job_t *job, int64_t due_ms, bool backing_of
     job->delay = xcalloc (1, sizeof *job->delay);
     job->delay->job = job;
     job->delay->backing_off = backing_off;
+    self->backing_off += backing_off;
     core_timer_set (self, &job->delay->timer, TIMER_JOB, due_ms);
 }
 
 static void end_delay (core_t *self, job_t *job)
 {
     core_timer_stop (self, &job->delay->timer);
+    self->backing_off -= job->delay->backing_off;
     free (job->delay);
     job->delay = NULL;
 }

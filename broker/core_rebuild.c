@@ -166,6 +166,7 @@ void core_check (const core_t *self)
 {
     int64_t pending = 0;
     int64_t ready = 0;
+    int64_t backing_off = 0;
     size_t at = 0;
     for (const job_t *job = map_next (&self->jobs, &at); job; job = map_next (&self->jobs, &at)) {
         assert (job->attempt >= 0 && job->attempt <= job->max_attempts);
@@ -177,8 +178,9 @@ void core_check (const core_t *self)
         assert ((job->delay != NULL) != heap_holds (&job->node));
         assert (heap_holds (&job->node) == list_linked (&job->ready_link));
         ready += heap_holds (&job->node);
+        backing_off += job->delay && job->delay->backing_off;
     }
-    assert (pending == self->pending && ready == (int64_t)self->ready.count);
+    assert (pending == self->pending && ready == (int64_t)self->ready.count && backing_off == self->backing_off);
     at = 0;
     for (const worker_t *worker = map_next (&self->workers, &at); worker; worker = map_next (&self->workers, &at))
         check_worker (self, worker);

@@ -241,6 +241,7 @@ static void sample (broker_t *self)
 {
     measure_t *measure = self->measure;
     core_counts_t counts = core_counts (self->core);
+    int64_t waits[WAITS];
     round_t round = {
         .activity = measure->activity,
         .level = { .pending = counts.pending, .running = counts.running, .workers = counts.online },
@@ -252,6 +253,8 @@ static void sample (broker_t *self)
     core_worker_each (self->core, see_worker, &round);
     stats_sample (measure->stats, self->wall_ms, &round.level);
     metrics_level (measure->metrics, &round.level);
+    core_waits (self->core, waits);
+    metrics_waits (measure->metrics, waits);
 }
 
 /* ---- keeping ---- */

@@ -1,6 +1,7 @@
 #include "broker/metrics.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/clock.h"
 
@@ -18,6 +19,7 @@ struct metrics {
     tally_t wait, run, dispatch, batch;
     tally_t sync[STORE_SYNCS];
     stats_level_t level;
+    int64_t waits[WAITS];
     uint64_t messages[MSG_COUNT];
     uint64_t received, sent; /* bytes */
 
@@ -85,6 +87,11 @@ void metrics_retried (metrics_t *self, slice_t reason)
 void metrics_level (metrics_t *self, const stats_level_t *level)
 {
     self->level = *level;
+}
+
+void metrics_waits (metrics_t *self, const int64_t waits[WAITS])
+{
+    memcpy (self->waits, waits, sizeof self->waits);
 }
 
 /* ---- turns ---- */
@@ -178,6 +185,8 @@ static void list_jobs (const metrics_t *self, list_t *list, buf_t *raw)
     metrics_put (list, raw, METRIC_LEASES_GIVEN, NULL, (int64_t)self->given);
     for (size_t i = 0; i < REASONS; i++)
         metrics_put (list, raw, METRIC_ATTEMPTS_RETRIED, reasons[i], (int64_t)self->retried[i]);
+    for (int why = 0; why < WAITS; why++)
+        metrics_put (list, raw, METRIC_JOBS_PENDING, core_wait_name ((core_wait_t)why), self->waits[why]);
     put_tally (list, raw, METRIC_JOB_WAIT, NULL, &self->wait);
     put_tally (list, raw, METRIC_JOB_RUN, NULL, &self->run);
 }

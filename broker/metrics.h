@@ -5,6 +5,7 @@
 #ifndef GLEANER_BROKER_METRICS_H
 #define GLEANER_BROKER_METRICS_H
 
+#include "broker/core.h"
 #include "broker/stats.h"
 #include "broker/store.h"
 #include "proto/metrics.h"
@@ -22,6 +23,9 @@ void metrics_ended (metrics_t *self, bool failed, int64_t ran_ms, slice_t reason
 void metrics_retried (metrics_t *self, slice_t reason);
 /* How workers stood, every now and then. */
 void metrics_level (metrics_t *self, const stats_level_t *level);
+
+/* Why pending jobs waited then, by core_wait_t. */
+void metrics_waits (metrics_t *self, const int64_t waits[WAITS]);
 
 /* A turn begins, at what woke the loop; its messages; its answers, and which of them tells of a lease for the first
  * time; its end. */

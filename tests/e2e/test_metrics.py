@@ -1,5 +1,6 @@
 """GET /metrics: what it counts is what happened, in both forms that Prometheus reads, and it tells nobody but who may know."""
 
+import collections
 import os
 import signal
 import threading
@@ -83,6 +84,31 @@ def test_a_lease_is_dispatched_once_however_often_it_is_asked_for(cluster):
     assert again.ask("job-poll", workerId="w", slot=0)["token"] == told[0]["token"]
     got = wait_until(lambda: (s := scrape(cluster))("gleaner_broker_up") and s, 10)
     assert got("gleaner_dispatch_seconds_count") == 0 == got("gleaner_leases_given_total")
+
+
+def test_why_jobs_wait_is_counted_as_their_statuses_tell(clusters):
+    cluster = clusters(broker_args=["--retry-backoff", "10m"])
+    native = cluster.native()
+    for worker in ("busy", "drains"):
+        native.ask("worker-register", workerId=worker, hostname="h", slots=1, machine=worker, labels={"is": worker})
+    failing = cluster.api.create(retryOnExit=["any"], maxAttempts=2, labels={"n": "1"})
+    told = native.ask("job-poll", workerId="busy", slot=0)
+    lease = {k: told[k] for k in ("jobId", "attempt", "token")}
+    assert native.ask("job-result", workerId="busy", exitCode=1, stdout=b"", stderr=b"", **lease)["type"] == "job-result-ok"
+    cluster.api.create()
+    assert native.ask("job-poll", workerId="busy", slot=0)["jobId"]
+    pinned = cluster.api.create(machine="drains")
+    assert native.ask("worker-drain", workerId="drains")["type"] == "worker-drain-ok"
+    jobs = [failing, cluster.api.create(delayMs=3_600_000), cluster.api.create(), cluster.api.create(requires={"is": "busy"}),
+            cluster.api.create(requires={"is": "drains"}), cluster.api.create(requires={"is": "nowhere"}), pinned]
+    told = collections.Counter(cluster.api.status(job)["waitingReason"] for job in jobs)
+    assert told == {"backing-off": 1, "delayed": 1, "all-busy": 2, "all-draining": 2, "no-match": 1}
+
+    def counted():
+        got = scrape(cluster)
+        return {r["reason"]: n for r in got.labels("gleaner_jobs_pending") if (n := got("gleaner_jobs_pending", **r))}
+    wait_until(lambda: counted() == told, 15, "the next count")
+    assert sum(told.values()) == scrape(cluster)("gleaner_jobs", state="pending")
 
 
 def test_disk_and_commits_are_timed(cluster):

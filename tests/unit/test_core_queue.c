@@ -21,6 +21,51 @@ static void test_jobs_go_out_in_order (void **state)
     assert_null (story_answer (self, self->request, MSG_JOB_POLL_OK)->job_poll_ok.job_id.ptr);
 }
 
+/* A pending job that requires n=NUMBER. */
+static void require (story_t *self, int number)
+{
+    char label[32];
+    snprintf (label, sizeof label, "n=%d", number);
+    message_init (&self->message, MSG_JOB_CREATE);
+    msg_job_create_t *job = &self->message.job_create;
+    job->command = SLICE ("make");
+    job->filename = SLICE ("x.zip");
+    job->file_url = SLICE ("http://host/x.zip");
+    job->requires = slice_of (label);
+    story_send (self, NULL);
+    story_answer (self, self->request, MSG_JOB_CREATE_OK);
+}
+
+/* So many requirements that nobody meets that two rounds are needed to hold all against all workers. */
+static void test_why_jobs_wait_is_found_within_a_bound (void **state)
+{
+    enum { WORKERS = 200, KINDS = WAIT_LOOKS_MAX / WORKERS + 20 };
+    story_t *self = *state;
+    char name[32];
+    int64_t waits[WAITS];
+    for (int i = 0; i < KINDS; i++)
+        require (self, i);
+    core_waits (self->core, waits);
+    assert_int_equal (waits[WAIT_NO_WORKER], KINDS);
+    for (int i = 0; i < WORKERS; i++) {
+        snprintf (name, sizeof name, "w%d", i);
+        story_register (self, name, 1, NULL);
+    }
+    core_waits (self->core, waits);
+    assert_int_equal (waits[WAIT_NO_MATCH], KINDS - 20);
+    assert_int_equal (waits[WAIT_NO_WORKER], 20); /* as it was when last looked at */
+    require (self, KINDS);
+    core_waits (self->core, waits);
+    assert_int_equal (waits[WAIT_NO_MATCH], KINDS);
+    assert_int_equal (waits[WAIT_UNKNOWN], 1); /* its turn has not come */
+    core_waits (self->core, waits);
+    assert_int_equal (waits[WAIT_NO_MATCH], KINDS + 1);
+    free (story_create (self, INT_ABSENT));
+    core_waits (self->core, waits);
+    assert_int_equal (waits[WAIT_ALL_BUSY], 1); /* nobody has asked for it yet */
+    core_check (self->core);
+}
+
 /* Only to who says that it can take one, and only with blobs that are there. */
 static void test_a_delta_goes_to_who_knows_deltas (void **state)
 {
@@ -279,6 +324,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         STORY (test_jobs_go_out_in_order),
+        STORY (test_why_jobs_wait_is_found_within_a_bound),
         STORY (test_a_delta_goes_to_who_knows_deltas),
         STORY (test_the_assignment_is_stored_with_its_token),
         STORY (test_a_parked_poll_is_answered_when_a_job_comes),
