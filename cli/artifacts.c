@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/bar.h"
 #include "cli/commands.h"
 #include "cli/print.h"
 #include "cli/temporary.h"
@@ -25,10 +26,24 @@ enum { ZIP_MORE = 64 << 20 }; /* bytes that a ZIP may be longer than the files i
 typedef struct {
     CURL *easy;
     int fd;
-    int64_t left; /* bytes that may still come */
-    int fault;    /* errno of a write */
+    int64_t taken; /* bytes */
+    int64_t left;  /* that may still come */
+    int fault;     /* errno of a write */
     buf_t refusal;
 } sink_t;
+
+static void show_bar (const sink_t *sink)
+{
+    char taken[32];
+    char all[32];
+    curl_off_t length = -1;
+    if (!bar_due (false))
+        return;
+    curl_easy_getinfo (sink->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    bytes_format (sink->taken, taken, sizeof taken);
+    bytes_format (length, all, sizeof all);
+    bar_show ("receiving %s%s%s ", taken, length < 0 ? "" : " of ", length < 0 ? "" : all);
+}
 
 static size_t on_bytes (char *bytes, size_t size, size_t count, void *ctx)
 {
@@ -54,6 +69,8 @@ static size_t on_bytes (char *bytes, size_t size, size_t count, void *ctx)
         }
         at += put > 0 ? (size_t)put : 0;
     }
+    sink->taken += (int64_t)len;
+    show_bar (sink);
     return len;
 }
 
@@ -91,7 +108,9 @@ static int fetch_into (client_t *client, const char *job, int fd, int64_t max)
     curl_easy_setopt (sink.easy, CURLOPT_WRITEDATA, &sink);
     curl_easy_setopt (sink.easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt (sink.easy, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
+    bar_begin ();
     CURLcode code = curl_easy_perform (sink.easy);
+    bar_wipe ();
     int status = fetched (client, &sink, code, fault);
     curl_easy_cleanup (sink.easy);
     buf_fini (&sink.refusal);

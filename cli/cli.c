@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/bar.h"
 #include "cli/client.h"
 #include "cli/tokens.h"
 #include "proto/buf.h"
@@ -31,6 +32,7 @@ int cli_say (int status, const char *format, ...)
     va_start (args, format);
     vsnprintf (line, sizeof line, format, args);
     va_end (args);
+    bar_wipe ();
     fprintf (stderr, "gleaner: %s\n", cli_plain (line));
     return status;
 }

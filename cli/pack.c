@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/bar.h"
 #include "cli/cli.h"
 #include "cli/ignore.h"
+#include "cli/print.h"
 #include "cli/temporary.h"
 #include "proto/limits.h"
 #include "proto/lines.h"
@@ -38,6 +40,7 @@ typedef struct {
     buf_t touched; /* likewise, with the bytes that were sent and another time */
     int64_t touched_count, touched_bytes;
     int64_t files;
+    int64_t bytes;                 /* that were read of them */
     int64_t folders;               /* that they lie in */
     char last[NAME_BYTES_MAX + 1]; /* the path before this one, of those that travel */
     int64_t left;                  /* links and the like */
@@ -81,9 +84,22 @@ static void leave_at_home (walk_t *self, const char *path)
         snprintf (self->first_left, sizeof self->first_left, "%s", path);
 }
 
+static void show_bar (const walk_t *self)
+{
+    char read[32];
+    if (!bar_due (false))
+        return;
+    bytes_format (self->bytes, read, sizeof read);
+    bar_show ("%s %lld files, %s read ", self->since ? "looking at" : "packing", (long long)self->files, read);
+}
+
 static void on_bytes (void *ctx, const void *bytes, size_t len)
 {
-    sha256_update (&((walk_t *)ctx)->hash, len, bytes);
+    walk_t *self = ctx;
+    if (self->index)
+        sha256_update (&self->hash, len, bytes);
+    self->bytes += (int64_t)len;
+    show_bar (self);
 }
 
 static bool hash_file (walk_t *self, int fd, int64_t bytes, unsigned char out[SENT_HASH])
@@ -93,6 +109,8 @@ static bool hash_file (walk_t *self, int fd, int64_t bytes, unsigned char out[SE
     sha256_init (&self->hash);
     while ((got = read (fd, piece, sizeof piece)) > 0) {
         sha256_update (&self->hash, (size_t)got, piece);
+        self->bytes += got;
+        show_bar (self);
         bytes -= got;
     }
     sha256_digest (&self->hash, SENT_HASH, out);
@@ -176,6 +194,7 @@ static bool count_path (walk_t *self, const char *path)
         self->folders++;
     snprintf (self->last, sizeof self->last, "%s", path);
     self->files++;
+    show_bar (self);
     return self->files + self->folders <= ARCHIVE_FILES_DEFAULT ||
            cli_say (
                0,
@@ -308,12 +327,14 @@ static bool walk_folder (walk_t *self, char *path)
     bool good = fts;
     size_t len = strlen (path);
     self->prefix = len + (path[len - 1] != '/');
+    bar_begin ();
     for (FTSENT *entry; good && (errno = 0, entry = fts_read (fts));)
         good = take_entry (self, fts, entry);
     if (good && errno)
         good = cli_say (0, "cannot read '%s': %s.", path, strerror (errno));
     if (fts)
         fts_close (fts);
+    bar_wipe ();
     return good;
 }
 
@@ -344,8 +365,7 @@ static bool pack_all (walk_t *self, const char *path, pack_t *out)
     self->zip = zip_write_new (out->fd, problem, sizeof problem);
     if (!self->zip)
         return cli_say (0, "%s", problem);
-    if (self->index)
-        zip_write_tap (self->zip, on_bytes, self);
+    zip_write_tap (self->zip, on_bytes, self);
     bool good = walk_folder (self, root);
     /* What is given up is ended, too, for the library frees nothing otherwise; the file has no name, and goes. */
     bool ended = zip_write_end (&self->zip, true, problem, sizeof problem);

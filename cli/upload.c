@@ -5,14 +5,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/bar.h"
 #include "cli/print.h"
 #include "proto/clock.h"
 
 enum {
     TRIES = 4,          /* of an upload, with the same idempotency key */
     TRY_AGAIN_MS = 500, /* before the second one, doubled each time */
-    BAR_AFTER_MS = 500, /* an upload that is quicker shows no bar */
-    BAR_EVERY_MS = 100,
     BAR_WIDTH = 30,
     LARGE = 1 << 20, /* bytes: such a file waits until the server has not refused it */
     STALL_S = 60,    /* an upload without a byte for so long has ended */
@@ -21,15 +20,11 @@ enum {
 typedef struct {
     int fd;
     int64_t at, bytes;
-    int64_t begun_ms, shown_ms; /* of the bar; 0: not shown */
-    bool bar;
 } source_t;
 
-static void show_bar (source_t *source)
+static void show_bar (const source_t *source)
 {
-    int64_t now = clock_mono_ms ();
-    bool done = source->at >= source->bytes;
-    if (!source->bar || now - source->begun_ms < BAR_AFTER_MS || (now - source->shown_ms < BAR_EVERY_MS && !done))
+    if (!bar_due (source->at >= source->bytes))
         return;
     char sent[32];
     char all[32];
@@ -40,15 +35,7 @@ static void show_bar (source_t *source)
     bar[BAR_WIDTH] = '\0';
     bytes_format (source->at, sent, sizeof sent);
     bytes_format (source->bytes, all, sizeof all);
-    fprintf (stderr, "\rsending [%s] %s of %s ", bar, sent, all);
-    source->shown_ms = now;
-}
-
-static void end_bar (source_t *source)
-{
-    if (source->shown_ms)
-        fprintf (stderr, "\r%*s\r", BAR_WIDTH + 50, "");
-    source->shown_ms = 0;
+    bar_show ("sending [%s] %s of %s ", bar, sent, all);
 }
 
 static size_t on_read (char *out, size_t size, size_t count, void *ctx)
@@ -106,9 +93,8 @@ static curl_mime *make_mime (CURL *easy, const form_t *form, const pack_t *pack,
 static void send_once (client_t *client, const form_t *form, const pack_t *pack, answer_t *answer)
 {
     char fault[CURL_ERROR_SIZE];
-    source_t source = {
-        .fd = pack->fd, .bytes = pack->bytes, .begun_ms = clock_mono_ms (), .bar = isatty (STDERR_FILENO)
-    };
+    source_t source = { .fd = pack->fd, .bytes = pack->bytes };
+    bar_begin ();
     CURL *easy = client_transfer (client, "/api/execute", fault);
     curl_mime *mime = make_mime (easy, form, pack, &source);
     struct curl_slist *headers = curl_slist_append (NULL, "Expect:");
@@ -121,7 +107,7 @@ static void send_once (client_t *client, const form_t *form, const pack_t *pack,
     curl_easy_setopt (easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt (easy, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
     client_perform (client, easy, answer);
-    end_bar (&source);
+    bar_wipe ();
     curl_mime_free (mime);
     curl_slist_free_all (headers);
 }

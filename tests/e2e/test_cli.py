@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -14,8 +15,10 @@ import zipfile
 
 import pytest
 
+from built import PATIENCE
 from cluster import wait_until
 from shell import AWAY, CUT, LOCAL, NO_CODE, PROGRAM, REFUSED, Shell, wait_for_ears
+from terminal import Terminal
 from tokens import create
 
 
@@ -163,6 +166,40 @@ def test_secrets_do_not_stand_on_command_lines(cluster, shell):
     cluster.worker("http")
     done = shell.run("run", "--secret", "S=@token", "--", 'echo "$S" | wc -c; echo "$S"')
     assert done.stdout.split()[0] in ("12", "13") and "from a file" not in done.stdout
+
+
+# ---- long work ----
+
+
+def test_a_terminal_is_told_how_far_packing_is_and_then_no_more(shell, cluster):
+    cluster.worker("http")
+    folder = shell.folder / "large"
+    folder.mkdir()
+    with open(folder / "sparse", "wb") as file:
+        file.write(os.urandom(16 << 20))  # or it would grow by more than a worker allows
+        file.truncate(400 << 20)
+    terminal = Terminal([PROGRAM, "run", "large", "--", "echo begun"], {**shell.env, "TERM": "xterm"}, shell.folder)
+    shown = terminal.see(r"packing 1 files, [\d.]+ \w+ read") + terminal.see("begun")
+    assert terminal.wait() == 0
+    terminal.close()
+    # Nothing of it is left on the line that the output begins on.
+    assert re.search(r"\r +\r", shown) and shown.rindex("read") < shown.rindex("\r ") < shown.rindex("begun"), shown
+    piped = shell.run("submit", "large", "--", "true")
+    assert piped.returncode == 0 and "read" not in piped.stderr
+
+
+def test_a_terminal_is_told_how_much_of_artifacts_has_come(shell, cluster):
+    cluster.worker("http")
+    shell.write({"p/x": "x"})
+    job = shell.run("submit", "--artifact", "big", "p", "--", "head -c 100000000 /dev/urandom >big").stdout.strip()
+    assert shell.run("wait", job).returncode == 0
+    os.kill(cluster.gateway.pid, signal.SIGSTOP)  # as far as a slow network is to be told from it
+    terminal = Terminal([PROGRAM, "artifacts", job], {**shell.env, "TERM": "xterm"}, shell.folder)
+    time.sleep(1.5 * PATIENCE)
+    os.kill(cluster.gateway.pid, signal.SIGCONT)
+    shown = terminal.see(r"receiving [\d.]+ \w+ of [\d.]+ MiB ")
+    assert terminal.wait() == 0 and re.search(r"\r +\r$", shown + terminal.take())
+    terminal.close()
 
 
 # ---- Ctrl-C ----
