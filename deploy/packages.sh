@@ -18,8 +18,8 @@ GLEANER_PACKAGING_PACKAGES="dpkg-dev file"
 GLEANER_TEST_PACKAGES="python3-pytest python3-pytest-xdist python3-jsonschema python3-zmq python3-msgpack python3-cryptography python3-jwt python3-prometheus-client dbus-daemon systemd python3-dbus python3-gi clang libclang-rt-dev clang-format clang-tidy cppcheck strace valgrind binutils iproute2 man-db mandoc zsh fish"
 # What the documents tell people to type; jobs that build something.
 GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES jq unzip openssl make"
-# To test what is deployed: packages, a clean Debian to install them in, manifests.
-GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES $GLEANER_PACKAGING_PACKAGES lintian mmdebstrap python3-yaml python3-kubernetes"
+# To test what is deployed: packages, a clean Debian to install them in, images, manifests.
+GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES $GLEANER_PACKAGING_PACKAGES lintian mmdebstrap python3-yaml python3-kubernetes buildah podman runc"
 [ -x /usr/bin/chromium ] || GLEANER_TEST_PACKAGES="$GLEANER_TEST_PACKAGES chromium fonts-liberation"
 
 # need_packages NAME ...: installs those that are missing, as root or through sudo; says what to do otherwise.

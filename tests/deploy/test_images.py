@@ -1,5 +1,5 @@
-"""Images and manifests, where there is neither an engine with a registry nor a cluster: the Containerfile's own steps in a clean
-Debian, and in it what the manifests start, with their users, arguments, read-only root, folders and probes."""
+"""Images and manifests without an engine and without a cluster (test_engine.py has an engine): the Containerfile's own steps in a
+clean Debian, and in it what the manifests start, with their users, arguments, read-only root, folders and probes."""
 
 import re
 import shutil

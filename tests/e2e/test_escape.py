@@ -494,10 +494,10 @@ def test_each_job_has_a_sandbox_of_its_own(lender):
 
 # ---- starting ----
 
-def refused_start(tmp_path, *args, **env):
+def refused_start(tmp_path, *args, before=(), **env):
     from cluster import BIN
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GLEANER_")}
-    run = subprocess.run([BIN / "gleaner-worker", "--server", "http://127.0.0.1:1", "--work-dir", tmp_path / "work", *args], capture_output=True,
+    run = subprocess.run([*before, BIN / "gleaner-worker", "--server", "http://127.0.0.1:1", "--work-dir", tmp_path / "work", *args], capture_output=True,
                          text=True, env={**kept, **env}, timeout=30)
     assert run.returncode == 2 and run.stderr.count("\n") == 1, run
     return run.stderr
