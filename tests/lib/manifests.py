@@ -3,13 +3,36 @@ python3-kubernetes, which is older than some fields that are named here."""
 
 import re
 
+import jsonschema
 import pytest
 import yaml
 
 client = pytest.importorskip("kubernetes.client", reason="python3-kubernetes is not installed")
 
-NEWER = {"V1PodSpec": {"hostUsers"}}  # Kubernetes 1.33
-CUSTOM = {("keda.sh/v1alpha1", "ScaledObject")}  # not of Kubernetes itself
+NEWER = {"V1PodSpec": {"hostUsers": "bool"}}  # Kubernetes 1.33
+
+
+def fields(required, **others):
+    """An object that has nothing else."""
+    return {"type": "object", "properties": {**required, **others}, "required": list(required), "additionalProperties": False}
+
+
+TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
+POLICY = fields({"type": {"enum": ["Pods", "Percent"]}, "value": {"type": "integer", "minimum": 1}, "periodSeconds": {"type": "integer", "minimum": 1, "maximum": 1800}})
+RULES = fields({}, stabilizationWindowSeconds={**COUNT, "maximum": 3600}, selectPolicy=TEXT, policies={"type": "array", "items": POLICY, "minItems": 1})
+# What KEDA's own definition of the kind lets in, without the parts that we have no use for.
+CUSTOM = {("keda.sh/v1alpha1", "ScaledObject"): fields({
+    "apiVersion": TEXT, "kind": TEXT,
+    "metadata": fields({"name": TEXT}, namespace=TEXT),
+    "spec": fields(
+        {"scaleTargetRef": fields({"name": TEXT}, apiVersion=TEXT, kind=TEXT, envSourceContainerName=TEXT),
+         "triggers": {"type": "array", "minItems": 1, "items": fields(
+             {"type": {"const": "prometheus"},
+              "metadata": fields({"serverAddress": TEXT, "query": TEXT, "threshold": {"type": "string", "pattern": r"^[\d.]+$"}}, ignoreNullValues=TEXT, namespace=TEXT)},
+             name=TEXT, authenticationRef=fields({"name": TEXT}))}},
+        minReplicaCount=COUNT, maxReplicaCount=COUNT, pollingInterval=COUNT, cooldownPeriod=COUNT,
+        advanced=fields({}, restoreToOriginalReplicaCount={"type": "boolean"},
+                        horizontalPodAutoscalerConfig=fields({}, behavior=fields({}, scaleUp=RULES, scaleDown=RULES))))})}
 
 
 def model_of(document):
@@ -40,6 +63,7 @@ def check(value, kind, where):
         given = {}
         for name, item in value.items():
             if name in NEWER.get(kind, ()):
+                check(item, NEWER[kind][name], f"{where}.{name}")
                 continue
             assert name in names, f"{where}: {kind} has no {name}"
             check(item, model.openapi_types[names[name]], f"{where}.{name}")
@@ -54,7 +78,10 @@ def read(folder):
         for document in yaml.safe_load_all(path.read_text()):
             if document["kind"] == "Kustomization":
                 continue
-            if (document["apiVersion"], document["kind"]) not in CUSTOM:
+            custom = CUSTOM.get((document["apiVersion"], document["kind"]))
+            if custom:
+                jsonschema.validate(document, custom)
+            else:
                 check(document, model_of(document).__name__, f"{path.name}: {document['metadata']['name']}")
             documents.append(document)
     return documents
