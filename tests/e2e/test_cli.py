@@ -15,7 +15,6 @@ import zipfile
 
 import pytest
 
-from built import PATIENCE
 from cluster import wait_until
 from shell import AWAY, CUT, LOCAL, NO_CODE, PROGRAM, REFUSED, Shell, wait_for_ears
 from terminal import Terminal
@@ -193,11 +192,16 @@ def test_a_terminal_is_told_how_much_of_artifacts_has_come(shell, cluster):
     shell.write({"p/x": "x"})
     job = shell.run("submit", "--artifact", "big", "p", "--", "head -c 100000000 /dev/urandom >big").stdout.strip()
     assert shell.run("wait", job).returncode == 0
-    os.kill(cluster.gateway.pid, signal.SIGSTOP)  # as far as a slow network is to be told from it
     terminal = Terminal([PROGRAM, "artifacts", job], {**shell.env, "TERM": "xterm"}, shell.folder)
-    time.sleep(1.5 * PATIENCE)
-    os.kill(cluster.gateway.pid, signal.SIGCONT)
-    shown = terminal.see(r"receiving [\d.]+ \w+ of [\d.]+ MiB ")
+
+    def slowly():  # as a network would be that now and then brings something
+        os.kill(cluster.gateway.pid, signal.SIGSTOP)
+        seen = terminal.shows(r"receiving [\d.]+ \w+ of [\d.]+ MiB ")
+        os.kill(cluster.gateway.pid, signal.SIGCONT)
+        time.sleep(0.01)
+        return seen
+    wait_until(slowly, 20, "how far it is")
+    shown = terminal.take()
     assert terminal.wait() == 0 and re.search(r"\r +\r$", shown + terminal.take())
     terminal.close()
 

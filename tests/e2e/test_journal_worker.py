@@ -170,9 +170,9 @@ def test_only_what_is_kept_is_told(clusters):
 def test_a_long_one(cluster_at_work):
     """Longer than goes into a result; and a command that prints nothing has no output to wait for."""
     cluster = cluster_at_work
-    job, status = run(cluster, "\n".join(["true"] * 600), timeoutMs=120_000)
+    job, status = run(cluster, "\n".join(["true"] * 800), timeoutMs=120_000)
     entries = journal(cluster, job)
-    assert told(entries, "end") == [f"end {n} 0" for n in range(1, 601)] and status["journalBytes"] > 16 * 1024
+    assert told(entries, "end") == [f"end {n} 0" for n in range(1, 801)] and status["journalBytes"] > 16 * 1024
     assert entries[-1][1:] == ["phase", "upload"]
 
 

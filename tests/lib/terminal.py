@@ -56,6 +56,11 @@ class Terminal:
             assert self._read() or re.search(what, self.shown), (what, self.shown)
         return self.take()
 
+    def shows(self, what):
+        """Whether that pattern has been shown; looks for a moment."""
+        self._read()
+        return re.search(what, self.shown) is not None
+
     def wait(self, seconds=20):
         """Its exit status; negative: the signal that ended it."""
         end = time.monotonic() + seconds * PATIENCE
