@@ -179,7 +179,8 @@ static void watch (spare_t *self)
 
 static bool is_to_be_made (const spare_t *self)
 {
-    return self->wanted[0] && strcmp (self->wanted, self->ready) != 0 && strcmp (self->wanted, self->no_good) != 0;
+    return self->config.allowed && self->wanted[0] && strcmp (self->wanted, self->ready) != 0 &&
+           strcmp (self->wanted, self->no_good) != 0;
 }
 
 static void make (void *ctx)

@@ -5,7 +5,9 @@ import os
 import pathlib
 import random
 import signal
+import shutil
 import stat
+import tempfile
 import time
 import zipfile
 
@@ -186,6 +188,26 @@ def test_it_stays_within_the_cache(cluster, project):
     assert not place.folder.exists() and len(list((place.worker.folder / "archives").iterdir())) == 2
     place.run()
     assert not place.count("spare-taken")
+
+
+def test_what_cannot_become_a_folder_of_a_job_is_made_once(cluster, project):
+    """The jobs' folders are on another disk."""
+    far = tempfile.mkdtemp(dir="/dev/shm")
+    place = Place(cluster, project)
+    if os.stat(far).st_dev == os.stat(place.worker.folder).st_dev:
+        pytest.skip("this machine has one disk")
+    place.worker.stop()
+    (place.worker.folder / "jobs").rmdir()
+    (place.worker.folder / "jobs").symlink_to(far)
+    place.worker.start()
+    place.come_again()
+    place.wait_ready()
+    assert place.run("ls d0 | wc -l") == f"{FILES // 20}\n"
+    time.sleep(3)  # it would be made again
+    assert not place.folder.exists() and place.maker() is None
+    assert (place.count("spare-ready"), place.count("spare-failed"), place.count("spare-taken")) == (1, 1, 0)
+    place.worker.stop()
+    shutil.rmtree(far)
 
 
 def test_without_a_sandbox_there_is_none(cluster, project):
