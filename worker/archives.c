@@ -186,9 +186,9 @@ static int64_t free_of_disk (const archives_t *self)
     return ((int64_t)disk.f_bavail - (int64_t)(part < wanted ? part : wanted)) * (int64_t)disk.f_frsize;
 }
 
-void archives_yield (archives_t *self)
+void archives_yield (archives_t *self, int64_t coming)
 {
-    while (self->count && free_of_disk (self) < 0)
+    while (self->count && free_of_disk (self) + coming < 0)
         drop_oldest (self);
 }
 

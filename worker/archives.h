@@ -38,8 +38,8 @@ void archives_keep (archives_t *self, slice_t sha256, const char *path);
 /* Its bytes were held against its hash. */
 void archives_sure (archives_t *self, slice_t sha256);
 /* To be called before a job begins: where the disk is nearly full, the ones that were not used for longest go, since
- * jobs need the room more. */
-void archives_yield (archives_t *self);
+ * jobs need the room more. `coming` bytes of it are being freed already. */
+void archives_yield (archives_t *self, int64_t coming);
 /* How many bytes what is made of them may take, of the room that was given and of the disk, where it takes `held` of
  * them already. Not below 0. */
 int64_t archives_room (const archives_t *self, int64_t held);

@@ -28,6 +28,5 @@ void session_idle (session_t *self)
 void session_busy (session_t *self)
 {
     spare_stop (self->spare);
-    spare_yield (self->spare);
-    archives_yield (self->archives);
+    archives_yield (self->archives, spare_yield (self->spare));
 }

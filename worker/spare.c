@@ -285,8 +285,11 @@ void spare_stop (spare_t *self)
     child_kill (&self->child);
 }
 
-void spare_yield (spare_t *self)
+int64_t spare_yield (spare_t *self)
 {
-    if (self->ready[0] && !has_room (self))
-        drop (self);
+    int64_t room = self->room;
+    if (!self->ready[0] || has_room (self))
+        return 0;
+    drop (self);
+    return room;
 }

@@ -54,7 +54,8 @@ bool spare_take (spare_t *self, slice_t sha256, const char *folder);
 void spare_idle (spare_t *self);
 /* A job has come, or the machine or the worker ends: none is made any more. Does not wait. */
 void spare_stop (spare_t *self);
-/* Where an archive, or a job, needs the room, it goes. */
-void spare_yield (spare_t *self);
+/* Where an archive, or a job, needs the room, it goes. Returns how many bytes of disk come free by that, a little
+ * later; about. */
+int64_t spare_yield (spare_t *self);
 
 #endif

@@ -7,6 +7,7 @@ import random
 import signal
 import shutil
 import stat
+import subprocess
 import tempfile
 import time
 import zipfile
@@ -48,10 +49,10 @@ DELTA = zip_raw([("./removed", b"d2/f2\nd3/f3\n", stat.S_IFREG | 0o644), ("d0/f0
 
 
 class Place:
-    def __init__(self, cluster, project, *args, sandbox=True):
+    def __init__(self, cluster, project, *args, sandbox=True, folder=None):
         self.cluster, self.api = cluster, cluster.api
         self.base = self.upload(project)
-        self.worker = cluster.worker("http", "--log-level", "debug", *args, sandbox=sandbox)
+        self.worker = cluster.worker("http", "--log-level", "debug", *args, sandbox=sandbox, folder=folder)
         self.folder = self.worker.folder / "spare"
         if self.worker.events("landlock-missing"):
             pytest.skip("this kernel has no Landlock")
@@ -188,6 +189,25 @@ def test_it_stays_within_the_cache(cluster, project):
     assert not place.folder.exists() and len(list((place.worker.folder / "archives").iterdir())) == 2
     place.run()
     assert not place.count("spare-taken")
+
+
+def test_where_the_disk_is_nearly_full_it_goes_before_archives(cluster, project, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        place = Place(cluster, project, folder=disk / "work")
+        place.come_again()
+        place.wait_ready()
+        free = os.statvfs(disk)
+        with open(disk / "filling", "wb") as filling:
+            os.posix_fallocate(filling.fileno(), 0, (free.f_bavail - free.f_blocks // 16) * free.f_frsize + 2 * MIB)
+        assert place.api.wait_job(place.create(), 60)["bytesIn"] == 0, "its archive is still there"
+        assert not place.folder.exists() and not place.count("spare-taken")
+        place.worker.stop()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_what_cannot_become_a_folder_of_a_job_is_made_once(cluster, project):
