@@ -259,8 +259,8 @@ bool spare_take (spare_t *self, slice_t sha256, const char *folder)
     if (!self->ready[0] || !slice_eq_str (sha256, self->ready))
         return false;
     if (rename (self->project, folder) != 0) {
+        self->config.allowed = errno == ENOENT; /* somebody has removed it; else it would be made again and again */
         log_event (LEVEL_WARN, "spare-failed", "%s cannot become %s: %s", self->project, folder, strerror (errno));
-        self->config.allowed = false; /* it would be made again and again */
         drop (self);
         return false;
     }

@@ -230,6 +230,17 @@ def test_what_cannot_become_a_folder_of_a_job_is_made_once(cluster, project):
     shutil.rmtree(far)
 
 
+def test_what_somebody_has_removed_is_made_again(cluster, project):
+    place = Place(cluster, project)
+    place.come_again()
+    place.wait_ready()
+    shutil.rmtree(place.folder)
+    assert place.run("ls d0 | wc -l") == f"{FILES // 20}\n" and place.count("spare-failed") == 1
+    place.wait_ready(2)
+    place.run()
+    assert place.count("spare-taken") == 1
+
+
 def test_without_a_sandbox_there_is_none(cluster, project):
     """A job could reach it before the one that gets it."""
     place = Place(cluster, project, sandbox=False)
