@@ -275,7 +275,7 @@ def test_no_secret_is_written_anywhere(asking):
         TokenClient(asking, token).post("/api/workers/drain", {"workerId": "x"})
         TokenClient(asking, token[:-1]).get("/api/info")
         asking.native().ask("worker-drain", auth=token, workerId="x")
-    secrets = [token.rsplit("_", 1)[1][:20].encode() for token in tokens]
+    secrets = [token.split("_", 2)[2][:20].encode() for token in tokens]
     for path in asking.folder.rglob("*"):
         if path.is_file():
             assert not any(secret in path.read_bytes() for secret in secrets), path
