@@ -1,9 +1,10 @@
 /* faults.c - preloaded into a program under test: makes its disk fail, kills it at an exact point, moves its clocks.
  *
  * GLEANER_FAULTS names a folder. A file `sync` in it holds "WHAT PATH": at the next fsync or fdatasync of a file whose
- * path holds PATH, `eio` fails it, `before` and `after` end the process then, as a kill -9 would. The file is removed
- * first, so that it happens once. Files `wall` and `boot` hold milliseconds that CLOCK_REALTIME and CLOCK_BOOTTIME are
- * ahead by; `statfs` the hexadecimal number of a kind of file system that every folder is on.
+ * path holds PATH ("PATH$": ends with it), `eio` fails it, `before` and `after` end the process then, as a kill -9
+ * would. The file is removed first, so that it happens once. Files `wall` and `boot` hold milliseconds that
+ * CLOCK_REALTIME and CLOCK_BOOTTIME are ahead by; `statfs` the hexadecimal number of a kind of file system that every
+ * folder is on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,16 @@ static size_t look (const char *name, char *text, size_t size)
     return strlen (text);
 }
 
+/* "WHERE$": the path ends with WHERE. */
+static bool holds (const char *path, char *where)
+{
+    size_t len = strlen (where);
+    if (!len || where[len - 1] != '$')
+        return strstr (path, where) != NULL;
+    where[--len] = '\0';
+    return strlen (path) >= len && strcmp (path + strlen (path) - len, where) == 0;
+}
+
 static int sync_with_faults (int fd, long number)
 {
     char text[256];
@@ -48,7 +59,7 @@ static int sync_with_faults (int fd, long number)
     char *where = look ("sync", text, sizeof text) ? strchr (text, ' ') : NULL;
     if (where) {
         *where++ = '\0';
-        struck = strstr (path, where) != NULL;
+        struck = holds (path, where);
     }
     errno = saved;
     if (struck) {

@@ -18,7 +18,7 @@ class Faults:
         new.rename(self.folder / name)
 
     def sync(self, what, path):
-        """At the next sync of a file whose path holds `path`: 'eio', or the process ends 'before' or 'after' it."""
+        """At the next sync of a file whose path holds `path` ('path$': ends with it): 'eio', or the process ends 'before' or 'after' it."""
         self._put("sync", f"{what} {path}")
 
     def struck(self, seconds=10):
