@@ -137,6 +137,8 @@ static slice_t subject_of (message_t *message)
         return message->worker_drain.worker_id;
     if (message->type == MSG_WORKER_RESUME)
         return message->worker_resume.worker_id;
+    if (message->type == MSG_TOKEN_REVOKE)
+        return message->token_revoke.which;
     return worker ? *worker : job;
 }
 
@@ -184,8 +186,45 @@ void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t
 /* What was refused, or was so before, can be asked for without end, and would push what was done out of the files. */
 static bool changed_nothing (const message_t *answer)
 {
-    return answer->type == MSG_ERROR || (answer->type == MSG_JOB_CREATE_OK && answer->job_create_ok.repeated == 1) ||
-           (answer->type == MSG_JOB_CANCEL_OK && answer->job_cancel_ok.already_over == 1);
+    switch ((int)answer->type) {
+    case MSG_ERROR:
+        return true;
+    case MSG_JOB_CREATE_OK:
+        return answer->job_create_ok.repeated == 1;
+    case MSG_JOB_CANCEL_OK:
+        return answer->job_cancel_ok.already_over == 1;
+    case MSG_TOKEN_CREATE_OK:
+        return answer->token_create_ok.repeated == 1;
+    case MSG_TOKEN_REVOKE_OK:
+        return answer->token_revoke_ok.already_revoked == 1;
+    default:
+        return false;
+    }
+}
+
+/* A token that comes or goes is called so whoever did it, from afar or with the data directory. */
+static slice_t what_was_done (const request_t *request, const message_t *answer)
+{
+    if (answer->type == MSG_TOKEN_CREATE_OK && !changed_nothing (answer))
+        return SLICE ("token-created");
+    if (answer->type == MSG_TOKEN_REVOKE_OK && !changed_nothing (answer))
+        return SLICE ("token-revoked");
+    return slice_of (message_spec (request->type)->wire);
+}
+
+/* What the answer names; else what the request has. */
+static slice_t subject_after (const speaker_t *speaker, const message_t *answer)
+{
+    switch ((int)answer->type) {
+    case MSG_JOB_CREATE_OK:
+        return answer->job_create_ok.job_id;
+    case MSG_TOKEN_CREATE_OK:
+        return answer->token_create_ok.identity;
+    case MSG_TOKEN_REVOKE_OK:
+        return answer->token_revoke_ok.identity;
+    default:
+        return speaker->subject[0] ? slice_of (speaker->subject) : SLICE_ABSENT;
+    }
 }
 
 void admit_answered (broker_t *self, const request_t *request, const message_t *answer)
@@ -193,16 +232,14 @@ void admit_answered (broker_t *self, const request_t *request, const message_t *
     const speaker_t *speaker = request->speaker;
     if (!speaker->audited || (changed_nothing (answer) && !admit_tells (self)))
         return;
-    bool created = answer->type == MSG_JOB_CREATE_OK;
-    slice_t subject = speaker->subject[0] ? slice_of (speaker->subject) : SLICE_ABSENT;
     audit_add (self->audit,
                &(audit_entry_t){ .time_ms = self->wall_ms,
                                  .id = slice_of (speaker->id),
                                  .name = slice_of (speaker->name),
                                  .role = speaker->role,
                                  .from = slice_of (speaker->from),
-                                 .what = slice_of (message_spec (request->type)->wire),
-                                 .subject = created ? answer->job_create_ok.job_id : subject,
+                                 .what = what_was_done (request, answer),
+                                 .subject = subject_after (speaker, answer),
                                  .outcome = answer->type == MSG_ERROR ? answer->error.code : SLICE ("ok") });
 }
 
@@ -268,11 +305,12 @@ static void end_streams (broker_t *self, const identity_t *identity)
 static void on_change (void *ctx, const identity_t *identity, bool gone)
 {
     broker_t *self = ctx;
-    audit_add (self->audit, &(audit_entry_t){ .time_ms = self->wall_ms,
-                                              .role = ROLE_NONE,
-                                              .what = gone ? SLICE ("token-revoked") : SLICE ("token-created"),
-                                              .subject = slice_of (identity->id),
-                                              .outcome = SLICE ("ok") });
+    if (!self->changing || strcmp (self->changing, identity->id) != 0)
+        audit_add (self->audit, &(audit_entry_t){ .time_ms = self->wall_ms,
+                                                  .role = ROLE_NONE,
+                                                  .what = gone ? SLICE ("token-revoked") : SLICE ("token-created"),
+                                                  .subject = slice_of (identity->id),
+                                                  .outcome = SLICE ("ok") });
     if (!gone) {
         log_event (LEVEL_INFO, "identity-new", "%s of %s: %s", identity->id, identity->name,
                    role_name (identity->role));

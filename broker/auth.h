@@ -52,6 +52,30 @@ err_t auth_join (auth_t *self, slice_t code, slice_t key, slice_t worker_id, int
  * is known by. Who asks again, with the same, gets the same. */
 err_t auth_join_token (auth_t *self, slice_t code, slice_t secret_hash, slice_t worker_id, int64_t wall_ms,
                        char id[IDENTITY_ID_MAX + 1]);
+/* What is to become a token whose secret is somebody else's. */
+typedef struct {
+    role_t role;
+    slice_t name;        /* absent: its id */
+    slice_t secret_hash; /* SHA-256 of the secret, in hex */
+    int64_t life_ms;     /* 0: until it is revoked */
+} token_order_t;
+
+typedef struct {
+    identity_t identity; /* as it is now; its id is there before auth_change_fn is told of it */
+    bool before;         /* and was so before */
+} token_change_t;
+
+/* Makes a token, or finds the one that the same order has made: 0 when it is known and on disk. IDEMPOTENCY_MISMATCH:
+ * its hash is another token's; TOKENS_FULL; INTERNAL when it cannot be written (logged). */
+err_t auth_token_create (auth_t *self, const token_order_t *order, int64_t wall_ms, token_change_t *out);
+/* Revokes one (identities_find): 0 when it counts no longer, here and on disk. NO_SUCH_TOKEN, AMBIGUOUS_TOKEN;
+ * LAST_ADMIN: no other admin's token counts; INTERNAL likewise. */
+err_t auth_token_revoke (auth_t *self, slice_t which, int64_t wall_ms, token_change_t *out);
+/* Up to `limit` token-entries from behind the one whose id `cursor` is (absent or empty: from the newest), newest
+ * first; `raw` keeps their bytes. `next` (borrowed until the next auth_refresh) goes on, absent at the end.
+ * NO_SUCH_TOKEN for a cursor that is none. */
+err_t auth_token_list (const auth_t *self, slice_t cursor, int64_t limit, int64_t wall_ms, buf_t *raw, list_t *out,
+                       slice_t *next);
 /* Binds the identity to a worker, on disk when it returns true; `who->identity` is then the new one. False: it cannot
  * be written (logged). */
 bool auth_bind (auth_t *self, who_t *who, slice_t worker_id, int64_t wall_ms);

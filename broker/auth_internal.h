@@ -1,4 +1,4 @@
-/* auth_internal.h - what auth.c and auth_join.c share. */
+/* auth_internal.h - what auth.c, auth_join.c and auth_tokens.c share. */
 #ifndef GLEANER_AUTH_INTERNAL_H
 #define GLEANER_AUTH_INTERNAL_H
 

@@ -65,10 +65,8 @@ static size_t find_code (const identities_t *identities, const use_t *use)
 /* The line that the code becomes. */
 static void make_known (const identity_t *code, use_t *use, identity_t *known)
 {
-    char unused[TOKEN_TEXT_MAX];
     *known = (identity_t){ 0 };
-    token_make (known, unused); /* for its id */
-    sodium_memzero (unused, sizeof unused);
+    identity_make_id (known);
     known->role = code->role;
     known->created_ms = use->wall_ms;
     snprintf (known->kind, sizeof known->kind, "%s", use->kind);

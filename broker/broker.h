@@ -8,6 +8,7 @@
  *   issuer.c    likewise, by the word of another that signs it
  *   admit.c     whether it may be sent by them
  *   curve.c join.c   whose a connection is, and how it comes to be known
+ *   tokens.c    likewise tokens, by an admin's word
  *   requests.c  who asked what, until it is answered
  *   peers.c     whose connection is closed
  *   carry.c     effects of the core and outcomes of the depot
@@ -141,8 +142,9 @@ typedef struct {
     curve_t *curve; /* NULL: none */
     int curve_fd;   /* -1: likewise */
     joins_t joins;
-    const who_t *who; /* who sent the message that is being handled; NULL: nobody has to say */
-    bool auth_moved;  /* there may be news of identities */
+    const who_t *who;     /* who sent the message that is being handled; NULL: nobody has to say */
+    const char *changing; /* the identity that this message changes; NULL: none */
+    bool auth_moved;      /* there may be news of identities */
     int64_t auth_due_ms;
     int64_t unauthorized, forbidden;         /* messages refused so */
     int64_t refusals_second, refusals_count; /* of those that are logged */
@@ -242,6 +244,10 @@ slice_t admit_only (const broker_t *self);
 /* join.c */
 /* A join or a join-token. */
 void join_request (broker_t *self, uint64_t request, const message_t *message, zmq_msg_t *frame);
+
+/* tokens.c */
+/* A token-create, token-list or token-revoke. */
+void tokens_request (broker_t *self, uint64_t request, const message_t *message);
 
 /* carry.c */
 /* Steps the core and carries the effects out. `frame`: the message that the event came in, may be taken over. */

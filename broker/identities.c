@@ -107,6 +107,28 @@ bool identity_counts (const identity_t *identity, int64_t wall_ms)
     return !identity->revoked_ms && (!identity->expires_ms || wall_ms < identity->expires_ms);
 }
 
+const char *identity_state (const identity_t *identity, int64_t wall_ms)
+{
+    return identity->revoked_ms ? "revoked" : identity_counts (identity, wall_ms) ? "good" : "expired";
+}
+
+identity_t *identities_find (identities_t *self, slice_t which, int *same)
+{
+    identity_t *found = NULL;
+    *same = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        identity_t *identity = self->items[i];
+        if (slice_eq_str (which, identity->id))
+            return identity;
+        if (!slice_eq_str (which, identity->name))
+            continue;
+        *same += !identity->revoked_ms;
+        if (!found || !identity->revoked_ms || (found->revoked_ms && identity->revoked_ms > found->revoked_ms))
+            found = identity;
+    }
+    return *same > 1 ? NULL : found;
+}
+
 const identity_t *identities_by_worker (const identities_t *self, slice_t worker_id, int64_t wall_ms)
 {
     const identity_t *identity = map_get (&self->by_worker, worker_id);
@@ -146,7 +168,7 @@ bool identities_add (identities_t *self, const identity_t *identity)
 
 /* ---- tokens ---- */
 
-static bool is_token (const identity_t *identity)
+bool identity_is_token (const identity_t *identity)
 {
     return strcmp (identity->kind, IDENTITY_TOKEN) == 0 || strcmp (identity->kind, IDENTITY_JOINED) == 0;
 }
@@ -174,14 +196,19 @@ bool token_read (slice_t token, slice_t *id, unsigned char hash[32])
     return good;
 }
 
-void token_make (identity_t *identity, char text[TOKEN_TEXT_MAX])
+void identity_make_id (identity_t *identity)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
-    unsigned char secret[TOKEN_SECRET];
-    char encoded[sodium_base64_ENCODED_LEN (TOKEN_SECRET, sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
     for (int i = 0; i < IDENTITY_ID_LEN; i++)
         identity->id[i] = letters[randombytes_uniform (sizeof letters - 1)];
     identity->id[IDENTITY_ID_LEN] = '\0';
+}
+
+void token_make (identity_t *identity, char text[TOKEN_TEXT_MAX])
+{
+    unsigned char secret[TOKEN_SECRET];
+    char encoded[sodium_base64_ENCODED_LEN (TOKEN_SECRET, sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
+    identity_make_id (identity);
     snprintf (identity->kind, sizeof identity->kind, "%s", IDENTITY_TOKEN);
     randombytes_buf (secret, sizeof secret);
     crypto_hash_sha256 (identity->hash, secret, sizeof secret);
@@ -200,7 +227,7 @@ const identity_t *identities_by_token (const identities_t *self, slice_t token, 
     if (!token_read (token, &id, hash))
         return NULL;
     const identity_t *found = identities_by_id (self, id);
-    const identity_t *identity = found && is_token (found) ? found : &nobody;
+    const identity_t *identity = found && identity_is_token (found) ? found : &nobody;
     bool same = sodium_memcmp (identity->hash, hash, sizeof hash) == 0;
     return same && identity_counts (identity, wall_ms) ? identity : NULL;
 }
@@ -239,7 +266,7 @@ static bool copy_field (const char *from, char *to, size_t size)
 static bool hash_read (identity_t *identity)
 {
     size_t len = 0;
-    if (!is_token (identity))
+    if (!identity_is_token (identity))
         return true;
     return hex_valid (slice_of (identity->key), SHA256_HEX) &&
            sodium_hex2bin (identity->hash, sizeof identity->hash, identity->key, SHA256_HEX, NULL, &len, NULL) == 0;

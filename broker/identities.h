@@ -30,11 +30,12 @@
 
 enum {
     IDENTITIES_MAX = 10000, /* lines; one more is refused */
+    IDENTITIES_AFAR = 9900, /* likewise, of what is made from afar: the owner's machine keeps some room */
     IDENTITY_ID_MAX = 32,   /* a-z and 0-9 */
     IDENTITY_ID_LEN = 10,   /* of those that are made here */
     IDENTITY_KIND_MAX = 15,
     IDENTITY_KEY_MAX = 128,
-    IDENTITY_NAME_MAX = 64,
+    IDENTITY_NAME_MAX = TOKEN_NAME_MAX,
     TOKEN_SECRET = 32,    /* bytes of random */
     TOKEN_TEXT_MAX = 128, /* of a token's text, with the NUL */
 };
@@ -81,6 +82,13 @@ const identity_t *identities_by_id (const identities_t *self, slice_t id);
 /* One that counts and is bound to that worker. O(1). */
 const identity_t *identities_by_worker (const identities_t *self, slice_t worker_id, int64_t wall_ms);
 const identity_t *identities_at (const identities_t *self, size_t at);
+/* The one with that id; else the only one of that name that is not revoked, or when all are, the one that was so last.
+ * NULL: there is none, or, with more than one in `same`, there are so many. */
+identity_t *identities_find (identities_t *self, slice_t which, int *same);
+/* It is found by its secret: a token, or one of a worker that has joined. */
+bool identity_is_token (const identity_t *identity);
+/* "good", "expired" or "revoked". Static. */
+const char *identity_state (const identity_t *identity, int64_t wall_ms);
 /* Neither revoked nor over. */
 bool identity_counts (const identity_t *identity, int64_t wall_ms);
 
@@ -94,6 +102,8 @@ bool identities_change (const char *folder, identities_edit_fn *edit, void *ctx,
 bool identities_add (identities_t *self, const identity_t *identity);
 identity_t *identities_edit (identities_t *self, size_t at);
 
+/* Makes an id: fills it alone. */
+void identity_make_id (identity_t *identity);
 /* Makes a token: fills `identity`'s id, kind and key, and writes what is handed out into `text`. */
 void token_make (identity_t *identity, char text[TOKEN_TEXT_MAX]);
 /* True when the token has the shape of one; then its id and its secret's hash are set. */

@@ -213,6 +213,11 @@ static void dispatch (broker_t *self, uint64_t request, const message_t *message
     case MSG_JOIN_TOKEN:
         join_request (self, request, message, frame);
         break;
+    case MSG_TOKEN_CREATE:
+    case MSG_TOKEN_LIST:
+    case MSG_TOKEN_REVOKE:
+        tokens_request (self, request, message);
+        break;
     case MSG_GATEWAY_HELLO:
         gateway_hello (self, request, &message->gateway_hello);
         break;

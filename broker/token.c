@@ -15,7 +15,6 @@
 #include "proto/program.h"
 
 enum { PROBLEM_SIZE = 1200, WHEN_SIZE = 24 };
-#define DAY_MS (24LL * 60 * 60 * 1000)
 
 typedef struct {
     const char *data;
@@ -49,8 +48,8 @@ static const option_t create_rows[] = {
     { .name = "expires",
       .type = OPT_DURATION,
       .at = AT (expires_ms),
-      .min = 1000,
-      .max = 36500 * DAY_MS,
+      .min = TOKEN_LIFE_MIN,
+      .max = TOKEN_LIFE_MAX,
       .value = "TIME",
       .help = "how long it counts, 90d for example; default: until it is revoked" },
 };
@@ -145,11 +144,6 @@ static const char *when (int64_t ms, char text[WHEN_SIZE])
     return text;
 }
 
-static const char *state_of (const identity_t *identity, int64_t now_ms)
-{
-    return identity->revoked_ms ? "revoked" : identity_counts (identity, now_ms) ? "good" : "expired";
-}
-
 static void print_table (const identities_t *identities)
 {
     int64_t now_ms = clock_wall_ms ();
@@ -160,8 +154,9 @@ static void print_table (const identities_t *identities)
         char created[WHEN_SIZE];
         char expires[WHEN_SIZE];
         printf ("%-12s %-7s %-9s %-8s %-20s %-20s %-20s %s\n", identity->id, identity->kind, role_name (identity->role),
-                state_of (identity, now_ms), when (identity->created_ms, created), when (identity->expires_ms, expires),
-                identity->worker_id[0] ? identity->worker_id : "-", identity->name);
+                identity_state (identity, now_ms), when (identity->created_ms, created),
+                when (identity->expires_ms, expires), identity->worker_id[0] ? identity->worker_id : "-",
+                identity->name);
     }
 }
 
@@ -173,7 +168,7 @@ static void print_json (const identities_t *identities)
         const identity_t *identity = identities_at (identities, i);
         json_t *item = json_pack ("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", identity->id, "kind", identity->kind, "role",
                                   role_name (identity->role), "name", identity->name, "state",
-                                  state_of (identity, now_ms), "createdAt", (json_int_t)identity->created_ms);
+                                  identity_state (identity, now_ms), "createdAt", (json_int_t)identity->created_ms);
         if (identity->expires_ms)
             json_object_set_new (item, "expiresAt", json_integer (identity->expires_ms));
         if (identity->revoked_ms)
@@ -207,26 +202,17 @@ typedef struct {
     identity_t revoked;
 } revoke_t;
 
-/* The identity with that id; else the one that counts and has that name. NULL with one sentence. */
+/* NULL with one sentence. */
 static identity_t *find (identities_t *set, const char *which, char *problem, size_t size)
 {
-    identity_t *found = NULL;
     int same = 0;
-    for (size_t i = 0; i < identities_count (set); i++) {
-        identity_t *identity = identities_edit (set, i);
-        if (strcmp (identity->id, which) == 0)
-            return identity;
-        if (identity->revoked_ms || strcmp (identity->name, which) != 0)
-            continue;
-        found = identity;
-        same++;
-    }
+    identity_t *found = identities_find (set, slice_of (which), &same);
     if (same > 1)
         snprintf (problem, size, "%d identities are named '%.100s': say the id, see `gleaner-broker token list`.", same,
                   which);
     else if (!found)
         snprintf (problem, size, "there is no identity '%.100s': see `gleaner-broker token list`.", which);
-    return same == 1 ? found : NULL;
+    return found;
 }
 
 static bool mark (identities_t *fresh, void *ctx, char *problem, size_t size)

@@ -40,6 +40,9 @@ enum {
     ATTEMPT_MAX = 1000,
     ATTEMPTS_SHOWN_MAX = 50, /* attempts in one job-status-ok, the newest */
     AUDIT_MAX = 500,         /* entries in one audit-read-ok */
+    TOKENS_MAX = 500,        /* identities in one token-list-ok */
+    TOKEN_NAME_MAX = 64,     /* a token's name */
+    TOKEN_LIFE_MIN = 1000,   /* ms that it counts, at least */
     EVENTS_MAX = 500,        /* events in one events-read-ok */
     STATS_POINTS_MAX = 288,  /* in one stats-read-ok */
     STATS_REASONS_MAX = 64,  /* likewise */
@@ -72,10 +75,11 @@ enum {
 #define ARCHIVE_FILES_DEFAULT 100000 /* files and folders, those too that are only part of a path */
 #define ARCHIVE_DEPTH_DEFAULT 32     /* parts of a path */
 
-#define TIMEOUT_MAX (30LL * 24 * 60 * 60 * 1000)  /* ms an attempt may run */
-#define TARIFF_MAX  (1000LL * 1000 * 1000 * 1000) /* millionths of a currency's unit */
-#define TIME_MAX    253402300799999LL             /* ms since the epoch, end of year 9999 */
-#define OFFSET_MAX  (1LL << 53)                   /* bytes; exact as a JSON number */
-#define COUNT_MAX   (1LL << 53)
+#define TIMEOUT_MAX    (30LL * 24 * 60 * 60 * 1000)    /* ms an attempt may run */
+#define TOKEN_LIFE_MAX (36500LL * 24 * 60 * 60 * 1000) /* ms that a token counts */
+#define TARIFF_MAX     (1000LL * 1000 * 1000 * 1000)   /* millionths of a currency's unit */
+#define TIME_MAX       253402300799999LL               /* ms since the epoch, end of year 9999 */
+#define OFFSET_MAX     (1LL << 53)                     /* bytes; exact as a JSON number */
+#define COUNT_MAX      (1LL << 53)
 
 #endif

@@ -343,6 +343,18 @@ def join(world):
     world.wants(403, "POST", "/api/join", {**body, "workerId": "other"}, client=world.cluster.api)
 
 
+def tokens(world):
+    body = {"role": "viewer", "name": "made", "secretHash": uuid.uuid4().hex * 2, "forMs": 60_000}
+    made = world.wants(200, "POST", "/api/tokens/create", body)
+    assert world.wants(200, "POST", "/api/tokens/create", body)["identity"] == made["identity"]
+    world.wants(409, "POST", "/api/tokens/create", {**body, "role": "admin"})
+    world.wants(400, "POST", "/api/tokens/create", {**body, "role": "king"})
+    assert made["identity"] in [token["identity"] for token in world.wants(200, "GET", "/api/tokens?limit=500")["tokens"]]
+    world.wants(404, "GET", "/api/tokens?cursor=none")
+    world.wants(200, "POST", "/api/tokens/revoke", {"which": made["identity"]})
+    world.wants(404, "POST", "/api/tokens/revoke", {"which": "none"})
+
+
 def session(world):
     everybody = world.cluster.client()
     assert world.wants(200, "GET", "/api/session", client=everybody)["role"] == "none"
@@ -386,6 +398,7 @@ CALLS = [
     (health, ["GET /healthz", "GET /readyz"]),
     (whole, ["GET /api/info", "GET /api/stats", "GET /api/usage", "GET /api/audit"]),
     (join, ["POST /api/join"]),
+    (tokens, ["POST /api/tokens/create", "GET /api/tokens", "POST /api/tokens/revoke"]),
     (session, ["GET /api/session", "POST /api/session", "DELETE /api/session"]),
     (described, ["GET /api/openapi.json"]),
 ]

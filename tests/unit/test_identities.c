@@ -218,6 +218,37 @@ static void test_of_two_that_are_bound_the_lasting_one_stands (void **state)
     identities_destroy (&identities);
 }
 
+static void put (identities_t *set, const char *id, const char *name, int64_t revoked_ms)
+{
+    identity_t identity = { .role = ROLE_VIEWER, .revoked_ms = revoked_ms };
+    snprintf (identity.id, sizeof identity.id, "%s", id);
+    snprintf (identity.name, sizeof identity.name, "%s", name);
+    assert_true (identities_add (set, &identity));
+}
+
+static void test_one_is_found_by_its_id_or_its_only_name (void **state)
+{
+    place_t *self = *state;
+    int same = 0;
+    identities_t *set = identities_new (self->folder);
+    put (set, "a1", "alice", 5);
+    put (set, "a2", "alice", 7);
+    put (set, "a3", "alice", 6);
+    assert_string_equal (identities_find (set, SLICE ("alice"), &same)->id,
+                         "a2"); /* of those that have gone the last */
+    put (set, "a4", "alice", 0);
+    put (set, "b1", "a1", 0); /* an id goes before a name */
+    assert_string_equal (identities_find (set, SLICE ("alice"), &same)->id, "a4");
+    assert_string_equal (identities_find (set, SLICE ("a1"), &same)->id, "a1");
+    put (set, "a5", "alice", 0);
+    assert_null (identities_find (set, SLICE ("alice"), &same));
+    assert_int_equal (same, 2);
+    assert_string_equal (identities_find (set, SLICE ("a5"), &same)->id, "a5");
+    assert_null (identities_find (set, SLICE ("bob"), &same));
+    assert_int_equal (same, 0);
+    identities_destroy (&set);
+}
+
 static void test_a_check_is_quick_among_many (void **state)
 {
     place_t *self = *state;
@@ -291,6 +322,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_a_file_that_cannot_be_trusted_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown (test_kinds_that_are_not_known_are_kept, begin, end),
         cmocka_unit_test_setup_teardown (test_of_two_that_are_bound_the_lasting_one_stands, begin, end),
+        cmocka_unit_test_setup_teardown (test_one_is_found_by_its_id_or_its_only_name, begin, end),
         cmocka_unit_test_setup_teardown (test_a_check_is_quick_among_many, begin, end),
         cmocka_unit_test (test_names),
         cmocka_unit_test (test_every_request_has_a_role),
