@@ -77,7 +77,8 @@ typedef int command_fn (int argc, char **argv);
 
 command_fn artifacts_command, cancel_command, completion_command, doctor_command, drain_command, help_command,
     jobs_command, logs_command, resume_command, retry_command, run_command, status_command, submit_command,
-    token_command, token_forget_command, token_save_command, top_command, up_command, wait_command, workers_command;
+    token_command, token_create_command, token_forget_command, token_list_command, token_revoke_command,
+    token_save_command, top_command, up_command, wait_command, workers_command;
 
 /* As options_parse, with the user's config file and the token for the server (tokens.h). `table` need not name a config
  * file. */

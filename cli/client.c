@@ -164,7 +164,13 @@ void client_refusal (const client_t *self, long status, slice_t body, char **cod
     snprintf (other, sizeof other, "the server answered HTTP status %ld.", status);
     *code = name ? xstrdup (name) : NULL;
     buf_t whole = { 0 };
-    buf_append_str (&whole, said ? said : other);
+    if (name && strcmp (name, "NO_SUCH_PATH") == 0)
+        buf_printf (&whole,
+                    "%.300s is older than this gleaner (" GLEANER_VERSION
+                    ") and does not know this call: upgrade it; or is the address right?",
+                    common->server);
+    else
+        buf_append_str (&whole, said ? said : other);
     if (status == 401 && !common->token && common->elsewhere)
         buf_printf (&whole,
                     " The one that is saved for %.300s goes to no other server: gleaner token save --server %.300s.",

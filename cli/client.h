@@ -45,7 +45,8 @@ int answer_status (const answer_t *answer);
 CURL *client_transfer (client_t *self, const char *path, char *fault);
 /* Why a transfer brought nothing, in one sentence with the server's name. */
 void client_fault (const client_t *self, CURLcode code, const char *fault, buf_t *out);
-/* Takes what an error's body says: `text` is the caller's to free. Where a token is wanted and there is one that is
+/* Takes what an error's body says: `text` is the caller's to free. Of a call that an older server does not know it says
+ * what to upgrade. Where a token is wanted and there is one that is
  * saved for another server, it says so. */
 void client_refusal (const client_t *self, long status, slice_t body, char **code, char **text);
 

@@ -18,7 +18,8 @@ extern const size_t cli_command_count;
 
 extern const option_table_t artifacts_table, cancel_table, completion_table, doctor_table, drain_table, help_table,
     jobs_table, logs_table, resume_table, retry_table, run_table, status_table, submit_table, token_table,
-    token_forget_table, token_save_table, top_table, up_table, wait_table, workers_table;
+    token_create_table, token_forget_table, token_list_table, token_revoke_table, token_save_table, top_table, up_table,
+    wait_table, workers_table;
 
 /* The command whose name the words begin with, and in `taken` how many of them are its name; NULL: there is none. */
 const command_t *command_find (int count, char *const *words, int *taken);

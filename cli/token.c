@@ -34,10 +34,14 @@ const option_table_t token_forget_table =
 static const struct {
     const char *call;
     const char *words;
+    bool asked; /* only where a token is asked for */
 } abilities[] = {
-    { "GET /api/jobs", "see jobs and what they print" }, { "POST /api/jobs/create", "submit and cancel jobs" },
-    { "GET /api/jobs/get-job", "work as a worker" },     { "POST /api/workers/drain", "drain and resume workers" },
-    { "GET /api/audit", "read who did what" },
+    { "GET /api/jobs", "see jobs and what they print", false },
+    { "POST /api/jobs/create", "submit and cancel jobs", false },
+    { "GET /api/jobs/get-job", "work as a worker", false },
+    { "POST /api/workers/drain", "drain and resume workers", false },
+    { "GET /api/audit", "read who did what", false },
+    { "POST /api/tokens/create", "make and revoke tokens", true },
 };
 
 static bool allows (const json_t *who, const char *call)
@@ -55,6 +59,7 @@ static bool allows (const json_t *who, const char *call)
 static void print_who (const json_t *who)
 {
     char span[32];
+    bool asks = json_is_true (json_object_get (who, "required"));
     int64_t ends = number_of (who, "expiresAt");
     const char *name = text_of (who, "name");
     print_text (text_of (who, "role"), *name ? ", of " : "");
@@ -63,9 +68,9 @@ static void print_who (const json_t *who)
         span_format (ends - clock_wall_ms (), span, sizeof span);
         printf (", ends in %s", span);
     }
-    puts (json_is_true (json_object_get (who, "required")) ? "" : ": the server asks for no token");
+    puts (asks ? "" : ": the server asks for no token");
     for (size_t i = 0; i < sizeof abilities / sizeof *abilities; i++)
-        if (allows (who, abilities[i].call))
+        if (allows (who, abilities[i].call) && (asks || !abilities[i].asked))
             printf ("  may %s\n", abilities[i].words);
 }
 

@@ -71,7 +71,7 @@ def test_bash(home):
     assert bash(home, "artifacts", "--to", "f") == ["folder"]
     assert bash(home, "run", "--", "fi") == ["file one.pem"] and bash(home, "run", "--name", "") == []
     assert bash(home, "help", "work") == ["workers"] and bash(home, "nothing", "") == []
-    assert bash(home, "token", "") == ["save", "forget"] and bash(home, "token", "f") == ["forget"]
+    assert bash(home, "token", "") == ["save", "forget", "create", "list", "revoke"] and bash(home, "token", "f") == ["forget"]
     assert bash(home, "token", "--js") == ["--json"] == bash(home, "token", "save", "--js") and bash(home, "token", "save", "") == []
 
 
@@ -90,7 +90,7 @@ def test_fish(home):
     assert fish(home, "jobs", "--worker", "") == [home.worker]
     assert fish(home, "artifacts", "--to", "f") == ["folder/"] and "'file one.pem'" in [f"'{n}'" for n in fish(home, "run", "--ca", "fi")]
     assert fish(home, "help", "work") == ["workers"]
-    assert set(fish(home, "token", "")) == {"save", "forget"} and fish(home, "token", "save", "--js") == ["--json"]
+    assert set(fish(home, "token", "")) == {"save", "forget", "create", "list", "revoke"} and fish(home, "token", "save", "--js") == ["--json"]
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
