@@ -113,6 +113,8 @@ export async function screenshot(page, name, options = {}) {
  * @param {{ include?: string, rules?: Record<string, { enabled: boolean }> }} [options]
  */
 export async function checkAccessibility(page, { include, rules = {} } = {}) {
+  // A place's own code may still be on its way: without its heading the page is not yet what is to be looked at.
+  await page.locator("h1").first().waitFor({ state: "attached", timeout: 5000 }).catch(() => {});
   await page.evaluate(AXE);
   const violations = await page.evaluate(async ([selector, ruleSet]) => {
     const found = await globalThis.axe.run(selector ?? document, {
