@@ -283,6 +283,8 @@ int64_t events_deadline (const broker_t *self);
 
 /* keep.c */
 void keep_tick (broker_t *self);
+/* The turn's changes were lost. */
+void keep_forget (broker_t *self);
 
 /* snapshot.c */
 #define SNAPSHOT_FILE "snapshot.db"

@@ -148,6 +148,7 @@ void disk_recover (broker_t *self)
     measure_forget (self);
     webhooks_forget (self);
     traces_forget (self);
+    keep_forget (self);
     for (depot_order_t *order = self->discards; order;) {
         depot_order_t *next = order->next;
         depot_order_destroy (&order);

@@ -184,3 +184,9 @@ void keep_tick (broker_t *self)
     tell (self, !count);
     self->keep.due_ms = self->now_ms + (count ? AGAIN_MS : ROUND_MS);
 }
+
+/* What went in that turn is there again, so all is looked at anew; not at once, for the disk is full. */
+void keep_forget (broker_t *self)
+{
+    self->keep = (keep_t){ .due_ms = self->now_ms + ROUND_MS, .told_ms = self->keep.told_ms };
+}

@@ -333,3 +333,31 @@ def test_a_full_disk_refuses_what_is_new_and_nothing_else(clusters, small_disk):
     assert result["type"] == "job-result-ok" and api.status(kept)["status"] == "completed"
     later = api.submit("true")
     assert api.status(later)["status"] == "pending" and cluster.broker.running
+
+
+def test_what_a_full_disk_kept_from_going_goes_later(clusters, small_disk):
+    """A purge whose commit finds no room has not been: housekeeping looks at those jobs again."""
+    cluster = clusters(broker_args=["--keep-output", "8s"])
+    for program in reversed(cluster.programs):
+        program.stop()
+    cluster.broker.args[3] = small_disk / "data"
+    cluster.broker.start()
+    cluster.gateway.start()
+    worker = cluster.worker("native")
+    file = cluster.api.upload()
+    jobs = [cluster.api.create(f"echo {n}", file) for n in range(4)]
+    for job in jobs:
+        assert cluster.api.wait_job(job)["status"] == "completed"
+    worker.stop()
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb") as file:
+        def full():
+            try:
+                while True:
+                    os.write(file.fileno(), bytes(4096))
+            except OSError:
+                return cluster.broker.events("held-room-used")
+        wait_until(full, 30)
+    assert not any(cluster.api.status(job)["outputGone"] for job in jobs)
+    ballast.unlink()
+    wait_until(lambda: all(cluster.api.status(job)["outputGone"] for job in jobs), 20)
