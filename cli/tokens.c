@@ -174,15 +174,6 @@ static void free_config (const option_table_t *table, common_t *config)
     options_fini (&whole, config);
 }
 
-/* The command line says where the token is, which counts more than a variable. */
-static bool names_file (int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp (argv[i], "--") != 0; i++)
-        if (strncmp (argv[i], "--token-file", 12) == 0)
-            return true;
-    return false;
-}
-
 static int take_file (common_t *options, token_from_t from)
 {
     char problem[PROBLEM_SIZE];
@@ -217,7 +208,7 @@ int tokens_choose (const option_table_t *table, int argc, char **argv, common_t 
 {
     common_t config = { 0 };
     const char *variable = getenv ("GLEANER_TOKEN");
-    bool by_line = options->token_file && names_file (argc, argv);
+    bool by_line = options_by_line (table, "token-file", argc, argv); /* which counts more than a variable */
     if (variable && *variable && !by_line) {
         options->token = xstrdup (variable);
         options->token_from = TOKEN_VARIABLE;

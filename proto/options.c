@@ -442,6 +442,23 @@ static int count_own (const option_table_t *table, int argc, char **argv)
     return argc;
 }
 
+bool options_by_line (const option_table_t *table, const char *option, int argc, char **argv)
+{
+    char problem[256]; /* was told when it was parsed */
+    const parse_t parse = { .table = table, .problem = problem, .problem_size = sizeof problem };
+    int own = count_own (table, argc, argv);
+    for (int i = 1; i < own; i++) {
+        const char *value = NULL;
+        const option_t *row =
+            argv[i][0] == '-' && strcmp (argv[i], "--config") != 0 ? read_name (&parse, argv[i], &value) : NULL;
+        if (row && strcmp (row->name, option) == 0)
+            return true;
+        /* What stands behind it is its value, whatever that looks like. */
+        i += strcmp (argv[i], "--config") == 0 || (row && row->type != OPT_FLAG && !value);
+    }
+    return false;
+}
+
 /* The --config argument, or the environment's; NULL when there is none. False when its value is missing. */
 static bool find_config (parse_t *parse, int argc, char **argv, char **environ_p, const char **path)
 {

@@ -94,6 +94,8 @@ int options_parse (const option_table_t *table, int argc, char **argv, char **en
 bool options_read_config (const option_table_t *table, int argc, char **argv, char **environ_p, void *options);
 /* Whether the environment sets that option. */
 bool options_by_environment (const option_table_t *table, const char *option, char **environ_p);
+/* Whether the command line, which has been parsed already, sets it. */
+bool options_by_line (const option_table_t *table, const char *option, int argc, char **argv);
 /* Frees what the text values of `options` own. */
 void options_fini (const option_table_t *table, void *options);
 /* What --check-config says when nothing is wrong. Returns 0, the status to exit with. */

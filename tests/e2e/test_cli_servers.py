@@ -161,6 +161,15 @@ def test_what_a_call_names_goes_with_it(home, listen):
     assert home.run("jobs", "--server", other.url, env={"GLEANER_TOKEN": "", "GLEANER_TOKEN_FILE": ""}).returncode == REFUSED
 
 
+def test_a_value_that_looks_like_the_option_names_no_file(home, listen):
+    mine, other = listen("secret-a"), listen()
+    write_config(home, mine.url, "secret-a", "mine")
+    for args in (["jobs", "--label", "--token-file"], ["jobs", "--label", "--token-file=mine"], ["jobs", "--label=--token-file", "--text", "--token-file"]):
+        done = home.run(*args, "--server", other.url)
+        assert done.returncode == REFUSED and other.shown and last_shown(other) is None, (args, done)
+        assert home.run(*args, "--server", mine.url).returncode == 0 and last_shown(mine) == "Bearer secret-a"
+
+
 @pytest.mark.parametrize("change, same", [("{}/", True), ("{}//", True), ("{}/lab", False), ("{}.", False)])
 def test_what_one_server_is(home, listen, change, same):
     """Scheme, host, port and the path before the API's."""
