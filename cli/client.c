@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
@@ -292,6 +293,21 @@ int answer_status (const answer_t *answer)
     if (answer->status == 0 || answer->status >= 500 || answer->status < 300)
         return STATUS_AWAY;
     return answer->status == 404 || answer->status == 410 ? STATUS_NOT_FOUND : STATUS_REFUSED;
+}
+
+bool client_tries_again (answer_t *answer, int tries)
+{
+    enum { TRIES = 4, PAUSE_MS = 500 };
+    bool passes = answer->fault && (answer_status (answer) == STATUS_AWAY || answer->status == 429);
+    if (!passes || answer->status / 100 == 2 || tries >= TRIES)
+        return false;
+    int64_t pause_ms = (int64_t)PAUSE_MS << (tries - 1);
+    const struct timespec pause = { pause_ms / 1000, pause_ms % 1000 * 1000000 };
+    if (tries == 1)
+        cli_say (0, "%s Trying again.", answer->fault);
+    answer_fini (answer);
+    nanosleep (&pause, NULL);
+    return true;
 }
 
 json_t *client_need (const answer_t *answer, int *status)

@@ -39,6 +39,9 @@ void answer_fini (answer_t *answer);
 json_t *client_need (const answer_t *answer, int *status);
 /* The status that an answer without success means: STATUS_AWAY, STATUS_NOT_FOUND or STATUS_REFUSED. */
 int answer_status (const answer_t *answer);
+/* Whether a call that may be repeated is to be: `tries` have brought this answer (4 at most), and what it says may
+ * pass. Says so the first time, waits (500 ms, doubled each time), and ends the answer. */
+bool client_tries_again (answer_t *answer, int tries);
 
 /* A GET of that path with everything set but where its bytes go; the caller cleans it up. `fault` has
  * CURL_ERROR_SIZE. */

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/bar.h"
@@ -10,8 +9,6 @@
 #include "proto/clock.h"
 
 enum {
-    TRIES = 4,          /* of an upload, with the same idempotency key */
-    TRY_AGAIN_MS = 500, /* before the second one, doubled each time */
     BAR_WIDTH = 30,
     LARGE = 1 << 20, /* bytes: such a file waits until the server has not refused it */
     STALL_S = 60,    /* an upload without a byte for so long has ended */
@@ -127,19 +124,10 @@ int upload_form (client_t *client, form_t *form, const pack_t *pack, json_t **jo
 {
     answer_t answer = { 0 };
     int status = STATUS_GOOD;
-    for (int try = 0; try < TRIES; try++) {
-        int64_t pause_ms = (int64_t)TRY_AGAIN_MS << try;
-        const struct timespec pause = { pause_ms / 1000, pause_ms % 1000 * 1000000 };
-        answer_fini (&answer);
+    int tries = 0;
+    do
         send_once (client, form, pack, &answer);
-        bool passes = answer.fault && (answer_status (&answer) == STATUS_AWAY || answer.status == 429);
-        if (!passes || answer.status / 100 == 2)
-            break;
-        if (try == 0)
-            cli_say (0, "%s Trying again.", answer.fault);
-        if (try < TRIES - 1)
-            nanosleep (&pause, NULL);
-    }
+    while (client_tries_again (&answer, ++tries));
     form->gone = form->there && answer.code && is_gone (answer.code);
     if (form->gone) {
         answer_fini (&answer);
