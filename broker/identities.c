@@ -207,16 +207,13 @@ void identity_make_id (identity_t *identity)
 void token_make (identity_t *identity, char text[TOKEN_TEXT_MAX])
 {
     unsigned char secret[TOKEN_SECRET];
-    char encoded[sodium_base64_ENCODED_LEN (TOKEN_SECRET, sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
     identity_make_id (identity);
     snprintf (identity->kind, sizeof identity->kind, "%s", IDENTITY_TOKEN);
     randombytes_buf (secret, sizeof secret);
     crypto_hash_sha256 (identity->hash, secret, sizeof secret);
     hex_format (identity->hash, sizeof identity->hash, identity->key);
-    sodium_bin2base64 (encoded, sizeof encoded, secret, sizeof secret, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    snprintf (text, TOKEN_TEXT_MAX, "gleaner_%s_%s", identity->id, encoded);
+    token_text_format (identity->id, secret, text);
     sodium_memzero (secret, sizeof secret);
-    sodium_memzero (encoded, sizeof encoded);
 }
 
 const identity_t *identities_by_token (const identities_t *self, slice_t token, int64_t wall_ms)

@@ -27,17 +27,15 @@
 #include "proto/buf.h"
 #include "proto/limits.h"
 #include "proto/roles.h"
+#include "proto/token_text.h"
 
 enum {
     IDENTITIES_MAX = 10000, /* lines; one more is refused */
     IDENTITIES_AFAR = 9900, /* likewise, of what is made from afar: the owner's machine keeps some room */
-    IDENTITY_ID_MAX = 32,   /* a-z and 0-9 */
     IDENTITY_ID_LEN = 10,   /* of those that are made here */
     IDENTITY_KIND_MAX = 15,
     IDENTITY_KEY_MAX = 128,
     IDENTITY_NAME_MAX = TOKEN_NAME_MAX,
-    TOKEN_SECRET = 32,    /* bytes of random */
-    TOKEN_TEXT_MAX = 128, /* of a token's text, with the NUL */
 };
 
 #define IDENTITIES_MADE "identities.made"

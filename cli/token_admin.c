@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -15,14 +14,10 @@
 #include "proto/clock.h"
 #include "proto/id.h"
 #include "proto/limits.h"
+#include "proto/token_text.h"
 
 enum {
-    SECRET = 32,
-    IDENTITY_MAX = 32,
-    TOKEN_SIZE = 128,
-    TRIES = 4,
-    TRY_AGAIN_MS = 250, /* doubled each time */
-    PAGES_MAX = 40,     /* of TOKENS_MAX entries: a broker has 10,000 at most */
+    PAGES_MAX = 40, /* of TOKENS_MAX entries: a broker has 10,000 at most */
 };
 
 typedef struct {
@@ -60,11 +55,11 @@ const option_table_t token_create_table = { .program = "gleaner token create",
                                             .rows = create_rows,
                                             .count = sizeof create_rows / sizeof *create_rows };
 
-static json_t *order_of (const options_t *options, const unsigned char secret[SECRET])
+static json_t *order_of (const options_t *options, const unsigned char secret[TOKEN_SECRET])
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
     char hex[SHA256_HEX + 1];
-    crypto_hash_sha256 (hash, secret, SECRET);
+    crypto_hash_sha256 (hash, secret, TOKEN_SECRET);
     hex_format (hash, sizeof hash, hex);
     json_t *order = json_pack ("{s:s, s:s}", "role", options->role, "secretHash", hex);
     if (options->name)
@@ -72,38 +67,6 @@ static json_t *order_of (const options_t *options, const unsigned char secret[SE
     if (options->expires_ms)
         json_object_set_new (order, "forMs", json_integer (options->expires_ms));
     return order;
-}
-
-/* The hash makes a second try safe: the token that the first one may have made is found again. */
-static void ask_for_it (client_t *client, const json_t *order, answer_t *answer)
-{
-    for (int try = 0; try < TRIES; try++) {
-        int64_t pause_ms = (int64_t)TRY_AGAIN_MS << try;
-        const struct timespec pause = { pause_ms / 1000, pause_ms % 1000 * 1000000 };
-        client_ask (client, "POST", "/api/tokens/create", order, answer);
-        bool passes = answer->fault && (answer_status (answer) == STATUS_AWAY || answer->status == 429);
-        if (!passes || answer->status / 100 == 2 || try == TRIES - 1)
-            break;
-        if (try == 0)
-            cli_say (0, "%s Trying again.", answer->fault);
-        answer_fini (answer);
-        nanosleep (&pause, NULL);
-    }
-}
-
-static bool identity_good (const char *text)
-{
-    size_t len = strspn (text, "abcdefghijklmnopqrstuvwxyz0123456789");
-    return len > 0 && len <= IDENTITY_MAX && !text[len];
-}
-
-static void token_format (const char *identity, const unsigned char secret[SECRET], char out[TOKEN_SIZE])
-{
-    enum { VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
-    char encoded[sodium_base64_ENCODED_LEN (SECRET, VARIANT)];
-    sodium_bin2base64 (encoded, sizeof encoded, secret, SECRET, VARIANT);
-    snprintf (out, TOKEN_SIZE, "gleaner_%s_%s", identity, encoded);
-    sodium_memzero (encoded, sizeof encoded);
 }
 
 static int print_token (const options_t *options, const json_t *made, const char *token)
@@ -127,17 +90,21 @@ static int print_token (const options_t *options, const json_t *made, const char
 
 static int create (const options_t *options)
 {
-    unsigned char secret[SECRET];
-    char token[TOKEN_SIZE];
+    unsigned char secret[TOKEN_SECRET];
+    char token[TOKEN_TEXT_MAX];
     answer_t answer = { 0 };
     int status = STATUS_GOOD;
     randombytes_buf (secret, sizeof secret);
     json_t *order = order_of (options, secret);
     client_t *client = client_new (&options->common);
-    ask_for_it (client, order, &answer);
+    /* The hash makes a second try safe: the token that the first one may have made is found again. */
+    int tries = 0;
+    do
+        client_ask (client, "POST", "/api/tokens/create", order, &answer);
+    while (client_tries_again (&answer, ++tries));
     const json_t *made = client_need (&answer, &status);
-    if (made && identity_good (text_of (made, "identity"))) {
-        token_format (text_of (made, "identity"), secret, token);
+    if (made && identity_id_good (text_of (made, "identity"))) {
+        token_text_format (text_of (made, "identity"), secret, token);
         status = print_token (options, made, token);
     } else if (made) {
         status = cli_say (STATUS_AWAY, "%s answers, but names no token: is the address right?", options->common.server);

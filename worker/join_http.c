@@ -21,17 +21,16 @@
 #include "proto/options.h"
 #include "proto/pem.h"
 #include "proto/secret.h"
+#include "proto/token_text.h"
 #include "worker/folders.h"
 
 enum {
-    SECRET = 32,
     PATH_SIZE = FOLDER_PATH_MAX + 32,
     CONNECT_MS = 5000,
     CALL_MS = 10 * 1000,
     PATIENCE_MS = 10 * 1000, /* with a server that says that it is busy */
     PAUSE_US = 500 * 1000,
     ANSWER_MAX = 16 * 1024,
-    IDENTITY_MAX = 32,
 };
 
 typedef struct {
@@ -39,8 +38,8 @@ typedef struct {
     const char *worker_id;
     char server[URL_MAX + 1]; /* without a slash at the end */
     char key[PATH_SIZE], joining[PATH_SIZE], pem[PATH_SIZE], pem_joining[PATH_SIZE];
-    unsigned char secret[SECRET];
-    char identity[IDENTITY_MAX + 1];
+    unsigned char secret[TOKEN_SECRET];
+    char identity[IDENTITY_ID_MAX + 1];
     char fault[CURL_ERROR_SIZE];
 } join_t;
 
@@ -53,15 +52,15 @@ static bool take_secret (join_t *self, char *problem, size_t size)
     size_t len = 0;
     if (access (self->joining, F_OK) == 0 && secret_read (self->joining, &text, problem, size)) {
         slice_t hex = lines_get (buf_slice (&text), SLICE ("secret"));
-        bool good = hex_valid (hex, 2 * SECRET) &&
-                    sodium_hex2bin (self->secret, SECRET, hex.ptr, hex.len, NULL, &len, NULL) == 0;
+        bool good = hex_valid (hex, 2 * TOKEN_SECRET) &&
+                    sodium_hex2bin (self->secret, TOKEN_SECRET, hex.ptr, hex.len, NULL, &len, NULL) == 0;
         secret_fini (&text);
         if (good)
             return true;
     }
-    char hex[2 * SECRET + 1];
-    randombytes_buf (self->secret, SECRET);
-    hex_format (self->secret, SECRET, hex);
+    char hex[2 * TOKEN_SECRET + 1];
+    randombytes_buf (self->secret, TOKEN_SECRET);
+    hex_format (self->secret, TOKEN_SECRET, hex);
     buf_printf (&text, "secret=%s\n", hex);
     int error = secret_write (self->joining, buf_slice (&text));
     secret_fini (&text);
@@ -148,7 +147,7 @@ static char *body_of (const join_t *self)
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
     char hex[SHA256_HEX + 1];
-    crypto_hash_sha256 (hash, self->secret, SECRET);
+    crypto_hash_sha256 (hash, self->secret, TOKEN_SECRET);
     hex_format (hash, sizeof hash, hex);
     json_t *object = json_pack ("{s:s%, s:s, s:s}", "code", self->code->code.ptr, self->code->code.len, "workerId",
                                 self->worker_id, "secretHash", hex);
@@ -180,12 +179,6 @@ static long post (join_t *self, const char *body, buf_t *answer, CURLcode *resul
     return status;
 }
 
-static bool identity_good (const char *text)
-{
-    size_t len = text ? strspn (text, "abcdefghijklmnopqrstuvwxyz0123456789") : 0;
-    return len > 0 && len <= IDENTITY_MAX && !text[len];
-}
-
 static bool read_answer (join_t *self, long status, slice_t answer, char *problem, size_t size)
 {
     json_t *object = NULL;
@@ -193,7 +186,7 @@ static bool read_answer (join_t *self, long status, slice_t answer, char *proble
     json_parse (answer, JSON_STRICT, &object, &fault);
     const char *identity = json_string_value (json_object_get (object, "identity"));
     const char *error = json_string_value (json_object_get (object, "error"));
-    bool good = status == 200 && identity_good (identity);
+    bool good = status == 200 && identity_id_good (identity);
     if (good)
         snprintf (self->identity, sizeof self->identity, "%s", identity);
     else if (status != 200 && error)
@@ -229,13 +222,12 @@ static bool ask (join_t *self, char *problem, size_t size)
 
 static bool keep (join_t *self, char *problem, size_t size)
 {
-    enum { VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
-    char secret[sodium_base64_ENCODED_LEN (SECRET, VARIANT)];
+    char token[TOKEN_TEXT_MAX];
     buf_t text = { 0 };
     bool pinned = self->code->fingerprint.ptr;
-    sodium_bin2base64 (secret, sizeof secret, self->secret, SECRET, VARIANT);
-    buf_printf (&text, "server=%s\ntoken=gleaner_%s_%s\n%s", self->server, self->identity, secret,
-                pinned ? "pinned=yes\n" : "");
+    token_text_format (self->identity, self->secret, token);
+    buf_printf (&text, "server=%s\ntoken=%s\n%s", self->server, token, pinned ? "pinned=yes\n" : "");
+    sodium_memzero (token, sizeof token);
     bool good = !pinned || rename (self->pem_joining, self->pem) == 0;
     int error = good ? secret_write (self->key, buf_slice (&text)) : errno;
     if (error)
@@ -243,7 +235,6 @@ static bool keep (join_t *self, char *problem, size_t size)
     else
         unlink (self->joining);
     secret_fini (&text);
-    sodium_memzero (secret, sizeof secret);
     return !error;
 }
 
