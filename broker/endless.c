@@ -14,9 +14,10 @@
 
 enum {
     LOOK_MS = 200,
+    SOON_MS = 20, /* where more than a frame has come since the last look: memory must not fill between two of them */
     GROWTH = 32 * 1024 * 1024, /* bytes of memory since it was least: then connections are watched, */
     CALM_MS = 60 * 1000,       /* until it has not grown for so long */
-    FULL_MAX = 50,             /* looks at a socket that is never drained: by then each peer had its turn */
+    TURNS = 2,                 /* messages for each connection, of a socket that is never drained: all had their turn */
     UNENDED_MAX = FRAME_MAX + FRAME_MAX / 4, /* bytes: then it is none that will come to an end */
     FD_MAX = 1024 * 1024,
     ESTABLISHED = 1, /* the kernel's TCP_ESTABLISHED; its header and that of struct tcp_info exclude each other */
@@ -31,10 +32,12 @@ typedef struct {
 
 struct endless {
     int64_t due_ms;
-    int64_t floor;   /* bytes of memory: the least since the last alarm */
+    int64_t last;    /* bytes of memory at the last look */
+    int64_t floor;   /* the least since the last alarm */
     int64_t peak;    /* the most in this one */
     int64_t peak_ms; /* and when; 0: none is on */
-    int full;        /* looks since the socket was drained */
+    int64_t heard;   /* messages since connections were looked at */
+    int64_t open;    /* descriptors then */
     uint64_t round;
     seen_t *seen; /* by descriptor */
     int count;
@@ -91,6 +94,7 @@ static seen_t *seen_at (endless_t *self, int fd)
 void endless_spoke (endless_t *self, int fd)
 {
     seen_t *seen = seen_at (self, fd);
+    self->heard++;
     if (seen)
         seen->spoke = true;
 }
@@ -141,8 +145,10 @@ static int end_endless (endless_t *self)
     int ended = 0;
     DIR *folder = opendir ("/proc/self/fd");
     self->round++;
+    self->heard = self->open = 0;
     for (const struct dirent *entry; folder && (entry = readdir (folder));) {
         int fd = (int)strtol (entry->d_name, NULL, 10);
+        self->open++;
         if (entry->d_name[0] != '.' && is_endless (self, fd) && cut (fd))
             ended++;
     }
@@ -151,28 +157,35 @@ static int end_endless (endless_t *self)
     return ended;
 }
 
+/* Whether each peer's messages that had come to their end at the last look were taken since. libzmq asks its peers in
+ * turn, a message each, and who comes later is asked before the next round. */
+static bool all_were_heard (const endless_t *self, bool drained)
+{
+    return drained || self->heard >= TURNS * self->open;
+}
+
 int endless_turn (endless_t *self, int64_t now_ms, bool drained)
 {
     if (now_ms < self->due_ms)
         return 0;
-    self->due_ms = now_ms + LOOK_MS;
     int64_t bytes = memory ();
+    self->due_ms = now_ms + (bytes > self->last + FRAME_MAX ? SOON_MS : LOOK_MS);
+    self->last = bytes;
     if (bytes < self->floor)
         self->floor = bytes;
     bool grown = bytes > self->floor + GROWTH;
     if (grown && bytes > self->peak + FRAME_MAX) {
-        self->round += !endless_watches (self); /* what has come since the last alarm may have been messages */
+        if (!endless_watches (self)) { /* what has come since the last alarm may have been messages */
+            self->round++;
+            self->open = 0;
+        }
         self->peak = bytes;
         self->peak_ms = now_ms;
     } else if (endless_watches (self) && now_ms - self->peak_ms > CALM_MS) {
         self->peak = self->peak_ms = 0;
         self->floor = bytes; /* it is in use, or malloc keeps it */
     }
-    self->full = drained ? 0 : self->full + 1;
-    if (!endless_watches (self) || (self->full && self->full < FULL_MAX))
-        return 0;
-    self->full = 0;
-    return end_endless (self);
+    return endless_watches (self) && all_were_heard (self, drained) ? end_endless (self) : 0;
 }
 
 int64_t endless_deadline (const endless_t *self)

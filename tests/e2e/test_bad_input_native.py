@@ -172,7 +172,7 @@ def test_row27_a_message_without_end_costs_its_sender_the_connection(shared, nat
                 peak = max(peak, shared.broker.rss())
     assert native.ask("broker-info", seconds=5)["type"] == "broker-info-ok"
     wait_until(lambda: refusals(native.ask("broker-info")).get("BAD_FRAMES", 0) > count, 5, "the count")
-    assert peak - before < (1200 if TSAN else 600) * MIB, f"{peak - before >> 20} MiB"  # ThreadSanitizer keeps as much beside it
+    assert peak - before < (800 if TSAN else 400) * MIB, f"{peak - before >> 20} MiB"  # ThreadSanitizer keeps as much beside it
 
 
 def test_row30_a_large_count_takes_no_memory(shared, native):

@@ -9,7 +9,7 @@
 #include "proto/limits.h"
 #include "unit.h"
 
-enum { GROWN = 64 * 1024 * 1024, LOOK_MS = 200, CALM_MS = 61 * 1000 };
+enum { GROWN = 64 * 1024 * 1024, LOOK_MS = 200, SOON_MS = 20, CALM_MS = 61 * 1000, DESCRIPTORS_MAX = 256 };
 
 typedef struct {
     endless_t *endless;
@@ -128,12 +128,49 @@ static void test_what_came_between_two_alarms_is_no_message (void **state)
     assert_true (is_whole (self));
 }
 
+/* At a gigabyte a second, what comes between two looks is what the machine has left. */
+static void test_while_memory_grows_looks_follow_soon (void **state)
+{
+    fixture_t *self = *state;
+    look (self);
+    look (self);
+    assert_int_equal (endless_deadline (self->endless), self->now_ms + LOOK_MS);
+    for (int i = 0; i < 2; i++) {
+        grow (self);
+        look (self);
+        assert_int_equal (endless_deadline (self->endless), self->now_ms + SOON_MS);
+    }
+    look (self);
+    assert_int_equal (endless_deadline (self->endless), self->now_ms + LOOK_MS);
+}
+
+/* A message that has ended may still be among those that wait. */
+static void test_a_full_socket_lets_everybody_have_a_turn (void **state)
+{
+    fixture_t *self = *state;
+    look (self);
+    grow (self);
+    look (self);
+    for (int i = 0; i < 2; i++) {
+        send_much (self);
+        self->now_ms += CALM_MS / 4;
+        assert_int_equal (endless_turn (self->endless, self->now_ms, false), 0);
+        for (int message = 0; message < 2 * DESCRIPTORS_MAX; message++)
+            endless_spoke (self->endless, self->peer);
+        self->now_ms += LOOK_MS;
+        assert_int_equal (endless_turn (self->endless, self->now_ms, false), i);
+    }
+    assert_false (is_whole (self));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown (test_a_message_without_an_end_is_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown (test_whole_messages_are_not, setup, teardown),
         cmocka_unit_test_setup_teardown (test_what_came_between_two_alarms_is_no_message, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_while_memory_grows_looks_follow_soon, setup, teardown),
+        cmocka_unit_test_setup_teardown (test_a_full_socket_lets_everybody_have_a_turn, setup, teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
