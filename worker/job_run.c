@@ -350,10 +350,10 @@ static void extract_ended (job_t *self)
     slice_t sha256 = blob_url_sha256 (slice_of (self->file_url));
     if (self->exit_code == 0 && !self->delta_url)
         projects_note (self->host->projects, sha256, self->folder);
-    if (self->kept && self->exit_code == 0) {
+    if (self->kept && self->exit_code == 0)
         archives_sure (self->host->archives, sha256);
+    if (self->exit_code == 0)
         spare_note (self->host->spare, sha256, self->spared ? SPARE_WORTH_MS : clock_mono_ms () - self->extract_ms);
-    }
     bool damaged = self->exit_code == EXTRACT_OTHER_HASH || self->exit_code == EXTRACT_REFUSED;
     if (self->stopping)
         job_stopped (self);

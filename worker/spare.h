@@ -1,4 +1,4 @@
-/* spare.h - the project that came again, unpacked once more while nothing else is to be done: the next job of it does
+/* spare.h - the project that came last, unpacked once more while nothing else is to be done: the next job of it does
  * not wait for that.
  *
  *   WORK/spare/archive.zip   what is being unpacked, a link to what archives.h keeps
@@ -45,7 +45,7 @@ spare_t *spare_new (const spare_config_t *config);
 /* Ends what makes it, and removes it. */
 void spare_destroy (spare_t **self_p);
 
-/* A kept archive with that hash was unpacked for a job, which took so long: it may come again. */
+/* The archive with that hash was unpacked for a job, which took so long: it may come again. */
 void spare_note (spare_t *self, slice_t sha256, int64_t took_ms);
 /* Makes the spare of that archive `folder`, which is there and empty. False: there is none, and the folder is as it
  * was. */

@@ -1,4 +1,4 @@
-"""A large project that comes again is unpacked before it comes: for one job, that sees what every job of it sees."""
+"""A large project that has come is unpacked before it comes again: for one job, that sees what every job of it sees."""
 
 import io
 import os
@@ -73,11 +73,6 @@ class Place:
     def count(self, event):
         return len(self.worker.events(event))
 
-    def come_again(self):
-        """The first time it is downloaded, the second time it was kept."""
-        self.run()
-        return self.run()
-
     def wait_ready(self, times=1):
         wait_until(lambda: self.count("spare-ready") >= times, PATIENCE, "a spare")
 
@@ -104,7 +99,6 @@ class Place:
 
 def test_the_next_job_gets_what_every_job_gets(cluster, project):
     place = Place(cluster, project)
-    place.run()
     fresh, fresh_delta = place.run(LOOK), place.run(LOOK, DELTA)
     assert fresh != fresh_delta and fresh.count("\n") > FILES
     assert not place.count("spare-taken")
@@ -121,7 +115,7 @@ def test_the_next_job_gets_what_every_job_gets(cluster, project):
 
 def test_what_is_refused_is_refused(cluster, project):
     place = Place(cluster, project)
-    place.come_again()
+    place.run()
     for turn, (code, delta) in enumerate((("BAD_DELTA", zip_of({"./removed": "no/such\n"})), ("DUPLICATE_PATH", zip_of({"D0/F0": "x"})))):
         place.wait_ready(turn + 1)
         status = place.api.wait_job(place.create(delta=delta))
@@ -132,7 +126,6 @@ def test_what_is_refused_is_refused(cluster, project):
 
 def test_of_two_that_want_it_one_gets_it(cluster, project):
     place = Place(cluster, project, "--slots", "2")
-    place.run()
     fresh = place.run(LOOK, DELTA)
     place.wait_ready()
     jobs = [place.create(LOOK, DELTA) for _ in range(2)]
@@ -142,7 +135,7 @@ def test_of_two_that_want_it_one_gets_it(cluster, project):
 
 def test_a_job_does_not_wait_for_what_is_being_made(cluster, project):
     place = Place(cluster, project, "--slots", "2")
-    place.come_again()
+    place.run()
     pid = place.stop_maker()
     job = place.create("sleep 2; echo done")  # of the same project: it is not waited for even so
     wait_until(lambda: place.maker() is None and not os.path.exists(f"/proc/{pid}"), 10, "the end of what makes it")
@@ -154,7 +147,7 @@ def test_a_job_does_not_wait_for_what_is_being_made(cluster, project):
 
 def test_it_ends_with_its_worker(cluster, project):
     place = Place(cluster, project)
-    place.come_again()
+    place.run()
     pid = place.stop_maker()
     place.worker.kill()
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 10, "the end of what makes it")
@@ -176,7 +169,7 @@ def test_it_ends_with_its_worker(cluster, project):
 def test_it_stays_within_the_cache(cluster, project):
     """And gives way to an archive."""
     place = Place(cluster, project, "--cache-max", str(len(project) + 20 * MIB))
-    place.come_again()
+    place.run()
     wait_until(lambda: place.count("spare-stopped"), PATIENCE, "one that is too large")
     place.run()
     place.worker.stop()
@@ -198,7 +191,7 @@ def test_where_the_disk_is_nearly_full_it_goes_before_archives(cluster, project,
         pytest.skip("mounting a tmpfs needs root")
     try:
         place = Place(cluster, project, folder=disk / "work")
-        place.come_again()
+        place.run()
         place.wait_ready()
         free = os.statvfs(disk)
         with open(disk / "filling", "wb") as filling:
@@ -220,7 +213,7 @@ def test_what_cannot_become_a_folder_of_a_job_is_made_once(cluster, project):
     (place.worker.folder / "jobs").rmdir()
     (place.worker.folder / "jobs").symlink_to(far)
     place.worker.start()
-    place.come_again()
+    place.run()
     place.wait_ready()
     assert place.run("ls d0 | wc -l") == f"{FILES // 20}\n"
     time.sleep(3)  # it would be made again
@@ -232,7 +225,7 @@ def test_what_cannot_become_a_folder_of_a_job_is_made_once(cluster, project):
 
 def test_what_somebody_has_removed_is_made_again(cluster, project):
     place = Place(cluster, project)
-    place.come_again()
+    place.run()
     place.wait_ready()
     shutil.rmtree(place.folder)
     assert place.run("ls d0 | wc -l") == f"{FILES // 20}\n" and place.count("spare-failed") == 1
@@ -244,6 +237,6 @@ def test_what_somebody_has_removed_is_made_again(cluster, project):
 def test_without_a_sandbox_there_is_none(cluster, project):
     """A job could reach it before the one that gets it."""
     place = Place(cluster, project, sandbox=False)
-    place.come_again()
+    place.run()
     time.sleep(3)  # what does not come cannot be waited for
     assert place.maker() is None and not place.folder.exists() and not place.count("spare-ready")
