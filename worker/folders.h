@@ -30,6 +30,11 @@ char *folders_worker_id (const char *path, const char *wanted, const char *hostn
 int folders_keep_id (const char *path, const char *id);
 /* Removes all left-over job folders, and spools without a result. */
 void folders_sweep (const char *path, sweeper_t *sweeper);
+/* Makes a folder (0700) that is to hold many files, on ext4 in another part of the disk than its neighbours: without a
+ * journal ext4 looks at each inode that became free in that part within the last minute before it gives one away
+ * (find_inode_bit in fs/ext4/ialloc.c; FS_TOPDIR_FL in ioctl_iflags(2)), and a folder like it may have gone just now.
+ * Elsewhere as mkdir. Returns 0 or an errno. */
+int folder_make_apart (const char *path);
 /* Removes a folder and everything in it, links not followed. */
 void folder_remove (const char *path);
 /* Calls `fn` with the path of each spool folder. */

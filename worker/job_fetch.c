@@ -10,7 +10,10 @@
 #include "proto/log.h"
 #include "worker/job_internal.h"
 
-enum { FETCH_TRIES_MAX = 8 }; /* an absolute URL, or a server that is away */
+enum {
+    FETCH_TRIES_MAX = 8, /* an absolute URL, or a server that is away */
+    LARGE = 1024 * 1024, /* bytes of an archive: it may hold many files */
+};
 
 void job_archive_path (const job_t *self, bool delta, char path[FOLDER_PATH_MAX + 320])
 {
@@ -193,11 +196,22 @@ void job_fetch_anew (job_t *self)
     job_fetch (self);
 }
 
-void job_take_spare (job_t *self)
+static void set_apart (const job_t *self)
+{
+    char path[FOLDER_PATH_MAX + 320];
+    struct stat info;
+    job_archive_path (self, false, path);
+    if (stat (path, &info) == 0 && info.st_size >= LARGE && rmdir (self->folder) == 0)
+        folder_make_apart (self->folder);
+}
+
+void job_prepare_folder (job_t *self)
 {
     self->spared = !self->afresh && !self->anew &&
                    spare_take (self->host->spare, blob_url_sha256 (slice_of (self->file_url)), self->folder);
-    if (self->spared)
+    if (!self->spared)
+        set_apart (self);
+    else
         log_event (LEVEL_INFO, "spare-taken", "job=%s attempt=%lld", self->lease.job_id,
                    (long long)self->lease.attempt);
 }

@@ -177,8 +177,9 @@ void job_fetch_anew (job_t *self);
 void job_fetch_fini (job_t *self);
 /* Makes the job's folder an empty one again. False: the job has failed. */
 bool job_folder_anew (job_t *self);
-/* Its folder becomes the spare of its project, when there is one. */
-void job_take_spare (job_t *self);
+/* Its folder, which is empty, becomes what its project is unpacked over or into: the spare, when there is one; else,
+ * for a large archive, a folder apart. */
+void job_prepare_folder (job_t *self);
 /* That was no good, or the delta is not: what is the matter shows when all is unpacked in an empty folder. */
 void job_extract_afresh (job_t *self);
 /* Where the archive, or its delta, is put. */

@@ -445,7 +445,7 @@ void job_extract (job_t *self)
     job_archive_path (self, true, delta);
     if (self->kept && !self->sure)
         slice_copy (blob_url_sha256 (slice_of (self->file_url)), sha256, sizeof sha256);
-    job_take_spare (self);
+    job_prepare_folder (self);
     self->state = STATE_EXTRACT;
     self->extract_ms = clock_mono_ms ();
     job_journal_phase (self, "extract");

@@ -200,7 +200,7 @@ static void make (void *ctx)
     if (!archives_room (self->config.archives, 0) || mkdir (self->folder, 0700) != 0)
         return;
     bool sure = false;
-    bool there = mkdir (self->project, 0700) == 0 &&
+    bool there = folder_make_apart (self->project) == 0 &&
                  archives_take (self->config.archives, slice_of (self->wanted), self->archive, &sure);
     int error = there ? start (self, sure ? "" : self->wanted) : ENOENT;
     if (error) {

@@ -59,7 +59,7 @@ def deltas(b):
         again = [run(p, project)[0] for _ in range(3)]
         b.table.info("until the command starts, the same once more", statistics.median(again), "s", runs=(again,))
         at_once, _ = edits(p, project, 0)
-        b.table.info("until the command starts, after a line was edited within a moment", statistics.median(at_once), "s", runs=(at_once,))
+        b.table.at_most("until the command starts, after a line was edited within a moment", statistics.median(at_once), "s", 1, runs=(at_once,))
         seconds, sent = edits(p, project, edit_s)
         b.table.at_most(f"until the command starts, after a line was edited for {edit_s} s", statistics.median(seconds), "s", 1, runs=(seconds,))
         b.table.at_most("sent of it then", max(sent) / 1e6, "MB", 1)
