@@ -13,6 +13,7 @@ enum {
     UPLOADS_MAX = 1024,   /* open uploads; one more is refused with TOO_MANY */
     OUTPUT_FDS_MAX = 512, /* output files kept open */
     OUTPUT_FOLDERS = 256,
+    OUTPUT_NEAR = 65536, /* places of jobs in the count of their files: a power of two */
 };
 
 typedef struct upload upload_t;
@@ -42,6 +43,7 @@ typedef struct {
     int64_t max;           /* bytes kept of a printed stream */
     _Atomic int64_t bytes; /* in all files; read from the loop's thread too */
     output_file_t files[OUTPUT_FDS_MAX];
+    uint32_t near[OUTPUT_NEAR]; /* files in the folders, by their job's place; never too few */
 } depot_outputs_t;
 
 /* depot_blob.c. Each fills the order's outcome. */

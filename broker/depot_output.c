@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,21 +18,30 @@ static void file_path (char path[PATH_SIZE], int64_t seq, int64_t attempt, strea
               (long long)attempt, stream_name (stream), replace ? ".new" : "");
 }
 
-/* Bytes of the files in one of our folders; -1 when it cannot be read. */
-static int64_t folder_bytes (int parent, const char *name)
+/* How many files there may be of this job and of those that share its place. Of most that end there is none, and each
+ * of them would be looked for by name. */
+static uint32_t *files_near (depot_outputs_t *self, int64_t seq)
 {
-    int fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return &self->near[(uint64_t)seq % OUTPUT_NEAR];
+}
+
+/* Counts the files in one of our folders, and their bytes. False when it cannot be read. */
+static bool folder_count (depot_outputs_t *self, const char *name)
+{
+    int fd = openat (self->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
-    int64_t bytes = 0;
     if (!dir)
-        return -1;
+        return false;
     for (struct dirent *entry = readdir (dir); entry; entry = readdir (dir)) {
         struct stat info;
-        if (entry->d_name[0] != '.' && fstatat (fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0)
-            bytes += info.st_size;
+        if (entry->d_name[0] == '.')
+            continue;
+        (*files_near (self, strtoll (entry->d_name, NULL, 10)))++;
+        if (fstatat (fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+            self->bytes += info.st_size;
     }
     closedir (dir);
-    return bytes;
+    return true;
 }
 
 bool depot_outputs_init (depot_outputs_t *self, int data_folder)
@@ -46,10 +56,8 @@ bool depot_outputs_init (depot_outputs_t *self, int data_folder)
         snprintf (name, sizeof name, "%02x", (unsigned)i);
         if (mkdirat (self->folder, name, 0700) != 0 && errno != EEXIST)
             return false;
-        int64_t bytes = folder_bytes (self->folder, name);
-        if (bytes < 0)
+        if (!folder_count (self, name))
             return false;
-        self->bytes += bytes;
     }
     return fsync (self->folder) == 0;
 }
@@ -81,17 +89,30 @@ static bool file_is (const output_file_t *file, int64_t seq, int64_t attempt, st
            file->replace == replace;
 }
 
-/* The open file; made when missing if `flags` has O_CREAT. NULL with errno ENOENT when there is none. */
+/* -1 with errno. */
+static int open_or_make (depot_outputs_t *self, int64_t seq, const char *path, bool make)
+{
+    enum { HOW = O_RDWR | O_CLOEXEC | O_NOFOLLOW };
+    int made = make ? openat (self->folder, path, HOW | O_CREAT | O_EXCL, 0600) : -1;
+    if (made >= 0)
+        (*files_near (self, seq))++;
+    return make && (made >= 0 || errno != EEXIST) ? made : openat (self->folder, path, HOW);
+}
+
+/* The open file; made when missing if `make`. NULL with errno ENOENT when there is none. */
 static output_file_t *file_open (depot_outputs_t *self, const depot_order_t *order, stream_t stream, bool replace,
-                                 int flags)
+                                 bool make)
 {
     _Static_assert(OUTPUT_FDS_MAX == 512, "file_slot takes 9 bits");
     output_file_t *file = file_slot (self, order->seq, order->attempt, stream, replace);
     if (file_is (file, order->seq, order->attempt, stream, replace))
         return file;
+    errno = ENOENT;
+    if (!make && !*files_near (self, order->seq))
+        return NULL;
     char path[PATH_SIZE];
     file_path (path, order->seq, order->attempt, stream, replace);
-    int fd = openat (self->folder, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    int fd = open_or_make (self, order->seq, path, make);
     struct stat info;
     if (fd < 0 || fstat (fd, &info) != 0) {
         if (fd >= 0)
@@ -157,7 +178,7 @@ static err_t file_restart (depot_outputs_t *self, output_file_t *file)
 
 void depot_append (depot_outputs_t *self, depot_order_t *order)
 {
-    output_file_t *file = file_open (self, order, order->stream, order->replace, O_CREAT);
+    output_file_t *file = file_open (self, order, order->stream, order->replace, true);
     if (!file) {
         order->err = depot_failed ("open an output file");
         return;
@@ -210,10 +231,21 @@ static err_t sync_folder (depot_outputs_t *self, int64_t seq)
     return err;
 }
 
+/* -1 with errno when it is not there. */
 static int64_t size_of (const depot_outputs_t *self, const char *path)
 {
     struct stat info;
-    return fstatat (self->folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)info.st_size : 0;
+    return fstatat (self->folder, path, &info, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)info.st_size : -1;
+}
+
+/* A file of `had` bytes, or of -1 none, is no longer there. */
+static void file_gone (depot_outputs_t *self, int64_t seq, int64_t had)
+{
+    uint32_t *near = files_near (self, seq);
+    if (had < 0)
+        return;
+    self->bytes -= had;
+    *near -= *near > 0;
 }
 
 /* The copy takes the stream's place. */
@@ -228,7 +260,7 @@ static err_t take_place (depot_outputs_t *self, const depot_order_t *order, stre
     int64_t had = size_of (self, to);
     if (renameat (self->folder, from, self->folder, to) != 0)
         return depot_failed ("rename an output file");
-    self->bytes -= had;
+    file_gone (self, order->seq, had);
     return ERR_NONE;
 }
 
@@ -244,10 +276,10 @@ static err_t sync_failed (depot_outputs_t *self, output_file_t *file)
 /* The stream's bytes are safe afterwards: small ones in the order, for the store, others in their synced file. */
 static err_t seal_stream (depot_outputs_t *self, depot_order_t *order, stream_t stream)
 {
-    output_file_t *file = file_open (self, order, stream, true, 0);
+    output_file_t *file = file_open (self, order, stream, true, false);
     bool replaced = file != NULL;
     if (!file)
-        file = file_open (self, order, stream, false, 0);
+        file = file_open (self, order, stream, false, false);
     if (!file && errno != ENOENT)
         return depot_failed ("open an output file");
     order->length[stream] = file ? file->length : 0;
@@ -290,7 +322,7 @@ void depot_read (depot_outputs_t *self, depot_order_t *order)
     for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT && !order->err; stream++) {
         if (order->want[stream].limit < 0)
             continue;
-        const output_file_t *file = file_open (self, order, stream, false, 0);
+        const output_file_t *file = file_open (self, order, stream, false, false);
         if (!file && errno != ENOENT)
             order->err = depot_failed ("open an output file");
         order->length[stream] = file ? file->length : 0;
@@ -309,7 +341,7 @@ static void read_end (depot_outputs_t *self, const depot_order_t *order, int64_t
 {
     depot_order_t one = { .seq = order->seq, .attempt = attempt };
     for (int stream = STREAM_PRINTED_COUNT; stream-- > 0 && !out->len;) {
-        const output_file_t *file = file_open (self, &one, (stream_t)stream, false, 0);
+        const output_file_t *file = file_open (self, &one, (stream_t)stream, false, false);
         int64_t tail = file && order->tail > file->length ? file->length : order->tail;
         if (file && tail > 0 && depot_read_at (file->fd, file->length - tail, tail, out))
             buf_clear (out);
@@ -325,20 +357,26 @@ void depot_read_ends (depot_outputs_t *self, depot_order_t *order)
         read_end (self, order, order->ends_from + i, &order->ends[i]);
 }
 
+static void discard_file (depot_outputs_t *self, depot_order_t *order, stream_t stream, bool replace)
+{
+    char path[PATH_SIZE];
+    file_path (path, order->seq, order->attempt, stream, replace);
+    file_forget (self, order, stream, replace);
+    int64_t had = size_of (self, path);
+    if (had < 0 && errno == ENOENT)
+        return;
+    if (unlinkat (self->folder, path, 0) == 0)
+        file_gone (self, order->seq, had);
+    else if (errno != ENOENT)
+        order->err = depot_failed ("remove an output file");
+}
+
 void depot_discard (depot_outputs_t *self, depot_order_t *order)
 {
-    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT; stream++) {
+    for (stream_t stream = STREAM_STDOUT; stream < STREAM_COUNT && *files_near (self, order->seq); stream++) {
         if (!(order->streams & 1 << stream))
             continue;
-        for (int replace = 0; replace <= 1; replace++) {
-            char path[PATH_SIZE];
-            file_path (path, order->seq, order->attempt, stream, replace);
-            file_forget (self, order, stream, replace);
-            int64_t had = size_of (self, path);
-            if (unlinkat (self->folder, path, 0) == 0)
-                self->bytes -= had;
-            else if (errno != ENOENT)
-                order->err = depot_failed ("remove an output file");
-        }
+        discard_file (self, order, stream, false);
+        discard_file (self, order, stream, true);
     }
 }
