@@ -51,7 +51,7 @@ def flat(b, what, values, unit, floor):
 
 
 def soak(b):
-    """Half of the maximum rate for --soak seconds: latencies, memory, files and disk stay the same"""
+    """Half of the maximum rate for --soak seconds, from when old jobs go as fast as new ones come: latencies, memory, files and disk stay"""
     seconds = max(10 if b.scale == 1 else 5, b.soak_seconds)
     keep = max(1, min(KEEP_S, seconds // 10))
     with b.table.measuring("soak"), Programs(b.new_folder("soak")) as p:
@@ -60,6 +60,8 @@ def soak(b):
         rate = max(1, int(statistics.median(rates) / 2))
         b.table.info("soak: the maximum rate, native life cycles", statistics.median(rates), "/s", runs=[rates])
         warn(f"soak of {seconds} s at {rate} jobs/s")
+        young = tool("bench-cycle", "pace", "native", p.native_port, rate, keep, CLIENTS, CLIENTS)["tenths"][-1]
+        b.table.info("soak: create p50, before anything is old enough to go", young["create_p50_us"] / 1000, "ms")
         watcher = Watcher(p)
         watcher.start()
         result = tool("bench-cycle", "pace", "native", p.native_port, rate, seconds, CLIENTS, CLIENTS)
