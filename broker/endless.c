@@ -14,9 +14,11 @@
 
 enum {
     LOOK_MS = 200,
-    SOON_MS = 20, /* where more than a frame has come since the last look: memory must not fill between two of them */
+    SOON_MS = 20, /* where more than a frame has come since the last look: memory must not fill between two of them; */
+    OPEN_A_MS = 100,           /* and one more for so many connections: looking at them takes a quarter of that */
     GROWTH = 32 * 1024 * 1024, /* bytes of memory since it was least: then connections are watched, */
-    CALM_MS = 60 * 1000,       /* until it has not grown for so long */
+    CALM_MS = 60 * 1000,       /* until it has not grown for so long; */
+    MORE = 4 * 1024 * 1024,    /* and looked at when it has grown by that since they were */
     TURNS = 2,                 /* messages for each connection, of a socket that is never drained: all had their turn */
     UNENDED_MAX = FRAME_MAX + FRAME_MAX / 4, /* bytes: then it is none that will come to an end */
     FD_MAX = 1024 * 1024,
@@ -33,6 +35,7 @@ typedef struct {
 struct endless {
     int64_t due_ms;
     int64_t last;    /* bytes of memory at the last look */
+    int64_t looked;  /* the least since connections were looked at */
     int64_t floor;   /* the least since the last alarm */
     int64_t peak;    /* the most in this one */
     int64_t peak_ms; /* and when; 0: none is on */
@@ -169,15 +172,18 @@ int endless_turn (endless_t *self, int64_t now_ms, bool drained)
     if (now_ms < self->due_ms)
         return 0;
     int64_t bytes = memory ();
-    self->due_ms = now_ms + (bytes > self->last + FRAME_MAX ? SOON_MS : LOOK_MS);
+    int64_t soon = SOON_MS + self->open / OPEN_A_MS;
+    self->due_ms = now_ms + (bytes > self->last + FRAME_MAX && soon < LOOK_MS ? soon : LOOK_MS);
     self->last = bytes;
     if (bytes < self->floor)
         self->floor = bytes;
+    if (bytes < self->looked)
+        self->looked = bytes;
     bool grown = bytes > self->floor + GROWTH;
     if (grown && bytes > self->peak + FRAME_MAX) {
         if (!endless_watches (self)) { /* what has come since the last alarm may have been messages */
             self->round++;
-            self->open = 0;
+            self->looked = self->open = 0;
         }
         self->peak = bytes;
         self->peak_ms = now_ms;
@@ -185,7 +191,10 @@ int endless_turn (endless_t *self, int64_t now_ms, bool drained)
         self->peak = self->peak_ms = 0;
         self->floor = bytes; /* it is in use, or malloc keeps it */
     }
-    return endless_watches (self) && all_were_heard (self, drained) ? end_endless (self) : 0;
+    if (!endless_watches (self) || bytes <= self->looked + MORE || !all_were_heard (self, drained))
+        return 0;
+    self->looked = bytes;
+    return end_endless (self);
 }
 
 int64_t endless_deadline (const endless_t *self)
