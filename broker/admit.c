@@ -289,15 +289,24 @@ void admit_check (broker_t *self, uint64_t request)
 
 /* ---- identities come and go ---- */
 
-/* Streams that wait in the name of an identity that has been taken back end now. */
-static void end_streams (broker_t *self, const identity_t *identity)
+static void withdraw_poll (broker_t *self, uint64_t handle)
+{
+    event_t event = { .kind = EVENT_WITHDRAWN, .now_ms = self->now_ms, .wall_ms = self->wall_ms, .request = handle };
+    broker_step (self, &event, NULL);
+}
+
+/* What waits in the name of an identity that has been taken back ends now; a worker's own polls do with the worker. */
+static void end_waiting (broker_t *self, const identity_t *identity)
 {
     uint32_t at = 0;
     for (uint64_t handle = requests_next (self->requests, &at); handle; handle = requests_next (self->requests, &at)) {
         const request_t *request = request_find (self->requests, handle);
-        if (!request->answered && request->speaker && strcmp (request->speaker->id, identity->id) == 0 &&
-            (request->type == MSG_JOB_FOLLOW || request->type == MSG_EVENTS_READ))
+        if (request->answered || !request->speaker || strcmp (request->speaker->id, identity->id) != 0)
+            continue;
+        if (request->type == MSG_JOB_FOLLOW || request->type == MSG_EVENTS_READ)
             broker_reply_error (self, handle, ERR_UNAUTHORIZED);
+        else if (request->type == MSG_JOB_POLL)
+            withdraw_poll (self, handle);
     }
 }
 
@@ -317,7 +326,7 @@ static void on_change (void *ctx, const identity_t *identity, bool gone)
         return;
     }
     log_event (LEVEL_INFO, "identity-gone", "%s of %s counts no longer", identity->id, identity->name);
-    end_streams (self, identity);
+    end_waiting (self, identity);
     if (!identity->worker_id[0])
         return;
     event_t event = { .kind = EVENT_GONE,

@@ -323,6 +323,9 @@ void core_step (core_t *self, const event_t *event, effects_t *effects)
     case EVENT_GONE:
         core_on_worker_gone (self, event);
         break;
+    case EVENT_WITHDRAWN:
+        core_on_poll_withdrawn (self, event);
+        break;
     case EVENT_TICK:
         on_tick (self);
         break;

@@ -44,6 +44,7 @@ typedef enum {
     EVENT_SEALED,      /* the depot has carried out an EFFECT_SEAL */
     EVENT_UNDELIVERED, /* an EFFECT_REPLY_JOB could not be sent: nobody has the lease */
     EVENT_GONE,        /* a worker's connection was closed, and it has not come back */
+    EVENT_WITHDRAWN,   /* who sent a poll may be given nothing any more: if it is parked, it is refused */
     EVENT_TICK,        /* core_deadline has passed */
 } event_kind_t;
 
@@ -52,7 +53,7 @@ typedef struct {
     int64_t now_ms;  /* monotonic */
     int64_t wall_ms; /* since the epoch; no worker's clock is read (rule 11 of proto/README.md) */
 
-    uint64_t request;             /* EVENT_REQUEST: the driver's handle for the answer */
+    uint64_t request;             /* EVENT_REQUEST, EVENT_WITHDRAWN: the driver's handle for the answer */
     slice_t owner;                /* EVENT_REQUEST: name of who sends it; absent: nobody had to say */
     const message_t *message;     /* EVENT_REQUEST: one of the types that core_handles says */
     const job_record_t *stored;   /* EVENT_REQUEST: the record that core_lookup asks for; NULL when there is none */

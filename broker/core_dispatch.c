@@ -198,3 +198,16 @@ void core_on_job_poll (core_t *self, const event_t *event)
     core_lease_begin (self, job, worker, slot);
     core_reply_job (self, event->request, job);
 }
+
+void core_on_poll_withdrawn (core_t *self, const event_t *event)
+{
+    LIST_EACH (link, &self->polls)
+    {
+        parked_t *parked = LIST_ITEM (link, parked_t, poll_link);
+        if (parked->request != event->request)
+            continue;
+        core_refuse (self, parked->request, ERR_UNAUTHORIZED, NULL);
+        core_parked_free (self, parked);
+        return;
+    }
+}

@@ -248,6 +248,7 @@ bool core_stored_cancelled (const job_record_t *stored);
 
 /* core_dispatch.c */
 void core_on_job_poll (core_t *self, const event_t *event);
+void core_on_poll_withdrawn (core_t *self, const event_t *event);
 void core_poll_answer_empty (core_t *self, parked_t *parked);
 void core_parked_free (core_t *self, parked_t *parked);
 parked_t *core_park (core_t *self, uint64_t request, int64_t wait_ms);

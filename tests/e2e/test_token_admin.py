@@ -135,6 +135,24 @@ def test_streams_and_workers_in_its_name_end(admin):
     assert admin.api.get("/api/workers/list")["workers"][0]["status"] == "offline"
 
 
+@pytest.mark.parametrize("role", ["admin", "worker"])
+def test_a_poll_that_waits_in_its_name_gets_no_job(admin, role):
+    """Neither a worker's own, nor one of an admin's, who may poll for any."""
+    made, token = admin.make(role, "second")
+    second = TokenClient(admin.cluster, token)
+    assert second.post("/api/workers/register", {"workerId": "w", "hostname": "h"}).status == 200
+    answers = []
+    poll = threading.Thread(target=lambda: answers.append(second.get("/api/jobs/get-job?workerId=w&wait=15000")))
+    poll.start()
+    wait_until(lambda: b"gleaner_requests_parked 1\n" in admin.api.get("/metrics").body)
+    assert admin.api.post("/api/tokens/revoke", {"which": "second"}).status == 200
+    poll.join(10)
+    assert not poll.is_alive() and answers[0].json.get("job") is None, answers[0].body
+    assert answers[0].status == (401 if role == "admin" else 202)
+    job = admin.api.create()
+    assert admin.api.status(job)["status"] == "pending"
+
+
 def test_without_a_name_it_is_called_by_its_id(admin):
     made, token = admin.make("viewer", None)
     assert made["name"] == made["identity"] and "expiresAt" not in {k for k, v in made.items() if v is not None}

@@ -417,6 +417,24 @@ static void test_a_worker_that_closes_its_connection_is_lost_at_once (void **sta
     assert_silent (self);
 }
 
+static void test_a_poll_that_is_withdrawn_is_given_nothing (void **state)
+{
+    story_t *self = *state;
+    story_register (self, "w", 2, NULL);
+    story_poll (self, "w", 0, 60000, NULL);
+    uint64_t stays = self->request;
+    story_poll (self, "w", 1, 60000, NULL);
+    story_event (self, (event_t){ .kind = EVENT_WITHDRAWN, .request = self->request });
+    assert_refused (self, "UNAUTHORIZED");
+    story_event (self, (event_t){ .kind = EVENT_WITHDRAWN, .request = self->request }); /* told twice */
+    assert_silent (self);
+    assert_int_equal (core_counts (self->core).parked, 1);
+    free (story_create (self, 1));
+    assert_int_equal (story_effect (self, EFFECT_REPLY_JOB, 0)->request, stays);
+    free (story_create (self, 1));
+    assert_int_equal (core_counts (self->core).pending, 1);
+}
+
 static void test_a_sleeping_worker_may_lose_its_connection (void **state)
 {
     story_t *self = *state;
@@ -455,6 +473,7 @@ int main (void)
         STORY (test_a_worker_that_lets_a_job_overrun_is_not_waited_for),
         STORY (test_a_sleeper_that_does_not_wake_is_lost),
         STORY (test_a_worker_that_closes_its_connection_is_lost_at_once),
+        STORY (test_a_poll_that_is_withdrawn_is_given_nothing),
         STORY (test_a_sleeping_worker_may_lose_its_connection),
         STORY (test_writes_carry_the_current_token_and_attempt),
         STORY (test_after_a_restart_every_lease_has_a_full_period),
