@@ -129,7 +129,7 @@ slice_t admit_from (const message_t *message, zmq_msg_t *body, char room[PEER_SI
     return message->peer.ptr ? message->peer : slice_of (room);
 }
 
-static slice_t subject_of (message_t *message)
+static slice_t subject_of (const broker_t *self, message_t *message)
 {
     slice_t job = job_of (message);
     const slice_t *worker = worker_of (message);
@@ -137,8 +137,8 @@ static slice_t subject_of (message_t *message)
         return message->worker_drain.worker_id;
     if (message->type == MSG_WORKER_RESUME)
         return message->worker_resume.worker_id;
-    if (message->type == MSG_TOKEN_REVOKE)
-        return message->token_revoke.which;
+    if (message->type == MSG_TOKEN_REVOKE) /* what is no id and no name may be a whole token */
+        return auth_knows (self->auth, message->token_revoke.which) ? message->token_revoke.which : SLICE_ABSENT;
     return worker ? *worker : job;
 }
 
@@ -167,7 +167,7 @@ static void note_refusal (broker_t *self, message_t *message, zmq_msg_t *body, c
                                               .role = who->role,
                                               .from = from,
                                               .what = slice_of (message_spec (message->type)->wire),
-                                              .subject = subject_of (message),
+                                              .subject = subject_of (self, message),
                                               .outcome = slice_of (error_row (fault->err)->code) });
 }
 
@@ -180,7 +180,7 @@ void admit_keep (broker_t *self, uint64_t request, message_t *message, zmq_msg_t
         return;
     slice_t from = admit_from (message, body, room);
     snprintf (speaker->from, sizeof speaker->from, SLICE_FMT, SLICE_ARG (from));
-    slice_copy (subject_of (message), speaker->subject, sizeof speaker->subject);
+    slice_copy (subject_of (self, message), speaker->subject, sizeof speaker->subject);
 }
 
 /* What was refused, or was so before, can be asked for without end, and would push what was done out of the files. */

@@ -76,6 +76,8 @@ err_t auth_token_revoke (auth_t *self, slice_t which, int64_t wall_ms, token_cha
  * NO_SUCH_TOKEN for a cursor that is none. */
 err_t auth_token_list (const auth_t *self, slice_t cursor, int64_t limit, int64_t wall_ms, buf_t *raw, list_t *out,
                        slice_t *next);
+/* Somebody has that id, or that name, whatever it is worth. */
+bool auth_knows (const auth_t *self, slice_t which);
 /* Binds the identity to a worker, on disk when it returns true; `who->identity` is then the new one. False: it cannot
  * be written (logged). */
 bool auth_bind (auth_t *self, who_t *who, slice_t worker_id, int64_t wall_ms);

@@ -131,6 +131,16 @@ err_t auth_token_revoke (auth_t *self, slice_t which, int64_t wall_ms, token_cha
 
 /* ---- shown ---- */
 
+bool auth_knows (const auth_t *self, slice_t which)
+{
+    for (size_t i = 0; i < identities_count (self->identities); i++) {
+        const identity_t *identity = identities_at (self->identities, i);
+        if (slice_eq_str (which, identity->id) || slice_eq_str (which, identity->name))
+            return true;
+    }
+    return false;
+}
+
 /* Where the line of that id stands; the count: nowhere. */
 static size_t place_of (const identities_t *set, slice_t id)
 {

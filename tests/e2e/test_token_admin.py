@@ -364,6 +364,17 @@ def test_it_is_written_down_who_did_it(admin):
     assert {e["from"] for e in admin.audit() if e["name"] == "root" and e["what"].startswith("token-")} == {"127.0.0.1"}
 
 
+def test_a_whole_token_that_is_named_is_not_written_down(admin):
+    """By an admin who means it, or by anybody else; it counts all the while."""
+    _, token = admin.make()
+    assert admin.refused({"which": token}, "/api/tokens/revoke") == (404, "NO_SUCH_TOKEN", "which")
+    assert admin.native.ask("token-revoke", auth=token, which=token)["code"] == "FORBIDDEN"
+    assert [(e["what"], e["subject"], e["outcome"]) for e in admin.audit()[-2:]] == [("token-revoke", None, "NO_SUCH_TOKEN"), ("token-revoke", None, "FORBIDDEN")]
+    cluster = admin.cluster
+    for path in (cluster.broker.log, cluster.gateway.log, cluster.folder / "data/audit.log"):
+        assert token not in path.read_text(), path
+
+
 # ---- the command ----
 
 
