@@ -175,21 +175,8 @@ bool identity_is_token (const identity_t *identity)
 
 bool token_read (slice_t token, slice_t *id, unsigned char hash[32])
 {
-    static const char prefix[] = "gleaner_";
-    enum { PREFIX = sizeof prefix - 1 };
     unsigned char secret[TOKEN_SECRET];
-    size_t len = 0;
-    if (token.len < PREFIX || memcmp (token.ptr, prefix, PREFIX) != 0)
-        return false;
-    slice_t rest = slice_from (token.ptr + PREFIX, token.len - PREFIX);
-    const char *end = memchr (rest.ptr, '_', rest.len);
-    if (!end || end == rest.ptr || end - rest.ptr > IDENTITY_ID_MAX)
-        return false;
-    *id = slice_from (rest.ptr, (size_t)(end - rest.ptr));
-    slice_t text = slice_from (end + 1, rest.len - id->len - 1);
-    bool good = sodium_base642bin (secret, sizeof secret, text.ptr, text.len, NULL, &len, NULL,
-                                   sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 &&
-                len == sizeof secret;
+    bool good = token_text_read (token, id, secret);
     if (good)
         crypto_hash_sha256 (hash, secret, sizeof secret);
     sodium_memzero (secret, sizeof secret);

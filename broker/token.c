@@ -231,8 +231,14 @@ static int revoke (const token_options_t *options, const char *folder)
 {
     char problem[PROBLEM_SIZE];
     revoke_t revoke = { .which = options->which };
+    slice_t id;
+    unsigned char hash[32];
     if (!options->which)
         return refuse ("say which: gleaner-broker token revoke ID|NAME.");
+    if (token_read (slice_of (options->which), &id, hash)) {
+        snprintf (problem, sizeof problem, "that is a whole token: say its id alone, " SLICE_FMT ".", SLICE_ARG (id));
+        return refuse (problem);
+    }
     if (!identities_change (folder, mark, &revoke, problem, sizeof problem))
         return refuse (problem);
     fprintf (stderr, "Token %s of %s is revoked.\n", revoke.revoked.id, revoke.revoked.name);

@@ -233,6 +233,21 @@ const option_table_t token_revoke_table = { .program = "gleaner token revoke",
                                             .count = sizeof revoke_rows / sizeof *revoke_rows,
                                             .operand = "which" };
 
+/* A whole token is not sent: whoever answers may be another server. */
+static int check_which (const char *which)
+{
+    slice_t id;
+    unsigned char secret[TOKEN_SECRET];
+    if (!which)
+        return cli_say (STATUS_USAGE, "say which: gleaner token revoke ID|NAME, see gleaner token list.");
+    bool whole = token_text_read (slice_of (which), &id, secret);
+    sodium_memzero (secret, sizeof secret);
+    return whole
+               ? cli_say (STATUS_USAGE, "that is a whole token: say its id alone, gleaner token revoke " SLICE_FMT ".",
+                          SLICE_ARG (id))
+               : STATUS_GOOD;
+}
+
 static int take_back (const options_t *options)
 {
     answer_t answer;
@@ -260,8 +275,9 @@ int token_revoke_command (int argc, char **argv)
     int status = cli_parse (&token_revoke_table, argc, argv, &options.common);
     if (status != OPTIONS_RUN)
         return status;
-    status = options.which ? take_back (&options)
-                           : cli_say (STATUS_USAGE, "say which: gleaner token revoke ID|NAME, see gleaner token list.");
+    status = check_which (options.which);
+    if (status == STATUS_GOOD)
+        status = take_back (&options);
     cli_fini (&token_revoke_table, &options.common);
     return status;
 }

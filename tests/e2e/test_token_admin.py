@@ -425,6 +425,17 @@ def test_what_is_said_when_it_is_refused(admin, shell):
     assert "make and revoke" not in shell.run("token", env={"GLEANER_TOKEN": token}).stdout
 
 
+def test_a_whole_token_is_not_taken_for_an_id(admin, shell):
+    """It is the server's to know no secret, and the terminal's to show none."""
+    made, token = admin.make()
+    done = shell.run("token", "revoke", token)
+    assert done.returncode == 2 and f"gleaner token revoke {made['identity']}" in done.stderr and token not in done.stderr
+    assert not of(admin.audit(), what="token-revoke")
+    done = admin.cluster.broker_does("token", "revoke", token)
+    assert done.returncode == 2 and f" {made['identity']}." in done.stderr and token not in done.stderr
+    assert of(listed(admin.cluster), name="alice")[0]["state"] == "good"
+
+
 def test_an_open_server_says_where_to_go(cluster, tmp_path):
     shell = Shell(cluster, tmp_path)
     done = shell.run("token", "create", "--role", "admin")
