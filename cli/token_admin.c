@@ -14,6 +14,7 @@
 #include "proto/clock.h"
 #include "proto/id.h"
 #include "proto/limits.h"
+#include "proto/message.h"
 #include "proto/token_text.h"
 
 enum {
@@ -127,6 +128,8 @@ int token_create_command (int argc, char **argv)
         status = cli_say (STATUS_LOCAL, "libsodium cannot start.");
     else if (!options.role)
         status = cli_say (STATUS_USAGE, "--role is missing: admin, submitter, worker or viewer.");
+    else if (options.name && !utf8_valid (slice_of (options.name)))
+        status = cli_say (STATUS_USAGE, "the value of 'name' is not UTF-8.");
     else
         status = create (&options);
     cli_fini (&token_create_table, &options.common);
@@ -240,6 +243,8 @@ static int check_which (const char *which)
     unsigned char secret[TOKEN_SECRET];
     if (!which)
         return cli_say (STATUS_USAGE, "say which: gleaner token revoke ID|NAME, see gleaner token list.");
+    if (!utf8_valid (slice_of (which)))
+        return cli_say (STATUS_USAGE, "what is to be revoked is no name: it is not UTF-8.");
     bool whole = token_text_read (slice_of (which), &id, secret);
     sodium_memzero (secret, sizeof secret);
     return whole

@@ -417,6 +417,10 @@ def test_what_is_said_when_it_is_refused(admin, shell):
         done = shell.run("token", *args)
         assert done.returncode == status and says in done.stderr and done.stdout == "", (args, done)
         assert len(done.stderr.strip().splitlines()) == 1 or status == 2, done.stderr
+    for args in (("create", "--role", "viewer", "--name", b"caf\xe9"), ("revoke", b"caf\xe9")):
+        done = subprocess.run([PROGRAM, "token", *args], env=shell.env, capture_output=True, timeout=60)
+        assert done.returncode == 2 and b"not UTF-8" in done.stderr and done.stdout == b"", done
+    assert [line["name"] for line in listed(admin.cluster)] == ["root"], "none that is called by its id instead"
     _, token = admin.make("viewer", "wall")
     for args in (("create", "--role", "admin"), ("list",), ("revoke", "root")):
         done = shell.run("token", *args, env={"GLEANER_TOKEN": token})
