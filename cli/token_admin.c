@@ -27,6 +27,12 @@ typedef struct {
     int64_t expires_ms;
 } options_t;
 
+/* Nobody may go on as if a token were gone, or there were none, by the word of something else. */
+static int say_no_gateway (const options_t *options)
+{
+    return cli_say (STATUS_AWAY, "%s answers, but names no token: is the address right?", options->common.server);
+}
+
 /* ---- create ---- */
 
 static const option_t create_rows[] = {
@@ -108,7 +114,7 @@ static int create (const options_t *options)
         token_text_format (text_of (made, "identity"), secret, token);
         status = print_token (options, made, token);
     } else if (made) {
-        status = cli_say (STATUS_AWAY, "%s answers, but names no token: is the address right?", options->common.server);
+        status = say_no_gateway (options);
     }
     sodium_memzero (secret, sizeof secret);
     sodium_memzero (token, sizeof token);
@@ -179,7 +185,7 @@ static void print_tokens (const json_t *tokens)
 }
 
 /* Page by page; `tokens` gets the entries. */
-static int read_all (client_t *client, json_t *tokens)
+static int read_all (client_t *client, const options_t *options, json_t *tokens)
 {
     int status = STATUS_GOOD;
     char cursor[ID_MAX + 1] = "";
@@ -190,11 +196,12 @@ static int read_all (client_t *client, json_t *tokens)
         path_add (&path, "cursor", *cursor ? slice_of (cursor) : SLICE_ABSENT);
         client_ask (client, "GET", path.ptr, NULL, &answer);
         const json_t *json = client_need (&answer, &status);
-        json_array_extend (tokens, json_object_get (json, "tokens"));
+        if (json && json_array_extend (tokens, json_object_get (json, "tokens")) != 0)
+            status = say_no_gateway (options);
         snprintf (cursor, sizeof cursor, "%s", json ? text_of (json, "cursor") : "");
         answer_fini (&answer);
         buf_fini (&path);
-        if (!*cursor)
+        if (!*cursor || status != STATUS_GOOD)
             break;
     }
     return status;
@@ -208,7 +215,7 @@ int token_list_command (int argc, char **argv)
         return status;
     client_t *client = client_new (&options.common);
     json_t *tokens = json_array ();
-    status = read_all (client, tokens);
+    status = read_all (client, &options, tokens);
     if (status == STATUS_GOOD && options.common.json)
         print_json (tokens);
     else if (status == STATUS_GOOD)
@@ -261,7 +268,9 @@ static int take_back (const options_t *options)
     json_t *body = json_pack ("{s:s}", "which", options->which);
     client_ask (client, "POST", "/api/tokens/revoke", body, &answer);
     const json_t *gone = client_need (&answer, &status);
-    if (gone && options->common.json) {
+    if (gone && !identity_id_good (text_of (gone, "identity"))) {
+        status = say_no_gateway (options);
+    } else if (gone && options->common.json) {
         print_json (gone);
     } else if (gone) {
         bool before = json_is_true (json_object_get (gone, "alreadyRevoked"));

@@ -453,6 +453,9 @@ class Between(http.server.BaseHTTPRequestHandler):
     def pass_on(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.bodies.append(body)
+        if self.server.other:
+            self.answer(200, {"hello": "world"})
+            return
         if self.server.old and self.path.startswith("/api/tokens"):
             self.answer(404, {"error": "There is nothing at this path.", "code": "NO_SUCH_PATH"})
             return
@@ -480,7 +483,7 @@ class Between(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def between(admin):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between)
-    server.client, server.bodies, server.old, server.lose = Client("127.0.0.1", admin.cluster.port), [], False, 0
+    server.client, server.bodies, server.old, server.lose, server.other = Client("127.0.0.1", admin.cluster.port), [], False, 0, False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -500,6 +503,13 @@ def test_an_answer_that_is_lost_costs_nothing(admin, shell, between):
     between.lose = 4
     done = shell.run("token", "create", "--role", "viewer", "--name", "bob", "--server", f"http://127.0.0.1:{between.server_port}")
     assert done.returncode == AWAY and done.stdout == ""
+
+
+def test_something_else_that_answers_is_no_gateway(shell, between):
+    between.other = True
+    for args in (("create", "--role", "viewer"), ("list",), ("revoke", "x"), ("list", "--json"), ("revoke", "x", "--json")):
+        done = shell.run("token", *args, "--server", f"http://127.0.0.1:{between.server_port}")
+        assert done.returncode == AWAY and "is the address right?" in done.stderr and done.stdout == "", done
 
 
 def test_an_older_gateway_is_to_be_upgraded(shell, between):
