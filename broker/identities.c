@@ -16,6 +16,8 @@
 
 enum { PATH_SIZE = 4096 + 32, LINE_MAX_BYTES = 1024, FILE_MAX = IDENTITIES_MAX * LINE_MAX_BYTES, FIELDS = 9 };
 
+#define IDENTITIES_NEW "identities.new"
+
 struct identities {
     char *folder;
     identity_t **items; /* in the order of their lines */
@@ -430,6 +432,14 @@ bool identities_keep (const identities_t *self, char *problem, size_t problem_si
     return good;
 }
 
+/* What somebody left under that name, another user or a program that was killed, is not written into. */
+static int open_new (int folder_fd)
+{
+    if (unlinkat (folder_fd, IDENTITIES_NEW, 0) != 0 && errno != ENOENT)
+        return -1;
+    return openat (folder_fd, IDENTITIES_NEW, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 static bool file_replace (identities_t *self, int folder_fd, char *problem, size_t size)
 {
     buf_t text = { 0 };
@@ -437,9 +447,9 @@ static bool file_replace (identities_t *self, int folder_fd, char *problem, size
                     "# id, kind, key, role, name, created, expires, worker, revoked; gleaner-broker token ...\n");
     for (size_t i = 0; i < self->count; i++)
         line_write (self->items[i], &text);
-    int fd = openat (folder_fd, "identities.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_new (folder_fd);
     bool good = fd >= 0 && fchmod (fd, 0600) == 0 && give_to_owner (fd, folder_fd) && write_all (fd, &text) &&
-                fsync (fd) == 0 && renameat (folder_fd, "identities.new", folder_fd, "identities") == 0 &&
+                fsync (fd) == 0 && renameat (folder_fd, IDENTITIES_NEW, folder_fd, "identities") == 0 &&
                 say_made (folder_fd) && fsync (folder_fd) == 0;
     if (!good)
         snprintf (problem, size, "cannot write '%.900s/identities': %s.", self->folder, strerror (errno));

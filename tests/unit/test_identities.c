@@ -185,6 +185,23 @@ static void test_a_file_that_cannot_be_trusted_changes_nothing (void **state)
     identities_destroy (&identities);
 }
 
+static void test_what_lies_where_a_new_file_is_written_is_replaced (void **state)
+{
+    place_t *self = *state;
+    char text[TOKEN_TEXT_MAX];
+    char left[128];
+    struct stat file;
+    snprintf (left, sizeof left, "%s/identities.new", self->folder);
+    assert_int_equal (symlink ("nowhere", left), 0);
+    assert_true (make (self, ROLE_ADMIN, "root", 0, text));
+    int fd = open (left, O_WRONLY | O_CREAT | O_EXCL, 0400); /* of a program that was killed, as another user's */
+    assert_true (fd >= 0 && close (fd) == 0 && lstat (left, &file) == 0);
+    assert_true (make (self, ROLE_ADMIN, "second", 0, text));
+    assert_int_not_equal (lstat (left, &file), 0);
+    assert_int_equal (stat (self->path, &file), 0);
+    assert_int_equal (file.st_mode & 0777, 0600);
+}
+
 static void test_kinds_that_are_not_known_are_kept (void **state)
 {
     place_t *self = *state;
@@ -320,6 +337,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_the_secret_is_not_in_the_file, begin, end),
         cmocka_unit_test_setup_teardown (test_what_is_no_token, begin, end),
         cmocka_unit_test_setup_teardown (test_a_file_that_cannot_be_trusted_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown (test_what_lies_where_a_new_file_is_written_is_replaced, begin, end),
         cmocka_unit_test_setup_teardown (test_kinds_that_are_not_known_are_kept, begin, end),
         cmocka_unit_test_setup_teardown (test_of_two_that_are_bound_the_lasting_one_stands, begin, end),
         cmocka_unit_test_setup_teardown (test_one_is_found_by_its_id_or_its_only_name, begin, end),
