@@ -324,6 +324,11 @@ static bool lines_read (identities_t *self, const char *path, buf_t *text, char 
     buf_append (text, "", 1);
     char *rest = text->ptr;
     int number = 0;
+    if (strlen (rest) + 1 != text->len) { /* the lines behind it would be taken out by the next change */
+        snprintf (problem, size, "'%.900s' has a zero byte in it, as a crash may leave it: put it back from a backup.",
+                  path);
+        return false;
+    }
     for (char *line = strsep (&rest, "\n"); line; line = strsep (&rest, "\n")) {
         identity_t identity;
         number++;

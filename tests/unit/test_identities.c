@@ -175,6 +175,11 @@ static void test_a_file_that_cannot_be_trusted_changes_nothing (void **state)
         assert_non_null (strstr (self->problem, "holds nothing"));
         assert_non_null (identities_by_token (identities, slice_of (text), NOW));
     }
+    write_file (self, "a\tkey\tK\tadmin\tn\t0\t0\t\t0\nX\nb\tkey\tK\tadmin\tn\t0\t0\t\t0\n", 0600);
+    int fd = open (self->path, O_WRONLY);
+    assert_true (pwrite (fd, "", 1, strlen ("a\tkey\tK\tadmin\tn\t0\t0\t\t0\n")) == 1 && close (fd) == 0);
+    assert_false (identities_load (identities, self->problem, sizeof self->problem));
+    assert_non_null (strstr (self->problem, "zero byte"));
     assert_int_equal (unlink (self->path), 0);
     assert_false (identities_load (identities, self->problem, sizeof self->problem));
     assert_non_null (strstr (self->problem, "has gone"));
