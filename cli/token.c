@@ -193,7 +193,8 @@ static bool read_token (char text[TOKEN_MAX], int *status)
     for (size_t i = 0; i < len; i++)
         plain = plain && text[i] > ' ' && text[i] < 127;
     if (!plain)
-        *status = cli_say (STATUS_USAGE, "there is no token on stdin: echo TOKEN | gleaner token save.");
+        *status =
+            cli_say (STATUS_USAGE, "there is no token on stdin: gleaner token save <FILE; or alone, and type it.");
     return plain;
 }
 

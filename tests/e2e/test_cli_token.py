@@ -87,7 +87,7 @@ def test_a_token_stays_with_its_server(closed):
 
 
 def test_nothing_is_kept_that_does_not_work(cluster, shell, closed):
-    for text, args, status, words in (("gleaner_wrong_token\n", [], REFUSED, ""), ("\n", [], 2, "no token on stdin"), ("", [], 2, "no token"),
+    for text, args, status, words in (("gleaner_wrong_token\n", [], REFUSED, ""), ("\n", [], 2, "no token on stdin: gleaner token save <FILE"), ("", [], 2, "no token"),
                                       ("a\x1bb\n", [], 2, "no token"), ("x" * 5000, [], 2, "no token"),
                                       (closed.token, ["--server", "http://127.0.0.1:1"], AWAY, "does not answer")):
         done = save(closed, text, *args)
