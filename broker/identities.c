@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/map.h"
@@ -464,11 +465,25 @@ static bool file_replace (identities_t *self, int folder_fd, char *problem, size
     return good;
 }
 
+/* A change takes ms; whoever holds the lock for longer must not hold up the broker's loop. */
+static bool lock (int folder_fd)
+{
+    enum { TRIES = 300 };
+    static const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+    for (int tries = 1; flock (folder_fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || tries == TRIES)
+            return false;
+        nanosleep (&pause, NULL);
+    }
+    return true;
+}
+
 bool identities_change (const char *folder, identities_edit_fn *edit, void *ctx, char *problem, size_t problem_size)
 {
     int folder_fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder_fd < 0 || flock (folder_fd, LOCK_EX) != 0) {
-        snprintf (problem, problem_size, "cannot lock '%.900s': %s.", folder, strerror (errno));
+    if (folder_fd < 0 || !lock (folder_fd)) {
+        snprintf (problem, problem_size, "cannot lock '%.900s': %s.", folder,
+                  errno == EWOULDBLOCK ? "another program has locked it for seconds" : strerror (errno));
         if (folder_fd >= 0)
             close (folder_fd);
         return false;

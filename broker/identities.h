@@ -7,8 +7,8 @@
  * `kind` says what `key` is: of a `token`, and of one that has `joined`, it is the SHA-256 of its secret, in hex. Other
  * kinds have lines here, too; what a program does not know it keeps as it is. Times are ms since the epoch, 0 for
  * never; `worker` is the worker id that the identity has been bound to, empty until then. Lines that begin with `#` say
- * nothing. A line is never taken out: a revoked identity stays, so that its name still stands for it, and so that
- * taking back the last one opens nothing.
+ * nothing, and are gone with the next change. A line is never taken out: a revoked identity stays, so that its name
+ * still stands for it, and so that taking back the last one opens nothing.
  *
  * Beside it lies `identities.made` from the first identity on: where that is and the file is not, somebody lost it, and
  * nothing is opened for that.
@@ -94,7 +94,8 @@ bool identity_counts (const identity_t *identity, int64_t wall_ms);
 
 /* Edits a set that was just read. False, with one sentence in `problem`: the file stays as it is. */
 typedef bool identities_edit_fn (identities_t *fresh, void *ctx, char *problem, size_t problem_size);
-/* Reads, edits and replaces the file, on disk when it returns true; some ms. */
+/* Reads, edits and replaces the file, on disk when it returns true; some ms, or 3 s when somebody else holds the lock.
+ */
 bool identities_change (const char *folder, identities_edit_fn *edit, void *ctx, char *problem, size_t problem_size);
 /* For edits: adds a copy, whose id must be new; false when there are too many. */
 bool identities_add (identities_t *self, const identity_t *identity);

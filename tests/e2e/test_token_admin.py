@@ -1,6 +1,7 @@
 """Tokens from afar: an admin makes, lists and revokes them over HTTP, by the API and by `gleaner token ...`."""
 
 import base64
+import fcntl
 import hashlib
 import http.client
 import http.server
@@ -229,6 +230,22 @@ def test_a_token_that_cannot_be_written_is_not_answered(clusters, tmp_path):
     assert admin.refused({"which": "alice"}, "/api/tokens/revoke")[:2] == (500, "INTERNAL")
     assert of(listed(admin.cluster), name="alice")[0]["state"] == "good"
     assert admin.api.post("/api/tokens/revoke", {"which": "alice"})["alreadyRevoked"] is False
+
+
+def test_a_lock_that_somebody_holds_does_not_hold_the_broker(admin):
+    """As `flock DATA rsync ...` would, or a command that was stopped with it."""
+    folder = os.open(admin.cluster.folder / "data", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        began = time.monotonic()
+        assert admin.refused(order()[0])[:2] == (500, "INTERNAL")
+        assert time.monotonic() - began < 10 and admin.api.get("/api/jobs").status == 200
+        assert "cannot lock" in admin.cluster.broker.events("token-unchanged")[0]
+        done = admin.cluster.broker_does("token", "create", "--role", "viewer", "--name", "v")
+        assert done.returncode == 2 and "cannot lock" in done.stderr, done
+    finally:
+        os.close(folder)
+    admin.make()
 
 
 # ---- who may, and what is refused ----
