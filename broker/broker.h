@@ -264,6 +264,9 @@ void order_take_frame (depot_order_t *order, zmq_msg_t *frame, slice_t data);
 bool disk_refuses (broker_t *self, uint64_t request);
 /* The turn's transaction could not be written: forgets it, and goes on from what is on the disk. */
 void disk_recover (broker_t *self);
+/* After a write of our own has failed: little room is left. With `give`, what was held back for such a word is given
+ * up, and `*given` says whether it is worth another try. */
+bool disk_is_full (broker_t *self, bool give, bool *given);
 void disk_tick (broker_t *self);
 /* Makes a fresh core from the record. 0 or the store's error. */
 err_t broker_load_core (broker_t *self);

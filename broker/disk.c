@@ -87,6 +87,15 @@ bool disk_refuses (broker_t *self, uint64_t request)
     return self->disk_full;
 }
 
+bool disk_is_full (broker_t *self, bool give, bool *given)
+{
+    set_full (self, !has_room (self));
+    *given = give && self->disk_full && self->room_held;
+    if (*given)
+        give_room_up (self);
+    return self->disk_full;
+}
+
 void disk_tick (broker_t *self)
 {
     if (self->now_ms < self->disk_due_ms)

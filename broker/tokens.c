@@ -92,18 +92,29 @@ static err_t list (broker_t *self, const msg_token_list_t *in, message_t *answer
     return err ? fault_set (fault, err, "cursor", NULL) : ERR_NONE;
 }
 
-/* Who speaks is asked for nothing from here on: what it is read from may be read anew. */
+static err_t carry_out (broker_t *self, const message_t *message, token_change_t *changed, message_t *answer,
+                        fault_t *fault)
+{
+    return message->type == MSG_TOKEN_CREATE ? create (self, &message->token_create, changed, answer, fault)
+                                             : revoke (self, &message->token_revoke, changed, answer, fault);
+}
+
+/* Who speaks is asked for nothing from here on: what it is read from may be read anew. A token is taken back even where
+ * its holder has filled the disk. */
 static err_t change (broker_t *self, const message_t *message, token_change_t *changed, message_t *answer,
                      fault_t *fault)
 {
+    bool given = false;
     if (!auth_asks (self->auth))
         return fault_set (fault, ERR_OPEN_BROKER, NULL, NULL);
     self->who = NULL;
     self->changing = changed->identity.id; /* its audit entry is the answer's, which says who did it */
-    err_t err = message->type == MSG_TOKEN_CREATE ? create (self, &message->token_create, changed, answer, fault)
-                                                  : revoke (self, &message->token_revoke, changed, answer, fault);
+    err_t err = carry_out (self, message, changed, answer, fault);
+    bool full = err == ERR_INTERNAL && disk_is_full (self, message->type == MSG_TOKEN_REVOKE, &given);
+    if (given)
+        err = carry_out (self, message, changed, answer, fault);
     self->changing = NULL;
-    return err == ERR_INTERNAL && self->disk_full ? fault_set (fault, ERR_DISK_FULL, NULL, NULL) : err;
+    return err == ERR_INTERNAL && full ? fault_set (fault, ERR_DISK_FULL, NULL, NULL) : err;
 }
 
 void tokens_request (broker_t *self, uint64_t request, const message_t *message)

@@ -232,6 +232,27 @@ def test_a_token_that_cannot_be_written_is_not_answered(clusters, tmp_path):
     assert admin.api.post("/api/tokens/revoke", {"which": "alice"})["alreadyRevoked"] is False
 
 
+def test_on_a_full_disk_a_token_is_taken_back_all_the_same(clusters, small_disk):
+    """Whoever had it may have filled the disk."""
+    cluster = clusters(broker_args=["--auth", "on"])
+    cluster.broker.stop()
+    cluster.broker.args[3] = small_disk / "data"
+    (cluster.folder / "data").rename(cluster.folder / "before")
+    (cluster.folder / "data").symlink_to(small_disk / "data")
+    cluster.broker.start()
+    admin = Admin(cluster)
+    admin.make()
+    wait_until(lambda: (small_disk / "data/held-room").exists(), 5)
+    with open(small_disk / "ballast", "wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
+    assert admin.refused(order()[0])[:2] == (507, "DISK_FULL"), "at once, without the look at the disk that comes each second"
+    assert admin.api.post("/api/tokens/revoke", {"which": "alice"}).status == 200
+    assert cluster.broker.events("held-room-used") and of(listed(cluster), name="alice")[0]["state"] == "revoked"
+    (small_disk / "ballast").unlink()
+    assert admin.api.post("/api/tokens/create", order()[0]).status == 200
+
+
 def test_a_lock_that_somebody_holds_does_not_hold_the_broker(admin):
     """As `flock DATA rsync ...` would, or a command that was stopped with it."""
     folder = os.open(admin.cluster.folder / "data", os.O_RDONLY)
