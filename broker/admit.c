@@ -120,6 +120,31 @@ static err_t check_job (broker_t *self, const message_t *message, const who_t *w
     return own ? ERR_NONE : fault_set (fault, ERR_NO_SUCH_JOB, NULL, NULL);
 }
 
+static int64_t *wait_of (message_t *message)
+{
+    switch ((int)message->type) {
+    case MSG_JOB_POLL:
+        return &message->job_poll.wait;
+    case MSG_JOB_RENEW:
+        return &message->job_renew.wait;
+    case MSG_JOB_FOLLOW:
+        return &message->job_follow.wait;
+    case MSG_EVENTS_READ:
+        return &message->events_read.wait;
+    default:
+        return NULL;
+    }
+}
+
+/* Who counts no longer is given nothing: its patience ends with it. */
+static void bound_wait (const broker_t *self, message_t *message, const who_t *who)
+{
+    int64_t *wait = wait_of (message);
+    int64_t left_ms = who->expires_ms > self->wall_ms ? who->expires_ms - self->wall_ms : 0;
+    if (who->expires_ms && wait && *wait != INT_ABSENT && *wait > left_ms)
+        *wait = left_ms;
+}
+
 /* ---- what is told of a refusal ---- */
 
 slice_t admit_from (const message_t *message, zmq_msg_t *body, char room[PEER_SIZE])
@@ -264,6 +289,8 @@ err_t admit (broker_t *self, message_t *message, zmq_msg_t *body, who_t *who, fa
         err = check_job (self, message, who, fault);
     if (err == ERR_UNAUTHORIZED || err == ERR_NO_ROLE || err == ERR_FORBIDDEN || err == ERR_WORKER_TOKEN_BOUND)
         note_refusal (self, message, body, who, fault);
+    if (!err)
+        bound_wait (self, message, who);
     return err;
 }
 

@@ -154,6 +154,18 @@ def test_a_poll_that_waits_in_its_name_gets_no_job(admin, role):
     assert admin.api.status(job)["status"] == "pending"
 
 
+def test_a_poll_does_not_wait_for_longer_than_its_token_counts(admin):
+    _, token = admin.make("worker", "short", forMs=2500)
+    native = admin.cluster.native()
+    assert native.ask("worker-register", auth=token, workerId="w", hostname="h")["type"] == "worker-register-ok"
+    began = time.monotonic()
+    answer = native.ask("job-poll", auth=token, workerId="w", wait=15000)
+    assert (answer["type"], answer.get("jobId")) == ("job-poll-ok", None) and time.monotonic() - began < 8
+    job = admin.api.create()
+    assert native.ask("job-poll", auth=token, workerId="w")["code"] == "UNAUTHORIZED"
+    assert admin.api.status(job)["status"] == "pending"
+
+
 def test_without_a_name_it_is_called_by_its_id(admin):
     made, token = admin.make("viewer", None)
     assert made["name"] == made["identity"] and "expiresAt" not in {k for k, v in made.items() if v is not None}
