@@ -322,13 +322,17 @@ static void withdraw_poll (broker_t *self, uint64_t handle)
     broker_step (self, &event, NULL);
 }
 
-/* What waits in the name of an identity that has been taken back ends now; a worker's own polls do with the worker. */
+/* What waits in the name of an identity that has been taken back, or for an answer over its connection, ends now; what
+ * waits by a worker's token does with the worker. */
 static void end_waiting (broker_t *self, const identity_t *identity)
 {
+    uint64_t key = strcmp (identity->kind, IDENTITY_KEY) == 0 ? request_key (slice_of (identity->key)) : 0;
     uint32_t at = 0;
     for (uint64_t handle = requests_next (self->requests, &at); handle; handle = requests_next (self->requests, &at)) {
         const request_t *request = request_find (self->requests, handle);
-        if (request->answered || !request->speaker || strcmp (request->speaker->id, identity->id) != 0)
+        bool its =
+            (request->speaker && strcmp (request->speaker->id, identity->id) == 0) || (key && request->key == key);
+        if (request->answered || !its)
             continue;
         if (request->type == MSG_JOB_FOLLOW || request->type == MSG_EVENTS_READ)
             broker_reply_error (self, handle, ERR_UNAUTHORIZED);

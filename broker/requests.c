@@ -91,6 +91,13 @@ request_t *request_find (const requests_t *self, uint64_t handle)
     return place ? place->request : NULL;
 }
 
+uint64_t request_key (slice_t key)
+{
+    uint64_t out = 0;
+    memcpy (&out, key.ptr, key.len < sizeof out ? key.len : sizeof out);
+    return out;
+}
+
 speaker_t *request_speaker (requests_t *self, uint64_t handle, const who_t *who)
 {
     request_t *request = request_find (self, handle);

@@ -24,6 +24,7 @@ typedef struct {
     slice_t id;              /* the sender's id, raw msgpack; absent when it gave none */
     char job_id[ID_MAX + 1]; /* of a job-status */
     speaker_t *speaker;      /* owned; NULL: a worker, or nobody had to say who it is */
+    uint64_t key;            /* request_key of the connection's CURVE key; 0: it has none */
 } request_t;
 
 typedef struct requests requests_t;
@@ -34,6 +35,8 @@ void requests_destroy (requests_t **self_p);
 uint64_t request_open (requests_t *self, msg_type_t type, slice_t routing, slice_t id);
 /* Keeps who asked; the request must be open. Returns what is kept. */
 speaker_t *request_speaker (requests_t *self, uint64_t handle, const who_t *who);
+/* What tells a CURVE key (hex) from others, nearly always. */
+uint64_t request_key (slice_t key);
 /* NULL when the handle's request has been answered. */
 request_t *request_find (const requests_t *self, uint64_t handle);
 void request_close (requests_t *self, uint64_t handle);

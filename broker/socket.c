@@ -278,6 +278,8 @@ static void handle_body (broker_t *self, slice_t routing, zmq_msg_t *body)
         log_event (LEVEL_WARN, "requests-full", "%d requests wait for an answer; one more was dropped", REQUESTS_MAX);
         return;
     }
+    if (has_key)
+        request_find (self->requests, request)->key = request_key (curve_sender (body));
     if (asks && who.role != ROLE_WORKER)
         admit_keep (self, request, &message, body, &who);
     self->who = asks ? &who : NULL;

@@ -3,6 +3,7 @@
 import json
 import os
 
+import msgpack
 import pytest
 import zmq
 import zmq.utils.monitor
@@ -118,7 +119,6 @@ def test_a_poll_that_waits_when_its_key_is_taken_back_gets_no_job(curved):
     cluster = curved(broker_args=QUICK)
     native = joined(cluster, "w1")
     native.ask("worker-register", workerId="w1", hostname="h", slots=1)
-    import msgpack
     native.send(b"", msgpack.packb({"v": 1, "type": "job-poll", "workerId": "w1", "slot": 0, "wait": 20000}))
     assert native.receive(0.3) is None
     revoke(cluster, "w1")
@@ -126,6 +126,22 @@ def test_a_poll_that_waits_when_its_key_is_taken_back_gets_no_job(curved):
     answer = native.receive(2)
     assert answer is None or "jobId" not in answer, answer
     assert cluster.api.status(job)["status"] == "pending"
+
+
+def test_what_waits_over_a_gateways_connection_when_its_key_is_taken_back_gets_nothing(curved):
+    """Whoever speaks there, and wherever nobody is asked: somebody may have got hold of the gateway."""
+    cluster = curved()
+    code = cluster.enroll("gateway", "--name", "lost")
+    native = cluster.native(keys=fresh_keys(code))
+    assert native.ask("join", code=read_code(code)["code"])["role"] == "gateway"
+    native.ask("worker-register", workerId="w", hostname="h")
+    for message in ({"type": "job-poll", "workerId": "w", "wait": 20000}, {"type": "events-read", "wait": 20000}):
+        native.send(b"", msgpack.packb({"v": 1, **message}))
+    wait_until(lambda: b"gleaner_requests_parked 1\n" in cluster.api.get("/metrics").body)
+    key = next(i["id"] for i in identities(cluster) if i["name"] == "lost" and i["kind"] == "key")
+    assert cluster.broker_does("token", "revoke", key).returncode == 0
+    assert [native.receive(5)["code"] for _ in range(2)] == ["UNAUTHORIZED"] * 2
+    assert cluster.api.status(cluster.api.create())["status"] == "pending"
 
 
 def test_a_worker_whose_key_is_taken_back_ends_and_started_anew_asks_until_it_is_let_in(curved):
