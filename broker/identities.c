@@ -247,7 +247,7 @@ static bool id_good (const char *id)
 
 static bool copy_field (const char *from, char *to, size_t size)
 {
-    return slice_copy (slice_of (from), to, size);
+    return utf8_valid (slice_of (from)) && slice_copy (slice_of (from), to, size);
 }
 
 static bool hash_read (identity_t *identity)

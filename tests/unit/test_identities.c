@@ -161,6 +161,8 @@ static void test_a_file_that_cannot_be_trusted_changes_nothing (void **state)
                                          "a\tkey\tK\tadmin\tn\t-1\t0\t\t0\n",
                                          "a\tkey\tK\tadmin\tn\t0\t0\t\t0\t\n",
                                          "A\tkey\tK\tadmin\tn\t0\t0\t\t0\n",
+                                         "a\tk\xe9y\tK\tadmin\tn\t0\t0\t\t0\n", /* or no list could be sent */
+                                         "a\tkey\tK\tworker\tn\t0\t0\tpc\xff\t0\n",
                                          "a\tkey\tK\tadmin\tn\t0\t0\t\t0\na\tkey\tL\tadmin\tn\t0\t0\t\t0\n" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         write_file (self, wrong[i], 0600);
