@@ -240,11 +240,6 @@ static bool number_read (const char *text, int64_t *out)
     return *text >= '0' && *text <= '9' && !*end && !errno && *out <= TIME_MAX;
 }
 
-static bool id_good (const char *id)
-{
-    return *id && !id[strspn (id, "abcdefghijklmnopqrstuvwxyz0123456789")];
-}
-
 static bool copy_field (const char *from, char *to, size_t size)
 {
     return utf8_valid (slice_of (from)) && slice_copy (slice_of (from), to, size);
@@ -268,12 +263,13 @@ static bool line_read (char *line, identity_t *out)
     for (char *field = strsep (&line, "\t"); field; field = strsep (&line, "\t"))
         if (count++ < FIELDS)
             fields[count - 1] = field;
-    return count == FIELDS && id_good (fields[0]) && fields[1][0] && copy_field (fields[0], out->id, sizeof out->id) &&
-           copy_field (fields[1], out->kind, sizeof out->kind) && copy_field (fields[2], out->key, sizeof out->key) &&
-           role_find (slice_of (fields[3]), &out->role) && identity_name_good (slice_of (fields[4])) &&
-           copy_field (fields[4], out->name, sizeof out->name) && number_read (fields[5], &out->created_ms) &&
-           number_read (fields[6], &out->expires_ms) && copy_field (fields[7], out->worker_id, sizeof out->worker_id) &&
-           number_read (fields[8], &out->revoked_ms) && hash_read (out);
+    return count == FIELDS && identity_id_good (fields[0]) && fields[1][0] &&
+           copy_field (fields[0], out->id, sizeof out->id) && copy_field (fields[1], out->kind, sizeof out->kind) &&
+           copy_field (fields[2], out->key, sizeof out->key) && role_find (slice_of (fields[3]), &out->role) &&
+           identity_name_good (slice_of (fields[4])) && copy_field (fields[4], out->name, sizeof out->name) &&
+           number_read (fields[5], &out->created_ms) && number_read (fields[6], &out->expires_ms) &&
+           copy_field (fields[7], out->worker_id, sizeof out->worker_id) && number_read (fields[8], &out->revoked_ms) &&
+           hash_read (out);
 }
 
 static void line_write (const identity_t *identity, buf_t *out)
