@@ -31,6 +31,18 @@ err_t sqlite_delta_put (store_sqlite_t *self, const job_record_t *job)
     return err ? err : sqlite_blob_refer (self, job->delta);
 }
 
+/* A damaged row may say anything. */
+static int64_t plausible (int64_t bytes)
+{
+    const int64_t most = 1LL << 60; /* two of them can be added */
+    return bytes < 0 ? 0 : bytes < most ? bytes : most;
+}
+
+static void count_bytes (store_sqlite_t *self, int64_t come, int64_t gone)
+{
+    self->blob_bytes = plausible (plausible (self->blob_bytes) + plausible (come) - plausible (gone));
+}
+
 static int64_t blob_bytes (store_sqlite_t *self, slice_t sha256)
 {
     sqlite3_stmt *sql = NULL;
@@ -61,7 +73,7 @@ err_t sqlite_blob_put (store_t *store, slice_t sha256, int64_t bytes, int64_t no
     sqlite_set_int (self, SQL_BLOB_PUT, 3, now_ms);
     err = sqlite_run (self, SQL_BLOB_PUT);
     if (!err)
-        self->blob_bytes += bytes - had;
+        count_bytes (self, bytes, had);
     return err;
 }
 
@@ -83,9 +95,10 @@ err_t sqlite_blob_expire (store_t *store, int64_t before_ms, int64_t limit, stor
     err_t err = count ? sqlite_begin (self) : ERR_NONE;
     for (int i = 0; i < count && !err; i++) {
         err = run_for (self, SQL_BLOB_DELETE, slice_of (gone[i]));
-        self->blob_bytes -= err ? 0 : bytes[i];
-        if (!err)
+        if (!err) {
+            count_bytes (self, 0, bytes[i]);
             fn (ctx, slice_of (gone[i]), bytes[i]);
+        }
     }
     return err;
 }
